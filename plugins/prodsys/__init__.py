@@ -1,0 +1,1 @@
+"""Prodsys: Monte Carlo productions of the SPD experiment on Airflow, PanDA and Rucio."""

@@ -1,0 +1,1 @@
+"""Published requests become DAGs: layouts and the versioned bundle."""

@@ -1,0 +1,1 @@
+"""The prodsys command."""

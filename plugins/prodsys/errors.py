@@ -1,0 +1,220 @@
+"""The one exception tree of Prodsys.
+
+A name says whether another try helps: every ``*Unavailable`` may be tried again, everything else may not. An error carries
+the ids it speaks of, and its text says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ProductionError(Exception):
+    """Root of all errors that Prodsys raises on purpose."""
+
+
+class ServiceUnavailable(ProductionError):
+    """A service did not answer, or not in its own words; the same call may succeed later."""
+
+    def __init__(self, service: str, reason: str) -> None:
+        self.service, self.reason = service, reason
+        super().__init__(f"{service} is not available: {reason}")
+
+
+# --- what people write ---------------------------------------------------------------------------------------------
+class SpecInvalid(ProductionError):
+    """A request, chain or policy says something that cannot be; ``remedy`` says what would do."""
+
+    def __init__(self, place: str, message: str, remedy: str = "") -> None:
+        self.place, self.message, self.remedy = place, message, remedy
+        super().__init__(f"{place}: {message}" + (f" ({remedy})" if remedy else ""))
+
+
+class SettingMissing(ProductionError):
+    """A setting that this call needs is not set."""
+
+    def __init__(self, name: str, remedy: str) -> None:
+        self.name = name
+        super().__init__(f"setting {name} is missing: {remedy}")
+
+
+class FileUnreadable(ProductionError):
+    """A file handed to us is not what it should be as a whole: encoding, size, format."""
+
+    def __init__(self, path: str, message: str, remedy: str) -> None:
+        self.path, self.message, self.remedy = path, message, remedy
+        super().__init__(f"{path}: {message} ({remedy})")
+
+
+# --- the ledger ----------------------------------------------------------------------------------------------------
+class LedgerError(ProductionError):
+    """The ledger refuses or lacks something."""
+
+
+class LedgerUnavailable(ServiceUnavailable):
+    """The ledger's database did not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("ledger", reason)
+
+
+class RequestUnknown(LedgerError):
+    """No such request in the ledger."""
+
+    def __init__(self, request_id: str, near: Sequence[str] = ()) -> None:
+        self.request_id = request_id
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        super().__init__(f"request {request_id} is not in the ledger{hint}")
+
+
+class MoveRefused(LedgerError):
+    """The state of a request does not allow this action."""
+
+    def __init__(self, request_id: str, state: str, action: str, possible: Sequence[str]) -> None:
+        self.request_id, self.state, self.action, self.possible = request_id, state, action, tuple(possible)
+        ways = ", ".join(possible) or "nothing"
+        super().__init__(f"{action} is not possible while {request_id} is {state}; possible now: {ways}")
+
+
+class SeedsTaken(LedgerError):
+    """Seeds asked for have an owner already; ``owners`` lists (request_id, first, last) of every overlap."""
+
+    def __init__(self, request_id: str, owners: Sequence[tuple[str, int, int]], next_free: int | None = None) -> None:
+        self.request_id, self.owners, self.next_free = request_id, tuple(owners), next_free
+        taken = "; ".join(f"{first}-{last} belong to {owner}" for owner, first, last in self.owners)
+        free = f"; the next free seed of this configuration is {next_free}" if next_free is not None else ""
+        super().__init__(f"seeds of {request_id} are in use: {taken}{free}")
+
+
+class PlanChanged(LedgerError):
+    """What was to be approved or launched is not the plan that was shown."""
+
+    def __init__(self, request_id: str, shown: str, current: str) -> None:
+        self.request_id, self.shown, self.current = request_id, shown, current
+        super().__init__(f"the plan of {request_id} is {current}, not {shown}: look at it and approve it again")
+
+
+class NotAllowed(ProductionError):
+    """The person may not do this."""
+
+    def __init__(self, who: str, action: str, needs: str) -> None:
+        self.who, self.action = who, action
+        super().__init__(f"{who} may not {action}: it needs the role {needs}")
+
+
+# --- PanDA ---------------------------------------------------------------------------------------------------------
+class PandaError(ProductionError):
+    """PanDA refused something or a task went wrong."""
+
+
+class PandaUnavailable(ServiceUnavailable):
+    """PanDA did not answer, or answered with something that is not its API."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("PanDA", reason)
+
+
+class SubmissionInDoubt(ServiceUnavailable):
+    """A submission was sent and no answer came back: PanDA itself must tell whether the task exists."""
+
+    def __init__(self, task_name: str, reason: str) -> None:
+        self.task_name = task_name
+        super().__init__("PanDA", f"no answer to the submission of {task_name}: {reason}")
+
+
+class PandaRefused(PandaError):
+    """PanDA understood the call and said no, in its own words."""
+
+    def __init__(self, call: str, words: str, code: int | None = None) -> None:
+        self.call, self.words, self.code = call, words, code
+        super().__init__(f"PanDA refused {call}: {words}" + (f" (code {code})" if code is not None else ""))
+
+
+class PandaRoleMissing(PandaError):
+    """The token does not give the production role, so PanDA would run the task as somebody's analysis."""
+
+
+class TaskUnknown(PandaError):
+    """PanDA knows no such task, or not yet (JEDI has to refine it first)."""
+
+    def __init__(self, jedi_task_id: int) -> None:
+        self.jedi_task_id = jedi_task_id
+        super().__init__(
+            f"PanDA does not know task {jedi_task_id} (a task just submitted is unknown until JEDI refines it)"
+        )
+
+
+class TaskEnded(PandaError):
+    """A PanDA task stopped without full success; a person must decide."""
+
+    def __init__(self, jedi_task_id: int, status: str, reason: str = "") -> None:
+        self.jedi_task_id, self.status, self.reason = jedi_task_id, status, reason
+        super().__init__(f"PanDA task {jedi_task_id} ended as {status}" + (f": {reason}" if reason else ""))
+
+
+class StepFailed(ProductionError):
+    """The verdict about a step is not good enough to go on."""
+
+    def __init__(self, request_id: str, step: str, verdict: str, reason: str) -> None:
+        self.request_id, self.step, self.verdict, self.reason = request_id, step, verdict, reason
+        super().__init__(f"{request_id} {step}: {verdict}: {reason}")
+
+
+class TwinAlive(PandaError):
+    """Two live tasks stand for one intent; the lowest id stays, the others are killed."""
+
+    def __init__(self, task_name: str, ids: Sequence[int]) -> None:
+        self.task_name, self.ids = task_name, tuple(ids)
+        super().__init__(f"several live tasks for {task_name}: {', '.join(map(str, ids))}")
+
+
+# --- Rucio ---------------------------------------------------------------------------------------------------------
+class RucioError(ProductionError):
+    """Rucio refused something."""
+
+
+class RucioUnavailable(ServiceUnavailable):
+    """Rucio did not answer, or lost a race that another try wins."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Rucio", reason)
+
+
+class RucioRefused(RucioError):
+    """Rucio understood the call and said no, in its own words."""
+
+    def __init__(self, call: str, words: str) -> None:
+        self.call, self.words = call, words
+        super().__init__(f"Rucio refused {call}: {words}")
+
+
+class DatasetConflict(RucioError):
+    """What Rucio holds contradicts what PanDA reported; nothing was changed."""
+
+    def __init__(self, did: str, differences: Sequence[str]) -> None:
+        self.did, self.differences = did, tuple(differences)
+        shown = "; ".join(self.differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        super().__init__(f"{did} is not what it should be: {shown}")
+
+
+# --- identity and Airflow ------------------------------------------------------------------------------------------
+class IdentityUnavailable(ServiceUnavailable):
+    """The identity provider gave no token."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("IAM", reason)
+
+
+class AirflowUnavailable(ServiceUnavailable):
+    """Airflow's REST API did not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Airflow", reason)
+
+
+class AirflowRefused(ProductionError):
+    """Airflow's REST API said no, in its own words."""
+
+    def __init__(self, call: str, status: int, words: str) -> None:
+        self.call, self.status, self.words = call, status, words
+        super().__init__(f"Airflow refused {call} ({status}): {words}")

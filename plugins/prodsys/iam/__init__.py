@@ -1,0 +1,1 @@
+"""OIDC tokens: who acts."""

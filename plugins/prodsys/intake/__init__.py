@@ -1,0 +1,1 @@
+"""What people write becomes a RequestSpec, or a fault per cell."""

@@ -1,0 +1,340 @@
+"""Tables of the ledger, schema ``prodsys``. Rules that must hold for ever are constraints of the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, INT8RANGE, JSONB, ExcludeConstraint, Range
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "prodsys"
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all rows."""
+
+    metadata = MetaData(schema=SCHEMA, naming_convention=CONVENTION)
+    type_annotation_map = {  # noqa: RUF012
+        str: Text,
+        int: BigInteger,
+        float: Float,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        Range[int]: INT8RANGE,
+    }
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+class RequestRow(Base):
+    """A request: its state is the truth."""
+
+    __tablename__ = "request"
+
+    request_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    recorded_status: Mapped[str]
+    campaign: Mapped[str]
+    priority: Mapped[int] = mapped_column(default=900)
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    requester: Mapped[str]
+    cloned_from: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(default="")  # why it is in this state, for people
+    created_at: Mapped[datetime] = _now()
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    launched_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+    __table_args__ = (Index(None, "state", "priority"),)
+
+
+class RevisionRow(Base):
+    """One revision of what is asked for; never changed."""
+
+    __tablename__ = "request_revision"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    digest: Mapped[str]
+    configuration: Mapped[str] = mapped_column(index=True)
+    spec: Mapped[dict[str, Any]]
+    source: Mapped[dict[str, Any]]  # file, row, notes
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+
+
+class PlanRow(Base):
+    """A plan of a revision; approval binds to its digest."""
+
+    __tablename__ = "plan"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), primary_key=True)
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    body: Mapped[dict[str, Any]]
+    planned_by: Mapped[str]
+    planned_at: Mapped[datetime] = _now()
+    approved_by: Mapped[str | None]
+    approved_at: Mapped[datetime | None]
+
+
+class PublicationRow(Base):
+    """Append-only: the last number is the version of the DAG bundle (DESIGN decision 3)."""
+
+    __tablename__ = "publication"
+
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    digest: Mapped[str]  # of the plan
+    retired: Mapped[bool] = mapped_column(Boolean, default=False)
+    published_by: Mapped[str]
+    published_at: Mapped[datetime] = _now()
+
+
+class SeedClaimRow(Base):
+    """First owner of seeds of a configuration. The exclusion constraint has no exception."""
+
+    __tablename__ = "seed_claim"
+
+    claim_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    configuration: Mapped[str]
+    seeds: Mapped[Range[int]]
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    claimed_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        ExcludeConstraint(("configuration", "="), ("seeds", "&&"), using="gist", name="seed_claim_one_owner"),
+        CheckConstraint("not isempty(seeds)", name="some_seeds"),
+    )
+
+
+class SeedReuseRow(Base):
+    """Seeds used again on purpose: they have an owner, a kind and a reason, and stay visible."""
+
+    __tablename__ = "seed_reuse"
+
+    reuse_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    configuration: Mapped[str]
+    seeds: Mapped[Range[int]]
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    owner: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    kind: Mapped[str]
+    reason: Mapped[str]
+    declared_by: Mapped[str]
+    declared_at: Mapped[datetime] = _now()
+
+    __table_args__ = (UniqueConstraint("request_id", "owner", "seeds"),)
+
+
+class StepRow(Base):
+    """One step of a published request, with the verdict about it."""
+
+    __tablename__ = "step"
+
+    step_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id))
+    revision: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str]
+    ordinal: Mapped[int] = mapped_column(Integer)
+    verdict: Mapped[str | None]
+    seeds_delivered: Mapped[int | None]
+    events: Mapped[int | None]
+    counted_files: Mapped[int] = mapped_column(default=0)
+    notes: Mapped[list[Any]] = mapped_column(default=list)
+    settled_at: Mapped[datetime | None]
+    data_ready_at: Mapped[datetime | None]
+
+    __table_args__ = (UniqueConstraint("request_id", "revision", "kind"),)
+
+
+class TaskRow(Base):
+    """One intent to have PanDA run a step, and what became of it (DESIGN decision 5)."""
+
+    __tablename__ = "task"
+
+    task_row_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id), index=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    bunch: Mapped[int | None] = mapped_column(Integer)
+    task_name: Mapped[str] = mapped_column(unique=True)
+    seeds: Mapped[Any] = mapped_column(INT8MULTIRANGE)
+    task_map: Mapped[dict[str, Any]]
+    parent_tid: Mapped[int | None]
+    intent: Mapped[str]
+    owner: Mapped[str | None]
+    until: Mapped[datetime | None]
+    first_sent_at: Mapped[datetime | None]
+    sent_count: Mapped[int] = mapped_column(Integer, default=0)
+    jedi_task_id: Mapped[int | None] = mapped_column(unique=True)
+    twins: Mapped[list[Any]] = mapped_column(default=list)
+    status: Mapped[str | None]
+    status_reason: Mapped[str] = mapped_column(default="")
+    status_at: Mapped[datetime | None]
+    job_count: Mapped[int | None] = mapped_column(Integer)
+    final: Mapped[bool] = mapped_column(Boolean, default=False)  # read twice as final
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        ExcludeConstraint(
+            ("step_id", "="), ("seeds", "&&"), using="gist", where="not final", name="task_one_open_attempt"
+        ),
+        Index(None, "intent", "final"),
+    )
+
+
+class SeedOutcomeRow(Base):
+    """What one seed brought in one step; written by settle, seed by seed."""
+
+    __tablename__ = "seed_outcome"
+
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"), primary_key=True)
+    seed: Mapped[int] = mapped_column(primary_key=True)
+    task_row_id: Mapped[int] = mapped_column(ForeignKey(TaskRow.task_row_id), index=True)
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(default="")
+    panda_job_id: Mapped[int | None]
+    site: Mapped[str] = mapped_column(default="")
+    events: Mapped[int] = mapped_column(default=0)
+    events_source: Mapped[str]
+
+
+class FileRow(Base):
+    """A file bound to its seed by its job."""
+
+    __tablename__ = "file"
+
+    lfn: Mapped[str] = mapped_column(primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"))
+    seed: Mapped[int]
+    data_type: Mapped[str]
+    dataset: Mapped[str]  # name, as PanDA filled it
+    panda_job_id: Mapped[int]
+    bytes: Mapped[int]
+    adler32: Mapped[str]
+    events: Mapped[int]
+    events_source: Mapped[str]
+
+    __table_args__ = (Index(None, "step_id", "seed"), Index(None, "dataset"))
+
+
+class DatasetRow(Base):
+    """A dataset or container of a request, as read back from Rucio."""
+
+    __tablename__ = "dataset"
+
+    did: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    step: Mapped[str | None]
+    data_type: Mapped[str | None]
+    kind: Mapped[str]  # dataset | input | step container | request container
+    files: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(default=0)
+    events: Mapped[int] = mapped_column(default=0)
+    closed: Mapped[bool] = mapped_column(Boolean, default=False)
+    read_back_at: Mapped[datetime] = _now()
+
+
+class RuleRow(Base):
+    """A replication rule of one dataset."""
+
+    __tablename__ = "rule"
+
+    rule_id: Mapped[str] = mapped_column(primary_key=True)
+    did: Mapped[str] = mapped_column(ForeignKey(DatasetRow.did), index=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    rse_expression: Mapped[str]
+    copies: Mapped[int] = mapped_column(Integer)
+    lifetime_days: Mapped[int | None] = mapped_column(Integer)
+    length: Mapped[int]  # files of the dataset it must cover
+    state: Mapped[str]
+    locks_ok: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(default="")
+    checked_at: Mapped[datetime] = _now()
+
+
+class RunRow(Base):
+    """A DAG run that drives, drove or was turned away from a request."""
+
+    __tablename__ = "run"
+
+    dag_id: Mapped[str] = mapped_column(primary_key=True)
+    dag_run_id: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    driving: Mapped[bool] = mapped_column(Boolean)
+    airflow_state: Mapped[str] = mapped_column(default="")
+    note: Mapped[str] = mapped_column(default="")
+    entered_at: Mapped[datetime] = _now()
+
+    __table_args__ = (Index("uq_run_one_driver", "request_id", unique=True, postgresql_where="driving"),)
+
+
+class CertificateRow(Base):
+    """A certificate; a later revision supersedes, nothing is edited."""
+
+    __tablename__ = "certificate"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), primary_key=True)
+    certificate_revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    digest: Mapped[str]
+    body: Mapped[dict[str, Any]]
+    path: Mapped[str]
+    issued_at: Mapped[datetime] = _now()
+
+
+class AuditRow(Base):
+    """Who did what to which request."""
+
+    __tablename__ = "audit"
+
+    audit_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = _now()
+    who: Mapped[str]
+    action: Mapped[str]
+    request_id: Mapped[str | None] = mapped_column(index=True)
+    detail: Mapped[dict[str, Any]]
+
+
+class CallRow(Base):
+    """Journal of calls to other services: who, what, how long, answer; never a secret."""
+
+    __tablename__ = "call_journal"
+
+    call_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = _now()
+    who: Mapped[str]
+    service: Mapped[str]
+    call: Mapped[str]
+    target: Mapped[str]
+    duration_s: Mapped[float]
+    outcome: Mapped[str]
+    detail: Mapped[str]
+
+    __table_args__ = (Index(None, "service", "at"),)

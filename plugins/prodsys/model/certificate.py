@@ -1,0 +1,136 @@
+"""The certificate of a request: what was asked, what came, where it lies. One JSON file with a generated JSON Schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prodsys.model.statuses import EventSource, ReuseKind, Verdict
+
+
+class Part(BaseModel):
+    """Base: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CertifiedTask(Part):
+    """One PanDA task that worked for the request."""
+
+    step: str
+    attempt: int
+    task_name: str
+    jedi_task_id: int
+    status: str
+    jobs: int = Field(description="attempts of jobs, all of them")
+    url: str
+
+
+class CertifiedFile(Part):
+    """One file."""
+
+    lfn: str
+    seed: int
+    bytes: int
+    adler32: str
+    events: int
+    events_source: EventSource
+
+
+class CertifiedDataset(Part):
+    """One dataset, with its files in the order of seeds."""
+
+    did: str
+    step: str
+    data_type: str
+    files: tuple[CertifiedFile, ...]
+    events: int
+    bytes: int
+    replicas: dict[str, int] = Field(description="storage -> available files")
+
+
+class CertifiedRule(Part):
+    """One replication rule."""
+
+    rule_id: str
+    did: str
+    rse_expression: str
+    copies: int
+    lifetime_days: int | None
+    state: str
+    locks_ok: int
+
+
+class MissingSeed(Part):
+    """A seed that was asked for and did not come."""
+
+    seed: int
+    step: str
+    reason: str
+
+
+class ReusedSeeds(Part):
+    """Seeds of this sample that another request of the same configuration owns: never add the two samples together."""
+
+    first: int
+    last: int
+    owner: str
+    kind: ReuseKind
+    reason: str
+
+
+class CertifiedStep(Part):
+    """The verdict about one step."""
+
+    step: str
+    verdict: Verdict
+    script: str
+    image: str
+    seeds_delivered: int
+    events: int
+    events_counted_in: int = Field(description="files that were opened and counted")
+    notes: tuple[str, ...] = ()
+
+
+class Certificate(Part):
+    """Everything a physicist or an auditor needs to trust, or not to trust, the sample."""
+
+    format: str = "prodsys-certificate-1"
+    request_id: str
+    certificate_revision: int
+    request_revision: int
+    plan_digest: str
+    configuration_digest: str
+    verdict: Verdict
+    software: str
+    version: str
+    tag: str
+    stage: str
+    collision: str
+    energy_gev: float
+    polarization: str
+    geometry: str
+    campaign: str
+    partition: str
+    events_per_seed: int
+    seeds_asked: str
+    seeds_delivered: str
+    seeds_missing: tuple[MissingSeed, ...]
+    seeds_reused: tuple[ReusedSeeds, ...]
+    events_asked: int
+    events_delivered: int
+    bytes_delivered: int
+    steps: tuple[CertifiedStep, ...]
+    tasks: tuple[CertifiedTask, ...]
+    datasets: tuple[CertifiedDataset, ...]
+    containers: tuple[str, ...]
+    rules: tuple[CertifiedRule, ...]
+    requested_by: str
+    planned_by: str
+    approved_by: str
+    approved_at: datetime
+    launched_at: datetime
+    closed_at: datetime
+    dag_id: str
+    dag_run_id: str

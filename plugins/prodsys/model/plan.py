@@ -1,0 +1,243 @@
+"""The plan of a request: everything that will be submitted, written and replicated, before anything runs. Pure."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prodsys.model import seeds as seeds_of
+from prodsys.model.names import Did, RequestId, Sample, TaskName, energy_text
+from prodsys.model.request import Configuration, RequestSpec, Seeds, digest_of
+from prodsys.model.specs import Catalogue, PartitionSpec, QueueSpec, StepSpec
+
+LOG = "log"
+
+
+class PlanPart(BaseModel):
+    """Base of the parts of a plan: frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedDataset(PlanPart):
+    """One dataset a step's first attempt fills."""
+
+    did: str
+    data_type: str
+    container: str = Field(description="step container it goes into, scope:name")
+
+
+class PlannedStep(PlanPart):
+    """One step as it will be submitted."""
+
+    kind: str
+    script: str
+    image: str
+    transform: str
+    processing_type: str
+    task_name: str
+    queue: str
+    rse: str
+    jobs: int
+    events: int
+    events_per_job: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...] = Field(description="data types, the log last")
+    datasets: tuple[PlannedDataset, ...]
+    max_attempts: int
+    cores: int
+    ram_mb: int
+    walltime_s: int
+    volume_bytes: int
+    core_hours: float
+
+
+class PlannedRules(PlanPart):
+    """Replication of every dataset of the request."""
+
+    rse_expression: str
+    rses: tuple[str, ...]
+    copies: int
+    lifetime_days: int | None
+    activity: str
+
+
+class Plan(PlanPart):
+    """What approving a request means."""
+
+    request_id: str
+    revision: int
+    spec: RequestSpec
+    spec_digest: str
+    configuration: Configuration
+    configuration_digest: str
+    layout: str
+    partition: str
+    tag: str
+    seeds: Seeds
+    events: int
+    priority: int
+    campaign: str
+    steps: tuple[PlannedStep, ...]
+    request_container: str
+    rules: PlannedRules
+    accept_percent: float
+    sample_files: int
+    working_group: str
+    volume_bytes: int = Field(description="of one copy, logs not counted")
+    volume_with_copies_bytes: int
+    core_hours: float
+
+    def digest(self) -> str:
+        """``sha256:...`` of the whole plan: approval binds to it."""
+        return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def sample(self) -> Sample:
+        """The beginning of all its names."""
+        return Sample(self.partition, self.tag, self.spec.energy_gev, self.spec.polarization, self.request_id)
+
+    def step(self, kind: str) -> PlannedStep:
+        """The step of this kind; KeyError when the chain has none."""
+        for step in self.steps:
+            if step.kind == kind:
+                return step
+        raise KeyError(kind)
+
+    def before(self, kind: str) -> PlannedStep | None:
+        """The step whose outputs this one reads, or None for the first."""
+        kinds = [step.kind for step in self.steps]
+        place = kinds.index(kind)
+        return self.steps[place - 1] if place else None
+
+    def dataset_dids(self) -> tuple[Did, ...]:
+        """All datasets of first attempts, in the order of the steps."""
+        return tuple(Did.parse(dataset.did) for step in self.steps for dataset in step.datasets)
+
+
+def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
+    """The plan of one revision of a request.
+
+    Raises
+    ------
+    SpecInvalid
+        Chain, software, version, campaign or partition are not in the specs, or a name would be too long.
+    """
+    partition = catalogue.partitions.partition_of(spec)
+    policy = catalogue.partitions.policy_of(partition)
+    sample = Sample(partition, spec.tag, spec.energy_gev, spec.polarization, spec.request_id)
+    queue = pick_queue(spec, catalogue)
+    chain = catalogue.chain_of(spec)
+    steps = tuple(_plan_step(step, chain.transform, spec, catalogue, sample, queue) for step in chain.steps)
+    volume = sum(step.volume_bytes for step in steps)
+    configuration = Configuration.of(spec)
+    return Plan(
+        request_id=spec.request_id,
+        revision=revision,
+        spec=spec,
+        spec_digest=spec.digest(),
+        configuration=configuration,
+        configuration_digest=configuration.digest(),
+        layout=chain.layout,
+        partition=partition,
+        tag=spec.tag,
+        seeds=spec.seeds,
+        events=spec.events,
+        priority=spec.priority,
+        campaign=spec.campaign,
+        steps=steps,
+        request_container=str(Did(partition, sample.request_container())),
+        rules=_plan_rules(policy),
+        accept_percent=catalogue.policy.accept_percent_of(spec.request_id),
+        sample_files=catalogue.policy.sample_files,
+        working_group=catalogue.policy.working_group,
+        volume_bytes=volume,
+        volume_with_copies_bytes=volume * policy.copies,
+        core_hours=round(sum(step.core_hours for step in steps), 3),
+    )
+
+
+def pick_queue(spec: RequestSpec, catalogue: Catalogue) -> QueueSpec:
+    """Queue of a request: requests take turns over the queues, weighted by slots, by their number."""
+    turns = [
+        queue for queue in catalogue.sites.queues for _ in range(max(1, queue.slots * 4 // _most_slots(catalogue)))
+    ]
+    return turns[RequestId.parse(spec.request_id).number % len(turns)]
+
+
+def _most_slots(catalogue: Catalogue) -> int:
+    return max(queue.slots for queue in catalogue.sites.queues)
+
+
+def _plan_rules(policy: PartitionSpec) -> PlannedRules:
+    return PlannedRules(
+        rse_expression=policy.rse_expression,
+        rses=policy.rses,
+        copies=policy.copies,
+        lifetime_days=policy.lifetime_days,
+        activity=policy.activity,
+    )
+
+
+def _plan_step(
+    step: StepSpec, transform: str, spec: RequestSpec, catalogue: Catalogue, sample: Sample, queue: QueueSpec
+) -> PlannedStep:
+    software = catalogue.software_of(spec)
+    types = (*step.outputs, LOG)
+    return PlannedStep(
+        kind=step.kind,
+        script=f"{software.script_folder(spec)}/{step.script}",
+        image=software.version_of(spec).image,
+        transform=transform,
+        processing_type=step.processing_type,
+        task_name=str(TaskName(spec.request_id, step.kind)),
+        queue=queue.name,
+        rse=queue.rse,
+        jobs=seeds_of.count(spec.seeds),
+        events=spec.events,
+        events_per_job=spec.events_per_file,
+        inputs=step.inputs,
+        outputs=types,
+        datasets=tuple(_plan_dataset(sample, step.kind, data_type) for data_type in types),
+        max_attempts=step.max_attempts,
+        cores=step.cores,
+        ram_mb=step.ram_mb,
+        walltime_s=step.walltime_s,
+        volume_bytes=step.bytes_per_event * spec.events,
+        core_hours=round(step.cpu_s_per_event * spec.events / 3600, 3),
+    )
+
+
+def _plan_dataset(sample: Sample, kind: str, data_type: str) -> PlannedDataset:
+    return PlannedDataset(
+        did=str(Did(sample.scope, sample.dataset(kind, data_type))),
+        data_type=data_type,
+        container=str(Did(sample.scope, sample.step_container(kind, data_type))),
+    )
+
+
+def describe(plan: Plan) -> str:
+    """The plan in Markdown, for the DAG's documentation page; all values are checked names and numbers."""
+    beam = f"{plan.spec.collision} {energy_text(plan.spec.energy_gev)} GeV {plan.spec.polarization}"
+    rules = plan.rules
+    lines = [
+        f"### {plan.request_id}, revision {plan.revision}",
+        "",
+        f"{plan.events} events of {beam}, {plan.tag}, {plan.spec.software} {plan.spec.version}, "
+        f"seeds {seeds_of.show(plan.seeds)}.",
+        "",
+        "| step | jobs | events | task | queue | datasets |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for step in plan.steps:
+        names = "<br>".join(f"`{dataset.did}`" for dataset in step.datasets)
+        lines.append(f"| {step.kind} | {step.jobs} | {step.events} | `{step.task_name}` | {step.queue} | {names} |")
+    lifetime = f"{rules.lifetime_days} days" if rules.lifetime_days else "kept"
+    lines += [
+        "",
+        f"Replicas: {rules.copies} on {', '.join(rules.rses)}, {lifetime}. "
+        f"Accepted from {plan.accept_percent:g} % of the seeds.",
+        f"Expected: {plan.volume_bytes / 1e9:.1f} GB a copy, {plan.core_hours:.0f} core hours.",
+        "",
+        f"Plan `{plan.digest()}`",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""A request: what a physicist asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+
+from prodsys.model import seeds as seeds_of
+from prodsys.model.names import RequestId, Sample, check_name, energy_text
+from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import RecordedStatus
+from prodsys.model.tag import parse_tag
+
+
+def _seeds_before(value: Any) -> Any:
+    return seeds_of.parse_seeds(value) if isinstance(value, str) else value
+
+
+Seeds = Annotated[
+    tuple[SeedRange, ...],
+    BeforeValidator(_seeds_before, json_schema_input_type=str),
+    PlainSerializer(seeds_of.show, return_type=str),
+]
+
+
+class RequestSpec(BaseModel):
+    """One request for a Monte Carlo sample; frozen, and equal specs have equal digests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    request_id: str = Field(description="<prefix><year>-<number>, such as PROD2025-016", examples=["PROD2025-016"])
+    campaign: str = Field(description="round of production", examples=["SPD MC 2025"])
+    stage: str = Field(pattern=r"^S\d+$", description="stage of the detector: S1, S2")
+    collision: str = Field(pattern=r"^[a-zA-Z]{2,6}$", description="collision type: pp, dd")
+    energy_gev: float = Field(gt=0, le=100_000, description="energy [GeV]")
+    polarization: str = Field(pattern=r"^[A-Za-z0-9]{1,8}$", description="UU: both beams unpolarized")
+    geometry: str = Field(min_length=1, max_length=500, description="geometry, as the detector people name it")
+    software: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="software, such as spdroot-dev")
+    version: str = Field(pattern=r"^\d+(\.\d+)*$", description="version of the software, such as 4.1.7.2")
+    tag: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="middle of every dataset name, without remarks")
+    events: int = Field(gt=0, description="events asked for")
+    events_per_file: int = Field(gt=0, description="events one job simulates and one file holds")
+    seeds: Seeds = Field(description="ranges of seeds, one seed a job: 40001-50000")
+    chain: str = Field(default="SIM-RECO", description="name of a chain in include/specs/chains")
+    partition: str | None = Field(default=None, description="Rucio scope; None: follows from campaign and stage")
+    variant: str = Field(
+        default="", pattern=r"^[A-Za-z0-9]*$", description="physics variant of the scripts, such as D0sig"
+    )
+    script_version: str | None = Field(default=None, pattern=r"^V\d+$", description="None: the software's current one")
+    priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
+    recorded_status: RecordedStatus = Field(default=RecordedStatus.DRAFT, description="what the source says about it")
+    labels: tuple[str, ...] = Field(default=(), description="remarks that trailed the tag, and others")
+    description: str = Field(default="", max_length=2000, description="free text")
+
+    @field_validator("request_id")
+    @classmethod
+    def _id_reads_back(cls, value: str) -> str:
+        return str(RequestId.parse(value))
+
+    @model_validator(mode="after")
+    def _events_follow_from_seeds(self) -> RequestSpec:
+        if not self.seeds:
+            raise ValueError("a request needs at least one seed, such as 40001-50000")
+        number = seeds_of.count(self.seeds)
+        if number * self.events_per_file != self.events:
+            raise ValueError(
+                f"{number} seeds x {self.events_per_file} events per file are {number * self.events_per_file} events, "
+                f"but {self.events} are asked for: mend seeds, events per file or events"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> RequestSpec:
+        longest = Sample("X" * 25, self.tag, self.energy_gev, self.polarization, self.request_id)
+        check_name(f"{longest}.RECO.b000.00.log.000000.root")
+        return self
+
+    @property
+    def seed_count(self) -> int:
+        """Number of seeds, which is the number of SIM jobs."""
+        return seeds_of.count(self.seeds)
+
+    def digest(self) -> str:
+        """``sha256:...`` over what is asked for; two specs that ask for the same have the same."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+class Configuration(BaseModel):
+    """What makes events equal: two requests of one configuration with a common seed hold the same events.
+
+    The version of the scripts is not in it (a rewritten script does not make other events), their physics variant is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    generator: str
+    collision: str
+    energy: str = Field(description="[GeV]")
+    polarization: str
+    stage: str
+    geometry: str
+    software: str
+    version: str
+    variant: str
+
+    @classmethod
+    def of(cls, spec: RequestSpec) -> Configuration:
+        """Configuration of a request."""
+        return cls(
+            generator=parse_tag(spec.tag).physics.casefold(),
+            collision=spec.collision.casefold(),
+            energy=energy_text(spec.energy_gev),
+            polarization=spec.polarization.upper(),
+            stage=spec.stage.upper(),
+            geometry=normalise_geometry(spec.geometry),
+            software=spec.software.casefold(),
+            version=spec.version,
+            variant=spec.variant.casefold(),
+        )
+
+    def digest(self) -> str:
+        """``sha256:...`` of the configuration."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def beam(self) -> tuple[str, str, str, str]:
+        """Generator, collision, energy, polarization: equal beams with other detectors share generator events."""
+        return self.generator, self.collision, self.energy, self.polarization
+
+
+def normalise_geometry(text: str) -> str:
+    """Geometry with case, spaces and the order of detectors taken out: ``bbc, ecal, ...``."""
+    parts = (re.sub(r"\s+", " ", part).strip().casefold() for part in text.split(","))
+    return ", ".join(sorted(part for part in parts if part))
+
+
+def digest_of(body: Any) -> str:
+    """``sha256:<64 hex digits>`` of a JSON value, independent of the order of keys."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,149 @@
+"""Seeds: one integer per job and file. Ranges include both ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import total_ordering
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from prodsys.errors import SpecInvalid
+
+MAX_SEED = 2**31 - 1  # ROOT's TRandom takes 32 bits; a signed column somewhere on the way must not wrap
+_RANGE = re.compile(r"^\s*(\d+)\s*(?:[-\u2013\u2014\u2212]\s*(\d+)\s*)?$")  # people's tools write several kinds of dash
+
+
+@total_ordering
+class SeedRange(BaseModel):
+    """Seeds ``first`` to ``last``, both included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: int = Field(ge=1, le=MAX_SEED, description="first seed")
+    last: int = Field(ge=1, le=MAX_SEED, description="last seed, included")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_text(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"first": value, "last": value}
+        if isinstance(value, str):
+            found = _RANGE.match(value)
+            if not found:
+                raise ValueError(f"{value!r} is not a range of seeds such as 40001-50000")
+            return {"first": int(found[1]), "last": int(found[2] or found[1])}
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SeedRange:
+        if self.last < self.first:
+            raise ValueError(f"the last seed {self.last} lies before the first {self.first}")
+        return self
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __lt__(self, other: SeedRange) -> bool:
+        return (self.first, self.last) < (other.first, other.last)
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    def overlap(self, other: SeedRange) -> SeedRange | None:
+        """The seeds both hold, or None."""
+        first, last = max(self.first, other.first), min(self.last, other.last)
+        return SeedRange(first=first, last=last) if first <= last else None
+
+
+def parse_seeds(text: str, place: str = "seeds") -> tuple[SeedRange, ...]:
+    """Ranges of a text such as ``1-1250`` or ``1-10, 15, 20-30``, in order, touching ones joined.
+
+    Raises
+    ------
+    SpecInvalid
+        The text holds something else, or a seed twice.
+    """
+    parts = [part for part in re.split(r"[,;]", text) if part.strip()]
+    if not parts:
+        raise SpecInvalid(place, "no seeds", "write a range such as 40001-50000")
+    ranges = []
+    for part in parts:
+        try:
+            ranges.append(SeedRange.model_validate(part))
+        except ValueError as error:
+            raise SpecInvalid(
+                place, f"{part.strip()!r} is not a range of seeds: {_reason(error)}", "40001-50000"
+            ) from error
+    return normalise(ranges, place)
+
+
+def _reason(error: ValueError) -> str:
+    errors = getattr(error, "errors", None)
+    return str(errors()[0]["msg"]).removeprefix("Value error, ") if errors else str(error)
+
+
+def normalise(ranges: Iterable[SeedRange], place: str = "seeds") -> tuple[SeedRange, ...]:
+    """The same seeds in order, touching ranges joined.
+
+    Raises
+    ------
+    SpecInvalid
+        A seed stands in two of the ranges.
+    """
+    joined: list[SeedRange] = []
+    for item in sorted(ranges):
+        if joined and (twice := joined[-1].overlap(item)):
+            raise SpecInvalid(place, f"seeds {twice} stand there twice", "write each seed once")
+        if joined and item.first == joined[-1].last + 1:
+            joined[-1] = SeedRange(first=joined[-1].first, last=item.last)
+        else:
+            joined.append(item)
+    return tuple(joined)
+
+
+def from_seeds(seeds: Iterable[int]) -> tuple[SeedRange, ...]:
+    """Ranges holding exactly these seeds."""
+    return normalise(SeedRange(first=seed, last=seed) for seed in set(seeds))
+
+
+def iterate(ranges: Iterable[SeedRange]) -> Iterator[int]:
+    """Every seed of the ranges, in order."""
+    for item in ranges:
+        yield from range(item.first, item.last + 1)
+
+
+def count(ranges: Iterable[SeedRange]) -> int:
+    """How many seeds the ranges hold."""
+    return sum(len(item) for item in ranges)
+
+
+def overlaps(left: Iterable[SeedRange], right: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
+    """The seeds that both hold."""
+    others = tuple(right)
+    return tuple(found for item in left for other in others if (found := item.overlap(other)))
+
+
+def subtract(ranges: Iterable[SeedRange], taken: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
+    """The seeds of ``ranges`` that are not in ``taken``."""
+    rest = list(ranges)
+    for gone in taken:
+        rest = [piece for item in rest for piece in _cut(item, gone)]
+    return tuple(sorted(rest))
+
+
+def _cut(item: SeedRange, gone: SeedRange) -> list[SeedRange]:
+    if not item.overlap(gone):
+        return [item]
+    pieces = []
+    if item.first < gone.first:
+        pieces.append(SeedRange(first=item.first, last=gone.first - 1))
+    if gone.last < item.last:
+        pieces.append(SeedRange(first=gone.last + 1, last=item.last))
+    return pieces
+
+
+def show(ranges: Iterable[SeedRange]) -> str:
+    """Text of the ranges, as ``parse_seeds`` reads it."""
+    return ", ".join(str(item) for item in ranges)

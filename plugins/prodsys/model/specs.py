@@ -1,0 +1,274 @@
+"""What people write under ``include/specs`` besides requests: chains, software, partitions, sites, policy, profiles.
+
+Plain pydantic models, read by ``intake.catalogue``; unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from prodsys.errors import SpecInvalid
+from prodsys.model.names import RequestId, energy_text
+from prodsys.model.request import RequestSpec
+
+T = TypeVar("T")
+
+
+class Spec(BaseModel):
+    """Base of all specs: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepSpec(Spec):
+    """One step of a chain, as physics asks for it."""
+
+    kind: Literal["SIM", "RECO"]
+    script: str = Field(pattern=r"^[A-Za-z0-9_.\-]+$", description="macro, in the folder the software table gives")
+    processing_type: str = Field(description="PanDA's processingType: simul, reco")
+    outputs: tuple[str, ...] = Field(min_length=1, description="data types a job writes, besides the log")
+    inputs: tuple[str, ...] = Field(default=(), description="data types of the step before, one file of each a job")
+    walltime_s: int = Field(gt=0, description="walltime asked for one job [s]")
+    ram_mb: int = Field(gt=0, description="memory asked for one core [MB]")
+    cores: int = Field(default=1, gt=0)
+    max_attempts: int = Field(default=3, gt=0, description="attempts PanDA makes at one job")
+    bytes_per_event: int = Field(gt=0, description="size of one event in all outputs, for the plan [byte]")
+    cpu_s_per_event: float = Field(gt=0, description="for the plan [s]")
+
+
+class ChainSpec(Spec):
+    """The steps of a request, in order."""
+
+    name: str = Field(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$")
+    layout: str = Field(pattern=r"^[a-z]+-\d+$", description="how building/ lays the chain out as a DAG")
+    transform: str = Field(description="what a job runs (transPath)")
+    steps: tuple[StepSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_reads_the_one_before(self) -> ChainSpec:
+        if self.steps[0].inputs:
+            raise ValueError(f"the first step {self.steps[0].kind} has inputs, but nothing comes before it")
+        if len({step.kind for step in self.steps}) != len(self.steps):
+            raise ValueError("a kind of step stands there twice")
+        for before, step in zip(self.steps, self.steps[1:], strict=False):
+            missing = set(step.inputs) - set(before.outputs)
+            if missing or not step.inputs:
+                raise ValueError(
+                    f"{step.kind} must read outputs of {before.kind} ({', '.join(before.outputs)}), not {sorted(missing)}"
+                )
+        return self
+
+
+class VersionSpec(Spec):
+    """One version of a software."""
+
+    image: str = Field(description="Apptainer image on CVMFS")
+    script_version: str = Field(pattern=r"^V\d+$", description="current version of the production scripts")
+
+
+class SoftwareSpec(Spec):
+    """Where scripts and images of one software lie."""
+
+    scripts: str = Field(description="folder; may use {tag} {energy} {script_version} {variant}")
+    versions: dict[str, VersionSpec]
+
+    def script_folder(self, spec: RequestSpec) -> str:
+        """Folder of the scripts of a request on CVMFS."""
+        version = spec.script_version or self.version_of(spec).script_version
+        variant = f"_{spec.variant}" if spec.variant else ""
+        return self.scripts.format(
+            tag=spec.tag, energy=energy_text(spec.energy_gev), script_version=version, variant=variant
+        )
+
+    def version_of(self, spec: RequestSpec) -> VersionSpec:
+        """The row of the request's version; SpecInvalid when the table lacks it."""
+        try:
+            return self.versions[spec.version]
+        except KeyError:
+            known = ", ".join(sorted(self.versions))
+            raise SpecInvalid(
+                f"{spec.request_id}.version",
+                f"{spec.software} {spec.version} is not in the software table",
+                f"known: {known}; or add it to include/specs/software.yaml",
+            ) from None
+
+
+class PartitionSpec(Spec):
+    """Replication policy of the partitions whose name matches."""
+
+    pattern: str = Field(description="regular expression over the partition's name")
+    rses: tuple[str, ...] = Field(min_length=1, description="where copies go; the first one serves the hand-over lists")
+    copies: int = Field(gt=0)
+    lifetime_days: int | None = Field(default=None, gt=0, description="None: kept")
+    activity: str = Field(default="Production Output", description="Rucio's name of the traffic")
+
+    @model_validator(mode="after")
+    def _enough_storages(self) -> PartitionSpec:
+        if self.copies > len(self.rses):
+            raise ValueError(f"{self.copies} copies need as many storages, there are {len(self.rses)}")
+        re.compile(self.pattern)
+        return self
+
+    @property
+    def rse_expression(self) -> str:
+        """Rucio's expression for the storages."""
+        return "|".join(self.rses)
+
+
+class PartitionTable(Spec):
+    """How campaign and stage give a partition, and what each partition's data are worth."""
+
+    campaign_pattern: str = Field(description="regular expression with a group `year`")
+    template: str = Field(description="may use {year} {stage}")
+    default_campaign: str = Field(description="campaign of a source that names none; may use {year} of the request id")
+    partitions: tuple[PartitionSpec, ...]
+
+    def partition_of(self, spec: RequestSpec) -> str:
+        """Partition of a request: the one it names, else what follows from campaign and stage."""
+        if spec.partition:
+            return spec.partition
+        found = re.fullmatch(self.campaign_pattern, spec.campaign)
+        if not found:
+            raise SpecInvalid(
+                f"{spec.request_id}.campaign",
+                f"no partition follows from {spec.campaign!r}",
+                f"campaigns look like {self.default_campaign.format(year=2025)!r}; or name a partition",
+            )
+        return self.template.format(year=found["year"], stage=spec.stage)
+
+    def campaign_for(self, request_id: str) -> str:
+        """Campaign of a source without one: ``SPD MC <year of the id>``."""
+        return self.default_campaign.format(year=RequestId.parse(request_id).year)
+
+    def policy_of(self, partition: str) -> PartitionSpec:
+        """The first policy whose pattern matches; SpecInvalid when none does."""
+        for policy in self.partitions:
+            if re.fullmatch(policy.pattern, partition):
+                return policy
+        known = ", ".join(policy.pattern for policy in self.partitions)
+        raise SpecInvalid("partition", f"{partition!r} has no policy", f"known patterns: {known}; see partitions.yaml")
+
+
+class QueueSpec(Spec):
+    """A PanDA queue and the storage its jobs write to."""
+
+    name: str
+    site: str
+    rse: str
+    slots: int = Field(gt=0, description="jobs at once")
+
+
+class SiteTable(Spec):
+    """Queues and storages."""
+
+    queues: tuple[QueueSpec, ...] = Field(min_length=1)
+    cloud: str
+    rses: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _queues_write_somewhere(self) -> SiteTable:
+        for queue in self.queues:
+            if queue.rse not in self.rses:
+                raise ValueError(
+                    f"queue {queue.name} writes to {queue.rse}, which is not among the storages {self.rses}"
+                )
+        return self
+
+
+class AcceptRule(Spec):
+    """How much of a step must have come for the chain to go on."""
+
+    pattern: str = Field(description="regular expression over the request id")
+    accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [%]")
+
+
+class PolicySpec(Spec):
+    """What is decided without asking."""
+
+    prefixes: tuple[str, ...] = Field(min_length=1, description="prefixes of request ids")
+    accept: tuple[AcceptRule, ...] = Field(min_length=1)
+    running_limit: int = Field(gt=0, description="requests that may run at once")
+    sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
+    working_group: str
+    may_plan: tuple[str, ...] = Field(min_length=1, description="roles")
+    may_approve: tuple[str, ...] = Field(min_length=1, description="roles")
+    may_launch: tuple[str, ...] = Field(min_length=1, description="roles")
+
+    def accept_percent_of(self, request_id: str) -> float:
+        """Least share of seeds with which a step is accepted [%]."""
+        for rule in self.accept:
+            if re.fullmatch(rule.pattern, request_id):
+                return rule.accept_percent
+        return 100.0
+
+
+class TimesSpec(Spec):
+    """Every number of seconds there is (DESIGN decision 12), of one deployment."""
+
+    call_timeout_s: float = Field(gt=0, description="longest wait for one answer of PanDA, Rucio, IAM or Airflow")
+    answer_max_s: float = Field(gt=0, description="a sent submission without answer is in doubt after this")
+    doubt_max_s: float = Field(gt=0, description="an unseen submission is sent again after this")
+    unseen_max_s: float = Field(gt=0, description="a submitted task may be unknown this long before somebody is asked")
+    poll_s: float = Field(gt=0, description="between two looks at all waiting tasks")
+    rule_poll_s: float = Field(gt=0, description="between two looks at replication rules")
+    wait_max_s: float = Field(gt=0, description="longest wait of one try before a person is asked")
+    dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
+    modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
+    finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
+    token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
+
+
+class ProfileSpec(Spec):
+    """Settings of one experiment's deployment."""
+
+    name: str
+    vo: str
+    role: str = Field(description="PanDA role that makes a task a production")
+    origin_separator: Literal[".", ":"] = Field(description="between VO and role in the Origin header")
+    production_group: str = Field(description="group that gives the role")
+    groups_claim: str = Field(description="claim of the token that lists groups")
+    panda_audience: str
+    rucio_audience: str
+    architecture: str = ""
+    token: str = Field(default="EOS", description="space token of output templates")
+    event_argument: bool = Field(
+        default=True, description="False: server too old for ${IN/M[...]}; the script computes it"
+    )
+    speed: float = Field(
+        default=1.0, gt=0, description="how many times faster than a real server; 1 outside the sandbox"
+    )
+    times: TimesSpec
+
+    @property
+    def origin(self) -> str:
+        """The Origin header: ``spd.production``."""
+        return f"{self.vo}{self.origin_separator}{self.role}"
+
+
+class Catalogue(Spec):
+    """All specs of a deployment, read together."""
+
+    chains: dict[str, ChainSpec]
+    software: dict[str, SoftwareSpec]
+    partitions: PartitionTable
+    sites: SiteTable
+    policy: PolicySpec
+    profile: ProfileSpec
+
+    def chain_of(self, spec: RequestSpec) -> ChainSpec:
+        """Chain of a request; SpecInvalid when the name is unknown."""
+        return _pick(self.chains, spec.chain, f"{spec.request_id}.chain", "chains")
+
+    def software_of(self, spec: RequestSpec) -> SoftwareSpec:
+        """Software of a request; SpecInvalid when the name is unknown."""
+        return _pick(self.software, spec.software, f"{spec.request_id}.software", "software")
+
+
+def _pick(table: dict[str, T], name: str, place: str, what: str) -> T:
+    try:
+        return table[name]
+    except KeyError:
+        raise SpecInvalid(place, f"no {what} named {name!r}", f"known: {', '.join(sorted(table))}") from None

@@ -1,0 +1,192 @@
+"""Every status vocabulary, each an enum with a home for the unheard-of. No status string is compared elsewhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class TaskStatus(StrEnum):
+    """A JEDI task status, spelled as PanDA spells it. Source: panda-server 1.0.4."""
+
+    REGISTERED = "registered"
+    DEFINED = "defined"
+    ASSIGNING = "assigning"
+    STAGED = "staged"
+    STAGING = "staging"
+    READY = "ready"
+    PENDING = "pending"
+    SCOUTING = "scouting"
+    SCOUTED = "scouted"
+    RUNNING = "running"
+    PREPARED = "prepared"
+    THROTTLED = "throttled"
+    PAUSED = "paused"
+    TORETRY = "toretry"
+    TOINCEXEC = "toincexec"
+    REREFINE = "rerefine"
+    FINISHING = "finishing"
+    PASSED = "passed"
+    ABORTING = "aborting"
+    TOABORT = "toabort"
+    TOBROKEN = "tobroken"
+    DONE = "done"  # all input processed
+    FINISHED = "finished"  # only PART of it: never take this for success
+    FAILED = "failed"
+    BROKEN = "broken"
+    ABORTED = "aborted"
+    EXHAUSTED = "exhausted"  # waits for a person
+    UNSEEN = "unseen"  # ours: submitted, not refined yet, so PanDA does not show it
+    UNKNOWN = "unknown"  # a word we have not met: keep waiting, warn
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls.UNKNOWN  # type: ignore[return-value]
+
+
+FINAL = frozenset(
+    {
+        TaskStatus.DONE,
+        TaskStatus.FINISHED,
+        TaskStatus.FAILED,
+        TaskStatus.BROKEN,
+        TaskStatus.ABORTED,
+        TaskStatus.EXHAUSTED,
+    }
+)
+WITH_OUTPUT = frozenset({TaskStatus.DONE, TaskStatus.FINISHED})  # something to settle
+RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
+
+
+class JobStatus(StrEnum):
+    """A PanDA job status. A job's ``finished`` IS success, unlike a task's."""
+
+    PENDING = "pending"
+    DEFINED = "defined"
+    ASSIGNED = "assigned"
+    WAITING = "waiting"
+    ACTIVATED = "activated"
+    SENT = "sent"
+    STARTING = "starting"
+    RUNNING = "running"
+    HOLDING = "holding"
+    MERGING = "merging"
+    TRANSFERRING = "transferring"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls.UNKNOWN  # type: ignore[return-value]
+
+
+JOB_FINAL = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CLOSED, JobStatus.CANCELLED})
+
+
+class RuleState(StrEnum):
+    """State of a Rucio replication rule."""
+
+    OK = "OK"
+    REPLICATING = "REPLICATING"
+    STUCK = "STUCK"
+    SUSPENDED = "SUSPENDED"
+    WAITING_APPROVAL = "WAITING_APPROVAL"
+    INJECT = "INJECT"
+    GONE = "GONE"  # ours: expired, denied or deleted
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls.UNKNOWN  # type: ignore[return-value]
+
+
+class RecordedStatus(StrEnum):
+    """What the experiment's own book says about a request."""
+
+    DRAFT = "draft"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class RequestState(StrEnum):
+    """State of a request in the ledger, the truth."""
+
+    DRAFT = "draft"
+    PLANNED = "planned"
+    APPROVED = "approved"  # published, not launched
+    READY = "ready"  # launched, waits for its run
+    RUNNING = "running"
+    CLOSING = "closing"
+    COMPLETE = "complete"
+    ACCEPTED = "accepted"  # partial, by policy or person
+    FAILED = "failed"
+    ABORTED = "aborted"
+    ARCHIVED = "archived"
+    RECORDED = "recorded"  # history: done or running elsewhere
+
+
+DELIVERED = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED})
+DRIVEN = frozenset({RequestState.RUNNING, RequestState.CLOSING})
+MOVES: dict[RequestState, frozenset[RequestState]] = {
+    RequestState.DRAFT: frozenset({RequestState.PLANNED, RequestState.ABORTED}),
+    RequestState.PLANNED: frozenset(
+        {RequestState.PLANNED, RequestState.APPROVED, RequestState.DRAFT, RequestState.ABORTED}
+    ),
+    RequestState.APPROVED: frozenset({RequestState.READY, RequestState.DRAFT, RequestState.ABORTED}),
+    RequestState.READY: frozenset({RequestState.RUNNING, RequestState.ABORTED}),
+    RequestState.RUNNING: frozenset({RequestState.CLOSING, RequestState.FAILED, RequestState.ABORTED}),
+    RequestState.CLOSING: frozenset(
+        {RequestState.COMPLETE, RequestState.ACCEPTED, RequestState.FAILED, RequestState.ABORTED}
+    ),
+    RequestState.FAILED: frozenset({RequestState.RUNNING, RequestState.ABORTED, RequestState.ARCHIVED}),
+    RequestState.COMPLETE: frozenset({RequestState.ARCHIVED}),
+    RequestState.ACCEPTED: frozenset({RequestState.ARCHIVED}),
+    RequestState.ABORTED: frozenset({RequestState.ARCHIVED}),
+    RequestState.RECORDED: frozenset({RequestState.ARCHIVED}),
+    RequestState.ARCHIVED: frozenset(),
+}
+
+
+class IntentState(StrEnum):
+    """How far the submission of one task has come (DESIGN decision 5)."""
+
+    INTENDED = "intended"
+    SENDING = "sending"
+    IN_DOUBT = "in doubt"
+    RECORDED = "recorded"  # PanDA gave an id; provisional until JEDI has refined the task
+    CONFIRMED = "confirmed"  # refined: the stored map is ours
+    SPENT = "spent"  # ended without a usable task; the name is used for ever
+
+
+class Verdict(StrEnum):
+    """What we conclude about a step."""
+
+    FULL = "full"
+    PARTIAL = "accepted partial"
+    MISPAIRED = "mispaired"
+    FAILED = "failed"
+
+
+GOOD = frozenset({Verdict.FULL, Verdict.PARTIAL})
+
+
+class ReuseKind(StrEnum):
+    """Why seeds that have an owner are used again, on purpose."""
+
+    HISTORY = "history"
+    PILOT_OF = "pilot_of"
+    SUPERSEDES = "supersedes"
+    COMPARE = "compare"
+
+
+class EventSource(StrEnum):
+    """Where a number of events comes from."""
+
+    COUNTED = "counted"  # the ROOT file was opened
+    JOB_REPORT = "job report"
+    ASSUMED = "assumed"  # seeds x events per file

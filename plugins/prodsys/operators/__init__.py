@@ -1,0 +1,1 @@
+"""Airflow operators: thin, they call actions."""

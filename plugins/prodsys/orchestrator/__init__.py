@@ -1,0 +1,1 @@
+"""The border to Airflow's REST API."""

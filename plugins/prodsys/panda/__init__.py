@@ -1,0 +1,1 @@
+"""The border to PanDA: task maps, client, feed of statuses."""
