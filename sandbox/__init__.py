@@ -1,0 +1,1 @@
+"""What stands in for the grid on one machine."""

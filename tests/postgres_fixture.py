@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests: one a test process, started when first asked for; a fresh database a test.
 
-``pytest_plugins = ["tests.postgres_fixture"]`` in ``tests/conftest.py`` makes these fixtures known everywhere. A server is up
-in about a second, so that workers of pytest-xdist have one each and need not agree on anything.
+``pytest_plugins = ["tests.postgres_fixture"]`` in ``tests/conftest.py`` makes these fixtures known everywhere. A server
+is up in about a second, so that workers of pytest-xdist have one each and need not agree on anything.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from sandbox.stack.postgres import PostgresHandle, start_postgres
 
 FreshDatabase = Callable[..., str]
@@ -42,7 +43,7 @@ def template_database(postgres: PostgresHandle) -> Callable[[str, Callable[[str]
 
 @pytest.fixture
 def fresh_database(postgres: PostgresHandle) -> Iterator[FreshDatabase]:
-    """Yield a function ``(template=None)``: the address of a new database (a copy of the template), dropped after the test."""
+    """Yield a function ``(template=None)``: the address of a new database, a copy of the template; it is dropped after."""
     made: list[str] = []
 
     def create(template: str | None = None) -> str:

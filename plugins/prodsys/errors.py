@@ -22,7 +22,7 @@ class ServiceUnavailable(ProductionError):
 
 
 # --- what people write ---------------------------------------------------------------------------------------------
-class SpecInvalid(ProductionError):
+class SpecInvalid(ProductionError, ValueError):
     """A request, chain or policy says something that cannot be; ``remedy`` says what would do."""
 
     def __init__(self, place: str, message: str, remedy: str = "") -> None:

@@ -132,7 +132,7 @@ class TokenChecker:
                 key,
                 algorithms=["RS256", "ES256"],
                 audience=self._settings.audience,
-                issuer=self._settings.iam_issuer or None,
+                issuer=_spellings(self._settings.iam_issuer),
                 options={"require": ["exp"]},
             )
         except jwt.PyJWTError as error:
@@ -148,6 +148,10 @@ class TokenChecker:
             limit = now - self._settings.token_cache_s
             self._verdicts = {name: entry for name, entry in self._verdicts.items() if entry[0] > limit}
         self._verdicts[key] = (now, identity)
+
+
+def _spellings(issuer: str) -> list[str] | None:
+    return [issuer.rstrip("/"), issuer.rstrip("/") + "/"] if issuer else None
 
 
 def _groups(claims: dict[str, Any]) -> list[str]:

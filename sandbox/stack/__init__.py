@@ -1,0 +1,1 @@
+"""What starts, watches and stops the programs of the sandbox."""

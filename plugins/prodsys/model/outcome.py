@@ -139,7 +139,8 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     kept = {file.lfn for outcome in outcomes if outcome.state is SeedState.DELIVERED for file in outcome.files.values()}
     done = {file.lfn: file for found in by_seed.values() for job in found for file in job.outputs}
     strays = tuple(file for lfn, file in sorted(done.items()) if lfn not in kept)
-    return StepOutcome(outcomes, _verdict(outcomes, question), question.asked, tuple(notes), strays)
+    verdict = judge(outcomes, question.asked, question.accept_percent)
+    return StepOutcome(outcomes, verdict, question.asked, tuple(notes), strays)
 
 
 def _seeds_of(job: JobRecord, question: StepQuestion, notes: list[str]) -> tuple[int, ...]:
@@ -163,7 +164,7 @@ def _settle_seed(
         reason = errors[-1] if errors else "no job of this seed finished" if lost else "no job was made for this seed"
         last = lost[-1] if lost else None
         return SeedOutcome(
-            seed, SeedState.MISSING, last and last.panda_job_id, last.site if last else "", reason=reason
+            seed, SeedState.MISSING, last.panda_job_id if last else None, last.site if last else "", reason=reason
         )
     job = min(finished, key=lambda one: one.panda_job_id)
     if len(finished) > 1:
@@ -220,13 +221,14 @@ def _events(job: JobRecord, files: Mapping[str, JobFile], question: StepQuestion
     return question.events_per_job, EventSource.ASSUMED
 
 
-def _verdict(outcomes: Iterable[SeedOutcome], question: StepQuestion) -> Verdict:
+def judge(outcomes: Iterable[SeedOutcome], asked: int, accept_percent: float) -> Verdict:
+    """Verdict that these seeds give, of ``asked`` ones, accepted from ``accept_percent`` [%] on."""
     states = [outcome.state for outcome in outcomes]
     delivered = states.count(SeedState.DELIVERED)
     if SeedState.MISPAIRED in states:
         return Verdict.MISPAIRED
-    if delivered == question.asked and delivered:
+    if delivered == asked and delivered:
         return Verdict.FULL
-    if delivered and 100.0 * delivered / question.asked >= question.accept_percent:
+    if delivered and 100.0 * delivered / asked >= accept_percent:
         return Verdict.PARTIAL
     return Verdict.FAILED

@@ -257,9 +257,12 @@ class Catalogue(Spec):
     sites: SiteTable
     policy: PolicySpec
     profile: ProfileSpec
+    faulty: dict[str, str] = Field(default_factory=dict, description="name of a chain that could not be read -> why")
 
     def chain_of(self, spec: RequestSpec) -> ChainSpec:
-        """Chain of a request; SpecInvalid when the name is unknown."""
+        """Chain of a request; SpecInvalid when the name is unknown or its file is faulty."""
+        if spec.chain in self.faulty:
+            raise SpecInvalid(f"{spec.request_id}.chain", f"{spec.chain} cannot be read", self.faulty[spec.chain])
         return _pick(self.chains, spec.chain, f"{spec.request_id}.chain", "chains")
 
     def software_of(self, spec: RequestSpec) -> SoftwareSpec:

@@ -41,7 +41,7 @@ class TaskStatus(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:  # noqa: ARG003
-        return cls.UNKNOWN  # type: ignore[return-value]
+        return cls.UNKNOWN
 
 
 FINAL = frozenset(
@@ -80,7 +80,7 @@ class JobStatus(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:  # noqa: ARG003
-        return cls.UNKNOWN  # type: ignore[return-value]
+        return cls.UNKNOWN
 
 
 JOB_FINAL = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CLOSED, JobStatus.CANCELLED})
@@ -100,7 +100,7 @@ class RuleState(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self:  # noqa: ARG003
-        return cls.UNKNOWN  # type: ignore[return-value]
+        return cls.UNKNOWN
 
 
 class RecordedStatus(StrEnum):
@@ -130,6 +130,13 @@ class RequestState(StrEnum):
     RECORDED = "recorded"  # history: done or running elsewhere
 
 
+STATE_OF_RECORD = {  # what a recorded status becomes in the ledger; a sheet's Ready is never the ledger's ready
+    RecordedStatus.DRAFT: RequestState.DRAFT,
+    RecordedStatus.READY: RequestState.DRAFT,
+    RecordedStatus.RUNNING: RequestState.RECORDED,
+    RecordedStatus.DONE: RequestState.RECORDED,
+    RecordedStatus.CANCELLED: RequestState.RECORDED,
+}
 DELIVERED = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED})
 DRIVEN = frozenset({RequestState.RUNNING, RequestState.CLOSING})
 MOVES: dict[RequestState, frozenset[RequestState]] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sandbox.stack.postgres import PostgresHandle, start_postgres
 
+from sandbox.stack.postgres import PostgresHandle, start_postgres
 from tests.postgres_fixture import FreshDatabase
 
 

@@ -1,0 +1,274 @@
+"""The certificate and the hand-over lists: built from the ledger, with replicas and rules read back from Rucio."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.actions.data import DATASET
+from prodsys.errors import RucioUnavailable
+from prodsys.ledger.requests import approved_plan, approved_plan_row, get_request, list_steps
+from prodsys.ledger.seeds import from_range, reused_by
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import CertificateRow, DatasetRow, RuleRow, StepRow
+from prodsys.ledger.tasks import list_files, list_outcomes, list_tasks
+from prodsys.model import seeds as seeds_of
+from prodsys.model.certificate import (
+    Certificate,
+    CertifiedDataset,
+    CertifiedFile,
+    CertifiedRule,
+    CertifiedStep,
+    CertifiedTask,
+    MissingSeed,
+    ReusedSeeds,
+)
+from prodsys.model.names import Did
+from prodsys.model.outcome import SeedState
+from prodsys.model.plan import LOG, Plan
+from prodsys.model.request import digest_of
+from prodsys.model.statuses import EventSource, ReuseKind, RuleState, Verdict
+
+LISTS = {"R": "recofiles", "S": "simfiles", "P": "paramfiles"}  # data type -> name of the list physicists know
+
+
+def build_certificate(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Certificate:
+    """The certificate of a request whose data lie where they should."""
+    with transaction(ctx.sessions) as session:
+        plan = approved_plan(session, request_id)
+        datasets = _datasets(session, request_id)
+        rules = _rules(session, request_id)
+    _check_rules(rules)
+    replicas = {row.did: _replicas(ctx, row.did) for row in datasets}
+    with transaction(ctx.sessions) as session:
+        return _assemble(session, ctx, plan, datasets, rules, replicas, (dag_id, dag_run_id))
+
+
+def _datasets(session: Session, request_id: str) -> list[DatasetRow]:
+    wanted = select(DatasetRow).where(DatasetRow.request_id == request_id).order_by(DatasetRow.did)
+    return list(session.scalars(wanted))
+
+
+def _rules(session: Session, request_id: str) -> list[RuleRow]:
+    return list(session.scalars(select(RuleRow).where(RuleRow.request_id == request_id).order_by(RuleRow.did)))
+
+
+def _check_rules(rules: Iterable[RuleRow]) -> None:
+    for rule in rules:
+        if rule.state != RuleState.OK or rule.locks_ok != rule.copies * rule.length or not rule.length:
+            raise RucioUnavailable(f"rule {rule.rule_id} of {rule.did} is {rule.state} with {rule.locks_ok} locks")
+
+
+def _replicas(ctx: Context, did: str) -> dict[str, int]:
+    found = ctx.rucio.list_replicas_by_rse(Did.parse(did))
+    return {rse: len(lfns) for rse, lfns in sorted(found.items())}
+
+
+def _assemble(
+    session: Session,
+    ctx: Context,
+    plan: Plan,
+    datasets: list[DatasetRow],
+    rules: list[RuleRow],
+    replicas: dict[str, dict[str, int]],
+    run: tuple[str, str],
+) -> Certificate:
+    row, approval = get_request(session, plan.request_id), approved_plan_row(session, plan.request_id)
+    steps = list_steps(session, plan.request_id)
+    missing = tuple(_missing(session, steps))
+    gone = {seed.seed for seed in missing}
+    delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
+    certified = tuple(_dataset(session, steps, one, replicas[one.did]) for one in datasets if one.kind == DATASET)
+    spec, now = plan.spec, datetime.now(UTC)
+    return Certificate(
+        request_id=plan.request_id,
+        certificate_revision=_next_revision(session, plan.request_id),
+        request_revision=row.revision,
+        plan_digest=approval.digest,
+        configuration_digest=plan.configuration_digest,
+        verdict=Verdict.PARTIAL if missing else Verdict.FULL,
+        software=spec.software,
+        version=spec.version,
+        tag=spec.tag,
+        stage=spec.stage,
+        collision=spec.collision,
+        energy_gev=spec.energy_gev,
+        polarization=spec.polarization,
+        geometry=spec.geometry,
+        campaign=spec.campaign,
+        partition=plan.partition,
+        events_per_seed=spec.events_per_file,
+        seeds_asked=seeds_of.show(plan.seeds),
+        seeds_delivered=seeds_of.show(seeds_of.from_seeds(delivered)),
+        seeds_missing=missing,
+        seeds_reused=_reused(session, plan.request_id),
+        events_asked=plan.events,
+        events_delivered=int(steps[-1].events or 0),
+        bytes_delivered=sum(one.bytes for one in certified),
+        steps=tuple(_step(session, plan, step) for step in steps),
+        tasks=_tasks(session, ctx, plan.request_id),
+        datasets=certified,
+        containers=tuple(one.did for one in datasets if one.kind.endswith("container")),
+        rules=tuple(_rule(rule) for rule in rules),
+        requested_by=row.requester,
+        planned_by=approval.planned_by,
+        approved_by=approval.approved_by or "",
+        approved_at=approval.approved_at or now,
+        launched_at=row.launched_at or now,
+        closed_at=now,
+        dag_id=run[0],
+        dag_run_id=run[1],
+    )
+
+
+def _missing(session: Session, steps: list[StepRow]) -> Iterable[MissingSeed]:
+    """Each seed that did not come to the end, with the first step that lost it."""
+    lost: dict[int, MissingSeed] = {}
+    for step in steps:
+        for one in list_outcomes(session, step.step_id):
+            if one.state != SeedState.DELIVERED and one.seed not in lost:
+                lost[one.seed] = MissingSeed(seed=one.seed, step=step.kind, reason=one.reason or one.state)
+    return [lost[seed] for seed in sorted(lost)]
+
+
+def _reused(session: Session, request_id: str) -> tuple[ReusedSeeds, ...]:
+    found = []
+    for row in reused_by(session, request_id):
+        seeds = from_range(row.seeds)
+        kind = ReuseKind(row.kind)
+        found.append(ReusedSeeds(first=seeds.first, last=seeds.last, owner=row.owner, kind=kind, reason=row.reason))
+    return tuple(found)
+
+
+def _step(session: Session, plan: Plan, step: StepRow) -> CertifiedStep:
+    outcomes = [one for one in list_outcomes(session, step.step_id) if one.state == SeedState.DELIVERED]
+    planned = plan.step(step.kind)
+    counted = sum(one.events_source == EventSource.COUNTED for one in outcomes)
+    files_a_seed = len([one for one in planned.outputs if one != LOG])
+    return CertifiedStep(
+        step=step.kind,
+        verdict=Verdict(step.verdict or ""),
+        script=planned.script,
+        image=planned.image,
+        seeds_delivered=len(outcomes),
+        events=sum(one.events for one in outcomes),
+        events_counted_in=counted * files_a_seed,
+        notes=tuple(str(note) for note in step.notes),
+    )
+
+
+def _tasks(session: Session, ctx: Context, request_id: str) -> tuple[CertifiedTask, ...]:
+    return tuple(
+        CertifiedTask(
+            step=step.kind,
+            attempt=task.attempt,
+            task_name=task.task_name,
+            jedi_task_id=task.jedi_task_id or 0,
+            status=task.status or "",
+            jobs=task.job_count or 0,
+            url=f"{ctx.monitor_url.rstrip('/')}/task/{task.jedi_task_id}",
+        )
+        for step, task in list_tasks(session, request_id)
+    )
+
+
+def _dataset(session: Session, steps: list[StepRow], row: DatasetRow, replicas: dict[str, int]) -> CertifiedDataset:
+    step = next(one for one in steps if one.kind == row.step)
+    good = {one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.DELIVERED}
+    name = Did.parse(row.did).name
+    files = tuple(
+        CertifiedFile(
+            lfn=file.lfn,
+            seed=file.seed,
+            bytes=file.bytes,
+            adler32=file.adler32,
+            events=file.events,
+            events_source=EventSource(file.events_source),
+        )
+        for file in list_files(session, step.step_id, row.data_type)
+        if file.seed in good and file.dataset == name
+    )
+    return CertifiedDataset(
+        did=row.did,
+        step=step.kind,
+        data_type=row.data_type or "",
+        files=files,
+        events=row.events,
+        bytes=row.bytes,
+        replicas=replicas,
+    )
+
+
+def _rule(row: RuleRow) -> CertifiedRule:
+    return CertifiedRule(
+        rule_id=row.rule_id,
+        did=row.did,
+        rse_expression=row.rse_expression,
+        copies=row.copies,
+        lifetime_days=row.lifetime_days,
+        state=row.state,
+        locks_ok=row.locks_ok,
+    )
+
+
+def _next_revision(session: Session, request_id: str) -> int:
+    wanted = select(func.max(CertificateRow.certificate_revision)).where(CertificateRow.request_id == request_id)
+    return int(session.scalar(wanted) or 0) + 1
+
+
+def write_files(ctx: Context, certificate: Certificate) -> Path:
+    """Certificate and hand-over lists as files, each whole or not at all; the path of the certificate."""
+    folder = ctx.home / "certificates" / certificate.request_id
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in _handover(ctx, certificate).items():
+        _write(folder / name, "".join(f"{line}\n" for line in lines))
+    path = folder / f"r{certificate.certificate_revision}.json"
+    _write(path, json.dumps(certificate.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def certificate_row(certificate: Certificate, path: Path) -> CertificateRow:
+    """Row of a certificate; it enters the ledger with the request's last move, so a crash leaves no half of the two."""
+    body = certificate.model_dump(mode="json")
+    return CertificateRow(
+        request_id=certificate.request_id,
+        certificate_revision=certificate.certificate_revision,
+        digest=digest_of(body),
+        body=body,
+        path=str(path),
+    )
+
+
+def _handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
+    """File name -> one PFN a line on the partition's first storage; line n of each list is the same seed."""
+    with transaction(ctx.sessions) as session:
+        plan = approved_plan(session, certificate.request_id)
+    last = plan.steps[-1].kind
+    kept = {file.seed for one in certificate.datasets if one.step == last for file in one.files}
+    lists = {}
+    for data_type, word in LISTS.items():
+        by_seed: dict[int, str] = {}
+        for one in (one for one in certificate.datasets if one.data_type == data_type):
+            pfns = ctx.rucio.pfns(Did.parse(one.did), plan.rules.rses[0])
+            by_seed |= {file.seed: pfns[file.lfn] for file in one.files if file.seed in kept}
+        lists[f"{certificate.request_id}_{word}.txt"] = [by_seed[seed] for seed in sorted(by_seed)]
+    return lists
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)

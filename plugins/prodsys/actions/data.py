@@ -1,0 +1,190 @@
+"""The data of a settled step in Rucio: verified or registered, and what the next step may read.
+
+PanDA's adder may have registered everything already, or nothing (both are right); what we register we close last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.actions.holding import Held, ensure_held
+from prodsys.actions.orders import INPUT
+from prodsys.ddm.facts import FileFact
+from prodsys.ddm.pairs import check_order
+from prodsys.errors import StepFailed
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import approved_plan, get_step
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import DatasetRow, FileRow, SeedOutcomeRow
+from prodsys.ledger.tasks import list_files, list_outcomes
+from prodsys.model.names import Did
+from prodsys.model.outcome import SeedState
+from prodsys.model.plan import LOG, Plan, PlannedStep
+from prodsys.model.statuses import GOOD, Verdict
+
+DATASET = "dataset"
+
+
+@dataclass(frozen=True)
+class DataAnswer:
+    """One dataset of a step, as read back."""
+
+    did: str
+    data_type: str
+    files: int
+    events: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The files of one data type of a step: those of delivered seeds, by LFN."""
+
+    did: Did
+    data_type: str
+    files: Mapping[str, FileRow]
+
+
+def ensure_step_data(ctx: Context, request_id: str, kind: str) -> tuple[DataAnswer, ...]:
+    """The datasets of a step in Rucio, complete, closed, read back and compared; run again, nothing changes.
+
+    An S whose P is not to be had is kept out of what the next step reads, and its seed is counted missing.
+
+    Raises
+    ------
+    DatasetConflict
+        Rucio holds something else than PanDA reported.
+    StepFailed
+        Without the seeds whose files are not in Rucio the step is not good enough.
+    """
+    with transaction(ctx.sessions) as session:
+        plan = approved_plan(session, request_id)
+        parts = _parts(session, plan, plan.step(kind))
+        rse_of = _rse_of(session, ctx, plan, kind)
+    held = {part.did: _ensure(ctx, part, rse_of) for part in parts}
+    lost = {part.files[lfn].seed: lfn for part in parts for lfn in held[part.did].lost}
+    if lost:
+        _give_up(ctx, plan, kind, lost)
+        parts = tuple(_without(part, set(lost)) for part in parts)
+        held = {part.did: _ensure(ctx, part, rse_of) for part in parts}  # their partners are kept out
+    _ensure_readable(ctx, plan, kind, parts, held, rse_of)
+    return _write_down(ctx, plan, kind, parts, held)
+
+
+def _parts(session: Session, plan: Plan, step: PlannedStep) -> tuple[_Part, ...]:
+    row = get_step(session, plan.request_id, step.kind)
+    good = {one.seed for one in list_outcomes(session, row.step_id) if one.state == SeedState.DELIVERED}
+    files = [file for file in list_files(session, row.step_id) if file.seed in good]
+    datasets = sorted({(file.data_type, file.dataset) for file in files})
+    return tuple(
+        _Part(
+            Did(plan.partition, dataset),
+            data_type,
+            {file.lfn: file for file in files if file.data_type == data_type and file.dataset == dataset},
+        )
+        for data_type, dataset in datasets
+    )
+
+
+def _without(part: _Part, seeds: set[int]) -> _Part:
+    return _Part(part.did, part.data_type, {lfn: file for lfn, file in part.files.items() if file.seed not in seeds})
+
+
+def _rse_of(session: Session, ctx: Context, plan: Plan, kind: str) -> dict[int, str]:
+    """Seed -> storage where its job ran."""
+    queues = {queue.name: queue.rse for queue in ctx.catalogue.sites.queues}
+    row = get_step(session, plan.request_id, kind)
+    return {one.seed: queues.get(one.site, plan.step(kind).rse) for one in list_outcomes(session, row.step_id)}
+
+
+def _ensure(ctx: Context, part: _Part, rse_of: Mapping[int, str]) -> Held:
+    facts = _facts(part.files.values())
+    rses = {lfn: rse_of[file.seed] for lfn, file in part.files.items()}
+    return ensure_held(ctx.rucio, part.did, facts, rses)
+
+
+def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
+    return {file.lfn: FileFact(file.bytes, file.adler32) for file in files}
+
+
+def _give_up(ctx: Context, plan: Plan, kind: str, lost: Mapping[int, str]) -> None:
+    """Seeds whose file Rucio lacks and will not take any more are missing; the verdict is said again."""
+    with transaction(ctx.sessions) as session:
+        step = get_step(session, plan.request_id, kind)
+        for seed, lfn in lost.items():
+            row = session.get(SeedOutcomeRow, (step.step_id, seed))
+            if row is not None:
+                row.state, row.reason = SeedState.MISSING, f"{lfn} is not in Rucio and its dataset is closed"
+        session.flush()
+        rows = list_outcomes(session, step.step_id)
+        good = [row for row in rows if row.state == SeedState.DELIVERED]
+        share = 100.0 * len(good) / plan.step(kind).jobs
+        step.verdict = Verdict.PARTIAL if good and share >= plan.accept_percent else Verdict.FAILED
+        step.seeds_delivered, step.events = len(good), sum(row.events for row in good)
+        step.notes = [*step.notes, *(f"seed {seed}: {lfn} was lost from Rucio" for seed, lfn in sorted(lost.items()))]
+        verdict = step.verdict
+        write_audit(session, ctx.who, "seeds lost", plan.request_id, step=kind, seeds=sorted(lost), verdict=verdict)
+    if verdict not in GOOD:
+        raise StepFailed(plan.request_id, kind, verdict, f"files of seeds {sorted(lost)} are not in Rucio")
+
+
+def _ensure_readable(
+    ctx: Context,
+    plan: Plan,
+    kind: str,
+    parts: tuple[_Part, ...],
+    held: Mapping[Did, Held],
+    rse_of: Mapping[int, str],
+) -> None:
+    """What the next step reads holds the complete pairs and nothing else, in an order that PanDA pairs rightly."""
+    following = [step for step in plan.steps if (before := plan.before(step.kind)) and before.kind == kind]
+    if not following:
+        return
+    reader = following[0]
+    read = {part.data_type: part for part in parts if part.data_type in reader.inputs}
+    check_order({data_type: {lfn: file.seed for lfn, file in part.files.items()} for data_type, part in read.items()})
+    if not any(held[part.did].strays for part in read.values()):
+        return
+    for part in read.values():
+        _ensure_input(ctx, plan, reader, part, rse_of)
+
+
+def _ensure_input(ctx: Context, plan: Plan, reader: PlannedStep, part: _Part, rse_of: Mapping[int, str]) -> None:
+    """A dataset of its own with the complete pairs: files cannot be taken out of a closed one."""
+    did = Did(plan.partition, plan.sample.dataset(reader.kind, f"in{part.data_type}"))
+    held = _ensure(ctx, _Part(did, part.data_type, part.files), rse_of)
+    with transaction(ctx.sessions) as session:
+        session.merge(_row(plan, reader.kind, did, part, held, INPUT))
+
+
+def _row(plan: Plan, kind: str, did: Did, part: _Part, held: Held, what: str) -> DatasetRow:
+    events = 0 if part.data_type == LOG else sum(file.events for file in part.files.values())
+    return DatasetRow(
+        did=str(did),
+        request_id=plan.request_id,
+        step=kind,
+        data_type=part.data_type,
+        kind=what,
+        files=len(held.files),
+        bytes=sum(fact.bytes for fact in held.files.values()),
+        events=events,
+        closed=True,
+        read_back_at=datetime.now(UTC),
+    )
+
+
+def _write_down(
+    ctx: Context, plan: Plan, kind: str, parts: tuple[_Part, ...], held: Mapping[Did, Held]
+) -> tuple[DataAnswer, ...]:
+    with transaction(ctx.sessions) as session:
+        rows = [_row(plan, kind, part.did, part, held[part.did], DATASET) for part in parts]
+        for row in rows:
+            session.merge(row)
+        step = get_step(session, plan.request_id, kind)
+        step.data_ready_at = datetime.now(UTC)
+        write_audit(session, ctx.who, "data", plan.request_id, step=kind, datasets=[row.did for row in rows])
+        return tuple(DataAnswer(row.did, row.data_type or "", row.files, row.events) for row in rows)

@@ -1,0 +1,136 @@
+"""Who drives a request: one run at a time; a second one is told so and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request, move, newest_certificate
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow, RunRow
+from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+
+ENTERABLE = frozenset({RequestState.APPROVED, RequestState.READY, RequestState.FAILED}) | DRIVEN
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """Whether the run drives the request; if not, why."""
+
+    drive: bool
+    message: str
+
+
+def enter(ctx: Context, request_id: str, revision: int, dag_id: str, dag_run_id: str) -> GateAnswer:
+    """May this run drive this request?
+
+    A complete request ends the run with its certificate; one that another live run drives ends it with that run's name; after
+    a failure the run goes on where the ledger stands.
+    """
+    with transaction(ctx.sessions) as session:
+        other = _driver(session, request_id)
+        seen = (other.dag_id, other.dag_run_id) if other else None
+    over = seen is not None and seen != (dag_id, dag_run_id) and not _alive(ctx, *seen)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        current = _driver(session, request_id)
+        if over and current and (current.dag_id, current.dag_run_id) == seen:
+            current.driving, current.note = False, f"its run was over when {dag_run_id} came"
+            session.flush()
+            current = None
+        answer = _decide(session, row, revision, current, (dag_id, dag_run_id))
+        if answer.drive:
+            _take_wheel(session, ctx, row, (dag_id, dag_run_id), current)
+        elif session.get(RunRow, (dag_id, dag_run_id)) is None:
+            session.add(_run(row, (dag_id, dag_run_id), driving=False, note=answer.message))
+        return answer
+
+
+def _driver(session: Session, request_id: str) -> RunRow | None:
+    return session.scalars(select(RunRow).where(RunRow.request_id == request_id, RunRow.driving)).first()
+
+
+def _alive(ctx: Context, dag_id: str, dag_run_id: str) -> bool:
+    run = ctx.airflow.get_run(dag_id, dag_run_id)
+    return run is not None and not run.ended_for_good
+
+
+def _decide(
+    session: Session, row: RequestRow, revision: int, driver: RunRow | None, run: tuple[str, str]
+) -> GateAnswer:
+    state = RequestState(row.state)
+    if state in DELIVERED:
+        return GateAnswer(False, f"{row.request_id} is {state}: {_certificate_path(session, row.request_id)}")
+    if revision != row.revision:
+        return GateAnswer(False, f"this DAG is of revision {revision}, the request is at revision {row.revision}")
+    if state not in ENTERABLE:
+        return GateAnswer(False, f"{row.request_id} is {state}: nothing to drive")
+    if driver is not None and (driver.dag_id, driver.dag_run_id) != run:
+        return GateAnswer(False, f"{row.request_id} is driven by run {driver.dag_run_id}")
+    return GateAnswer(True, f"drives {row.request_id}, which was {state}")
+
+
+def _certificate_path(session: Session, request_id: str) -> str:
+    found = newest_certificate(session, request_id)
+    return f"certificate {found.path}" if found else "no certificate yet"
+
+
+def _take_wheel(session: Session, ctx: Context, row: RequestRow, run: tuple[str, str], driver: RunRow | None) -> None:
+    if RequestState(row.state) is RequestState.APPROVED:
+        move(row, RequestState.READY, "launch by a run")
+    if RequestState(row.state) in {RequestState.READY, RequestState.FAILED}:
+        move(row, RequestState.RUNNING, "drive")
+    if driver is None:
+        found = session.get(RunRow, run)
+        if found is None:
+            session.add(_run(row, run, driving=True, note=""))
+        else:
+            found.driving, found.note = True, ""
+        write_audit(session, ctx.who, "drive", row.request_id, dag_run_id=run[1])
+
+
+def _run(row: RequestRow, run: tuple[str, str], *, driving: bool, note: str) -> RunRow:
+    return RunRow(
+        dag_id=run[0],
+        dag_run_id=run[1],
+        request_id=row.request_id,
+        revision=row.revision,
+        driving=driving,
+        airflow_state="running",
+        note=note,
+    )
+
+
+def leave(session: Session, request_id: str, note: str) -> None:
+    """The driving run lets go, in the caller's transaction."""
+    driver = _driver(session, request_id)
+    if driver is not None:
+        driver.driving, driver.note = False, note
+        session.flush()
+
+
+def note_failure(ctx: Context, request_id: str, dag_id: str, dag_run_id: str, reason: str) -> None:
+    """The run ended in failure: the request is `failed` with the reason, and another run may go on with it."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        driver = _driver(session, request_id)
+        if driver is None or (driver.dag_id, driver.dag_run_id) != (dag_id, dag_run_id):
+            return
+        driver.airflow_state = "failed"
+        leave(session, request_id, reason[:500])
+        if RequestState(row.state) in DRIVEN:
+            move(row, RequestState.FAILED, "fail", reason[:2000])
+            write_audit(session, ctx.who, "fail", request_id, dag_run_id=dag_run_id, reason=reason[:2000])
+
+
+def start_closing(ctx: Context, request_id: str) -> None:
+    """All steps are settled: the request is `closing`; said again, nothing changes."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) is RequestState.RUNNING:
+            move(row, RequestState.CLOSING, "close")
+            write_audit(session, ctx.who, "close", request_id)

@@ -1,0 +1,128 @@
+"""Launch: an approved request gets its DAG run, at once or when the limit of running ones allows it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.errors import AirflowUnavailable
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import approved_plan_row, count_running, get_request, move, waiting_requests
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow
+from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+
+ONE_DISPATCHER = 4_711_017  # key of the advisory lock
+LOOK_AGAIN_S = 0.5
+
+
+@dataclass(frozen=True)
+class LaunchAnswer:
+    """What launching did."""
+
+    request_id: str
+    started: bool  # False: waits as `ready` for the dispatcher
+    dag_id: str
+    dag_run_id: str
+    message: str
+
+
+def dag_id_of(request_id: str) -> str:
+    """The DAG of a request."""
+    return f"prod__{request_id}"
+
+
+def run_id_of(row: RequestRow) -> str:
+    """Id of the run that launching starts: the same for the same revision, so it cannot start twice."""
+    return f"{row.request_id}-r{row.revision}"
+
+
+def launch(ctx: Context, request_id: str, *, wait: bool = True) -> LaunchAnswer:
+    """Launch an approved request; launching it again changes nothing.
+
+    Raises
+    ------
+    MoveRefused
+        The request is not approved.
+    AirflowUnavailable
+        Airflow did not show the DAG in time: the request is `ready`, the dispatcher will start it.
+    """
+    ctx.check_right("launch", ctx.catalogue.policy.may_launch)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) in DRIVEN | DELIVERED:
+            return _answer(row, started=True, message=f"{request_id} is {row.state} already")
+        if RequestState(row.state) is not RequestState.READY:
+            move(row, RequestState.READY, "launch")
+            write_audit(session, ctx.who, "launch", request_id)
+    return start(ctx, request_id, wait=wait)
+
+
+def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
+    """Start the run of a `ready` request, when the limit allows it and Airflow shows its DAG."""
+    with transaction(ctx.sessions) as session:
+        row = _reserve(session, ctx, request_id)
+        if row.launched_at is None:
+            limit = ctx.catalogue.policy.running_limit
+            return _answer(row, started=False, message=f"{limit} requests are running: it waits as ready")
+    if not _wait_for_dag(ctx, request_id, wait=wait):
+        _give_back(ctx, request_id)
+        if wait:
+            raise AirflowUnavailable(
+                f"{dag_id_of(request_id)} is not shown yet; {request_id} is ready and will be started"
+            )
+        return _answer(row, started=False, message="Airflow does not show its DAG yet: it waits as ready")
+    try:
+        ctx.airflow.start_run(dag_id_of(request_id), run_id_of(row), conf={}, note=f"launched by {ctx.who}")
+    except Exception:
+        _give_back(ctx, request_id)
+        raise
+    return _answer(row, started=True, message="started")
+
+
+def _reserve(session: Session, ctx: Context, request_id: str) -> RequestRow:
+    """Take one of the places of running requests, under a lock, so that two dispatchers never overfill them."""
+    session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ONE_DISPATCHER})
+    row = get_request(session, request_id, lock=True)
+    free = count_running(session) < ctx.catalogue.policy.running_limit
+    if RequestState(row.state) is RequestState.READY and row.launched_at is None and free:
+        row.launched_at = datetime.now(UTC)
+    return row
+
+
+def _give_back(ctx: Context, request_id: str) -> None:
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) is RequestState.READY:
+            row.launched_at = None
+
+
+def _wait_for_dag(ctx: Context, request_id: str, *, wait: bool) -> bool:
+    with transaction(ctx.sessions) as session:
+        digest = approved_plan_row(session, request_id).digest
+    end = time.monotonic() + (ctx.catalogue.profile.times.dag_visible_max_s if wait else 0)
+    while not ctx.airflow.dag_ready(dag_id_of(request_id), digest):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(LOOK_AGAIN_S)
+    return True
+
+
+def _answer(row: RequestRow, *, started: bool, message: str) -> LaunchAnswer:
+    return LaunchAnswer(row.request_id, started, dag_id_of(row.request_id), run_id_of(row), message)
+
+
+def dispatch(ctx: Context) -> list[LaunchAnswer]:
+    """Start ready requests, the most urgent first, within the limit; what an outage kept waiting starts now, once."""
+    with transaction(ctx.sessions) as session:
+        waiting = [row.request_id for row in waiting_requests(session)]
+    answers = []
+    for request_id in waiting:
+        answer = start(ctx, request_id, wait=False)
+        answers.append(answer)
+    return answers

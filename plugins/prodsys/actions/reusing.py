@@ -1,0 +1,47 @@
+"""Seeds used again on purpose: declared with a kind and a reason, before the plan."""
+
+from __future__ import annotations
+
+from prodsys.actions.context import Context
+from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request, get_spec, possible_moves
+from prodsys.ledger.seeds import Owned, add_reuse, find_owners, lock_configuration
+from prodsys.ledger.session import transaction
+from prodsys.model import seeds as seeds_of
+from prodsys.model.request import Configuration
+from prodsys.model.statuses import RequestState, ReuseKind
+
+DECLARABLE = frozenset({ReuseKind.PILOT_OF, ReuseKind.SUPERSEDES, ReuseKind.COMPARE})
+
+
+def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, reason: str) -> list[Owned]:
+    """Declare that a draft uses the seeds it shares with ``owner`` again; the shared ranges.
+
+    Raises
+    ------
+    SpecInvalid
+        They share no seed, the kind is not for people to declare, or no reason is given.
+    MoveRefused
+        The request is planned already or past it.
+    """
+    ctx.check_right("declare reuse of seeds", ctx.catalogue.policy.may_plan)
+    if kind not in DECLARABLE or not reason.strip():
+        raise SpecInvalid("reuse", f"{kind} with reason {reason!r}", f"a kind of {sorted(DECLARABLE)} and a reason")
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) is not RequestState.DRAFT:
+            raise MoveRefused(request_id, row.state, "declaring reuse of seeds", possible_moves(row))
+        spec = get_spec(session, request_id)
+        configuration = Configuration.of(spec).digest()
+        lock_configuration(session, configuration)
+        shared = [one for one in find_owners(session, configuration, spec.seeds, but=request_id) if one.owner == owner]
+        if not shared:
+            asked = seeds_of.show(spec.seeds)
+            raise SpecInvalid(
+                "reuse", f"{request_id} ({asked}) shares no seed with {owner}", "see prodsys seeds claims"
+            )
+        for owned in shared:
+            add_reuse(session, configuration, request_id, owned, kind, reason, ctx.who)
+        write_audit(session, ctx.who, "reuse", request_id, owner=owner, kind=kind, reason=reason)
+        return shared

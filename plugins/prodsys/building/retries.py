@@ -1,0 +1,26 @@
+"""How the operators of a request are tried again: every number stands here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+RETRIES = 10  # only *Unavailable is tried again; with the delays below that is half an hour of outage
+FIRST_DELAY = timedelta(seconds=3)
+LONGEST_DELAY = timedelta(minutes=10)
+DOOR_LIMIT = timedelta(minutes=10)  # of one run of intake, dispatch, reconcile, report
+
+
+def request_retries() -> dict[str, Any]:
+    """Arguments of every airflow task of a request."""
+    return {
+        "retries": RETRIES,
+        "retry_delay": FIRST_DELAY,
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": LONGEST_DELAY,
+    }
+
+
+def door_retries() -> dict[str, Any]:
+    """Arguments of airflow tasks that come again by themselves."""
+    return {"retries": 1, "retry_delay": FIRST_DELAY, "execution_timeout": DOOR_LIMIT}

@@ -1,0 +1,104 @@
+"""The command `prodsys`: groups of commands, each imported when it is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from prodsys.cli.output import EXIT_CODES, FINDINGS, print_error
+from prodsys.errors import ProductionError
+
+ENTRY_POINTS = "prodsys.commands"
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {  # name -> what it is for, modules of cli/ whose `app` makes it
+    "request": ("Requests: from import to certificate.", ("import_command", "request_commands")),
+    "seeds": ("Seeds: who uses which.", ("seeds_check", "seeds_commands")),
+    "task": ("PanDA tasks of requests.", ("task_commands",)),
+    "spec": ("Files under include/specs: lint, JSON Schema.", ("spec_commands",)),
+}
+JOINED = {  # what --help says about groups that other packages bring, without importing them
+    "stack": "The embedded services of the sandbox: up, down, status.",
+    "demo": "The demonstration: seven requests to their certificates.",
+    "sandbox": "The PanDA sandbox.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows the names of its commands and imports one when it is called."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.joined = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+        about = {name: help_text for name, (help_text, modules) in GROUPS.items() if any(map(_exists, modules))}
+        about |= {name: JOINED.get(name, f"From {point.value.split('.')[0]}.") for name, point in self.joined.items()}
+        for name, help_text in about.items():
+            self.commands.setdefault(name, TyperGroup(name=name, help=help_text))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, imported now."""
+        name = args[0] if args else ""
+        if name in GROUPS and name in self.commands:
+            self.commands[name] = _load_group(name)
+        elif name in self.joined:
+            loaded = self.joined[name].load()
+            self.commands[name] = get_command(loaded) if isinstance(loaded, typer.Typer) else loaded
+            self.commands[name].name = name
+        return super().resolve_command(ctx, args)
+
+
+def _exists(module: str) -> bool:
+    return find_spec(f"prodsys.cli.{module}") is not None
+
+
+def _load_group(name: str) -> TyperGroup:
+    """The commands of all modules of a group together."""
+    help_text, modules = GROUPS[name]
+    group = typer.Typer(name=name, help=f"{help_text} {EXIT_CODES}", no_args_is_help=True)
+    group.callback()(lambda: None)  # a group of one command stays a group
+    for module in filter(_exists, modules):
+        app: typer.Typer = import_module(f"prodsys.cli.{module}").app
+        group.registered_commands += app.registered_commands
+        group.registered_groups += app.registered_groups
+    return get_group(group)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help=f"Monte Carlo productions: requests, plans, tasks, data. {EXIT_CODES} PRODSYS_DEBUG=1 shows tracebacks.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prodsys {metadata.version('prodsys')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command; an error of ours becomes one message on stderr and exit code 1."""
+    try:
+        get_command(app)(args=args, prog_name="prodsys")
+    except ProductionError as error:
+        if os.environ.get("PRODSYS_DEBUG") == "1":
+            raise
+        print_error(f"prodsys: {error}")
+        sys.exit(FINDINGS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""``prodsys seeds check``: which requests of files share seeds. It needs no services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS
+
+if TYPE_CHECKING:
+    from prodsys.intake.result import Intake
+    from prodsys.intake.seed_overlaps import Overlap, SharedBeam
+
+app = typer.Typer()
+
+Files = Annotated[
+    list[Path], typer.Argument(exists=True, help="Sheets (CSV, XLSX), database exports, YAML requests, or folders.")
+]
+
+
+@app.command("check", help=f"Requests of one configuration that share seeds, over several files. {EXIT_CODES}")
+def check(files: Files, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print overlapping pairs, warnings about shared beams, and faults of the files."""
+    from prodsys.cli.output import print_json
+    from prodsys.intake.catalogue import load_catalogue
+    from prodsys.intake.files import read_files
+    from prodsys.intake.result import as_json as fault_json
+    from prodsys.intake.seed_overlaps import find_overlaps, find_shared_beams
+    from prodsys.settings import read_settings
+
+    settings = read_settings()
+    intake = read_files(files, load_catalogue(settings.specs, settings.profile))
+    specs = [accepted.spec for accepted in intake.accepted]
+    pairs, beams = find_overlaps(specs), find_shared_beams(specs)
+    if as_json:
+        warnings = [asdict(beam.overlap) | {"differs": list(beam.differs)} for beam in beams]
+        faults = [fault_json(fault) for fault in intake.faults]
+        print_json({"pairs": [asdict(pair) for pair in pairs], "faults": faults, "warnings": warnings})
+    else:
+        _show(len(specs), pairs, beams, intake)
+    raise typer.Exit(FINDINGS if pairs or intake.faults else CLEAN)
+
+
+def _show(number: int, pairs: Sequence[Overlap], beams: Sequence[SharedBeam], intake: Intake) -> None:
+    from prodsys.cli.findings import print_faults
+    from prodsys.cli.output import print_table, print_text
+
+    print_faults(intake.faults)
+    if beams:
+        rows = [(*_cells(one.overlap), ", ".join(one.differs)) for one in beams]
+        print_table(("request", "request", "seeds", "differs"), rows, title="Same generator events, other detector")
+    if pairs:
+        shared = [_cells(one) for one in pairs]
+        print_table(("request", "request", "seeds"), shared, title="The same events in both: never add them together")
+    print_text(f"{number} requests, {len(pairs)} overlaps, {len(intake.faults)} faults")
+
+
+def _cells(overlap: Overlap) -> tuple[str, str, str]:
+    return overlap.a, overlap.b, f"{overlap.first}-{overlap.last}"

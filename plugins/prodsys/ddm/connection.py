@@ -1,0 +1,142 @@
+"""One way to call Rucio: a token per call, own retries, a line in the journal, errors of ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from prodsys.ddm.journal import Journal
+from prodsys.ddm.translation import translate
+from prodsys.errors import ProductionError, RucioUnavailable, ServiceUnavailable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+ATTEMPTS = 5
+_FIRST_PAUSE = 0.01  # of the time one answer may take
+_LONGEST_PAUSE = 0.1
+
+
+class RucioConnection:
+    """Calls to one Rucio server on behalf of one account.
+
+    Parameters
+    ----------
+    url
+        Scheme, host and port of the server.
+    account
+        Rucio account; the server believes the token, this one is sent along.
+    token
+        Gives a valid access token; asked before every call, so it should keep one until it is nearly spent.
+    timeout_s
+        Longest wait for one answer [s].
+    journal
+        Takes a line for every call, or None.
+    """
+
+    def __init__(
+        self, url: str, account: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+    ) -> None:
+        self.url, self.account, self.timeout_s = url.rstrip("/"), account, timeout_s
+        self._token, self._journal = token, journal
+
+    @cached_property
+    def _client(self) -> Any:
+        return _token_client()(self.url, self.account, self._token, self.timeout_s)
+
+    def call(self, verb: str, target: str, function: Callable[[Any], T]) -> T:
+        """What ``function`` returns for Rucio's client; it must be repeatable and consume what it streams.
+
+        Raises
+        ------
+        RucioUnavailable
+            No answer, or a lost race, after several tries.
+        Refusal
+            Rucio said no.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(RucioUnavailable),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(self.timeout_s * _FIRST_PAUSE, max=self.timeout_s * _LONGEST_PAUSE),
+            reraise=True,
+        )
+        return retrying(self._call_once, verb, target, function)
+
+    def _call_once(self, verb: str, target: str, function: Callable[[Any], T]) -> T:
+        started = time.monotonic()
+        try:
+            self._client.take_token()
+            answer = function(self._client)
+        except Exception as error:
+            ours = translate(f"{verb} {target}", error)
+            self._note(verb, target, started, ours)
+            if ours is error:
+                raise
+            raise ours from error
+        self._note(verb, target, started, None)
+        return answer
+
+    def _note(self, verb: str, target: str, started: float, error: ProductionError | None) -> None:
+        outcome = "ok" if error is None else "unavailable" if isinstance(error, ServiceUnavailable) else "refused"
+        duration_s = time.monotonic() - started
+        log.debug("Rucio %s %s: %s in %.3f s", verb, target, outcome, duration_s)
+        if self._journal is not None:
+            self._journal.record(
+                service="rucio",
+                call=verb,
+                target=target,
+                duration_s=duration_s,
+                outcome=outcome,
+                detail="" if error is None else str(error),
+            )
+
+
+@lru_cache(maxsize=1)
+def _token_client() -> Any:
+    """Class of Rucio's client with the token handed in.
+
+    The constructor of rucio-clients reads rucio.cfg, looks for tokens on disk and rewrites ``sys.argv``; with a spent
+    token it asks on stdin. So it is not run: what ``_send_request`` needs is set here.
+
+    Notes
+    -----
+    Source: rucio-clients 41.5.1, ``client/baseclient.py``.
+    """
+    from requests import Session
+    from rucio.client import Client
+    from rucio.common.constants import DEFAULT_VO
+
+    class TokenClient(Client):
+        """Rucio's client; the bearer token comes from a callable."""
+
+        AUTH_RETRIES = 1  # one more try, with a new token; all other tries are ours
+
+        def __init__(self, url: str, account: str, token: Callable[[], str], timeout_s: float) -> None:
+            self._provide = token
+            self.logger = log.getChild("client")
+            self.logger.setLevel(logging.CRITICAL)  # it speaks of tries that we repeat and report ourselves
+            self.session = Session()
+            self.user_agent, self.script_id, self.vo = "prodsys", "prodsys", DEFAULT_VO
+            self.host = self.auth_host = self.trace_host = url
+            self.list_hosts = [url]
+            self.account, self.auth_type = account, "oidc"
+            self.creds: dict[str, Any] = {}
+            self.headers: dict[str, str] = {}
+            self.ca_cert = os.environ.get("X509_CERT_DIR") or True
+            self.timeout, self.request_retries = timeout_s, self.REQUEST_RETRIES
+            self.auth_token, self.token_exp_epoch, self.auth_oidc_refresh_active = "", None, False
+
+        def take_token(self) -> None:
+            """Use the provider's current token for the next request."""
+            self.auth_token = self._provide()
+
+        def _BaseClient__get_token(self) -> None:
+            # _send_request calls it on a 401
+            self.take_token()
+
+    return TokenClient

@@ -1,0 +1,95 @@
+"""What Rucio says about files, datasets and rules, in our words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from prodsys.model.names import Did
+from prodsys.model.outcome import JobFile
+from prodsys.model.statuses import RuleState
+
+ADLER32_DIGITS = 8
+
+
+class DidType(StrEnum):
+    """Kind of a Rucio data identifier."""
+
+    FILE = "FILE"
+    DATASET = "DATASET"
+    CONTAINER = "CONTAINER"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True)
+class FileFact:
+    """Size and checksum of a file (0 and "": not reported); adler32 is put into eight lower-case hex digits."""
+
+    bytes: int
+    adler32: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adler32", self.adler32.lower().zfill(ADLER32_DIGITS) if self.adler32 else "")
+
+    def __str__(self) -> str:
+        return f"{self.bytes} bytes, adler32 {self.adler32 or 'unknown'}"
+
+    def agrees(self, other: FileFact) -> bool:
+        """Nothing that both know differs: a job may not have reported size (0) or checksum ("")."""
+        sizes, sums = {self.bytes, other.bytes} - {0}, {self.adler32, other.adler32} - {""}
+        return len(sizes) <= 1 and len(sums) <= 1
+
+    @classmethod
+    def of(cls, file: JobFile) -> Self:
+        """What the job reported about a file."""
+        return cls(file.bytes, file.adler32)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset or container as Rucio holds it; a container's length and bytes are those of all files below it."""
+
+    did: Did
+    type: DidType
+    open: bool
+    length: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RuleInfo:
+    """A replication rule; a lock is one file on one storage."""
+
+    rule_id: str
+    state: RuleState
+    locks_ok: int = 0
+    locks_replicating: int = 0
+    locks_stuck: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Detachment:
+    """What became of an attempt to take files out of a dataset."""
+
+    detached: tuple[str, ...]
+    refused: str = ""  # Rucio's words; "" when it did as it was told
+
+
+def differences(held: Mapping[str, FileFact], wanted: Mapping[str, FileFact]) -> list[str]:
+    """Every way in which two sets of files differ, as sentences in the order of names; empty when they agree."""
+    said = []
+    for lfn in sorted(held.keys() | wanted.keys()):
+        if lfn not in wanted:
+            said.append(f"{lfn} is there ({held[lfn]}) and should not be")
+        elif lfn not in held:
+            said.append(f"{lfn} is not there")
+        elif not held[lfn].agrees(wanted[lfn]):
+            said.append(f"{lfn} is there with {held[lfn]}, not {wanted[lfn]}")
+    return said

@@ -1,0 +1,179 @@
+"""Cells as people write them: numbers with blanks, ``27 GeV``, ``Runnig``, a remark after the tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from prodsys.errors import SpecInvalid
+from prodsys.intake.nearest import nearest, suggest
+from prodsys.model.names import RequestId
+from prodsys.model.seeds import SeedRange, parse_seeds
+from prodsys.model.statuses import RecordedStatus
+from prodsys.model.tag import parse_tag, split_remark
+
+T = TypeVar("T")
+MAX_COUNT = 10**12  # events; beyond it somebody pasted something else
+CLOSE = 0.85  # likeness at which a misspelt status is understood: Runnig, but not Undone
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
+_BLANKS = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]+")
+_PLAIN = re.compile(r"\d+(?:\.0)?", re.ASCII)
+_GROUPED = re.compile(r"\d{1,3}(?:([ ,.'])\d{3})(?:\1\d{3})*", re.ASCII)
+_ENERGY = re.compile(r"(\d+(?:[.,]\d+)?) ?([A-Za-z]*)", re.ASCII)
+_UNITS = {"mev": 1e-3, "gev": 1.0, "tev": 1e3}
+_SOFTWARE = re.compile(r"([A-Za-z][A-Za-z0-9_\-]*?)[- /]v?(\d+(?:\.\d+)*)", re.ASCII)
+_TAG = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
+_REMARK = re.compile(r"[\w.,:;+()\-]{1,64}")
+_STATUSES = {
+    "draft": RecordedStatus.DRAFT,
+    "new": RecordedStatus.DRAFT,
+    "ready": RecordedStatus.READY,
+    "running": RecordedStatus.RUNNING,
+    "in progress": RecordedStatus.RUNNING,
+    "done": RecordedStatus.DONE,
+    "completed": RecordedStatus.DONE,
+    "cancelled": RecordedStatus.CANCELLED,
+    "canceled": RecordedStatus.CANCELLED,
+}
+_STEPS = {"simu": "SIM", "simul": "SIM", "sim": "SIM", "simulation": "SIM", "reco": "RECO", "reconstruction": "RECO"}
+
+
+class CellRefused(Exception):
+    """A cell that cannot be understood; whoever knows its place makes a Fault of it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        self.message, self.remedy = message, remedy
+        super().__init__(f"{message} ({remedy})")
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What a cell says, and what there is to say about how."""
+
+    value: T
+    notes: tuple[str, ...] = ()
+
+
+Reader = Callable[[str], Reading[Any]]
+
+
+def squeeze(text: str) -> str:
+    """The text with every kind of blank made one space, none at its ends."""
+    return _BLANKS.sub(" ", text).strip()
+
+
+def read_word(text: str) -> Reading[str]:
+    """A text as it is."""
+    return Reading(text)
+
+
+def read_request_id(text: str, prefixes: Iterable[str]) -> Reading[str]:
+    """An id such as ``PROD2025-016``, its prefix one of the policy's."""
+    try:
+        parsed = RequestId.parse(text.translate(_DASHES))
+    except SpecInvalid as error:
+        raise CellRefused("is not a request id", "prefix, year, dash, three or more digits: PROD2025-016") from error
+    if parsed.prefix not in prefixes:
+        remedy = f"{suggest(parsed.prefix, prefixes)}; a new one goes into policy.yaml"
+        raise CellRefused(f"begins with an unknown prefix {parsed.prefix!r}", remedy)
+    return Reading(str(parsed))
+
+
+def read_count(text: str) -> Reading[int]:
+    """A number of things: ``4000``, ``40 000 000``, ``40,000,000``."""
+    text = text.replace("\u2019", "'")
+    grouped = _GROUPED.fullmatch(text)
+    if grouped and grouped[1] in ",." and len(re.findall(r"[,.]", text)) == 1:
+        plain = re.sub(r"[,.]", "", text)
+        raise CellRefused("can be read in two ways", f"write {plain} when it is {int(plain):,}".replace(",", " "))
+    if grouped:
+        text = text.replace(grouped[1], "")
+    elif not _PLAIN.fullmatch(text):
+        raise CellRefused("is not a whole number", "digits only, such as 40000000 or 40 000 000")
+    value = int(text.removesuffix(".0")) if len(text) < 30 else MAX_COUNT + 1
+    if not 0 < value <= MAX_COUNT:
+        raise CellRefused(f"is not between 1 and {MAX_COUNT:,}".replace(",", " "), "check the number of digits")
+    return Reading(value)
+
+
+def read_energy(text: str) -> Reading[float]:
+    """An energy [GeV]: ``27 GeV``, ``27GeV``, ``27,5 GeV``."""
+    found = _ENERGY.fullmatch(text)
+    unit = found[2].casefold() if found else ""
+    if not found or (unit and unit not in _UNITS):
+        raise CellRefused("is not an energy", "a number and GeV, such as 27 GeV")
+    value = float(found[1].replace(",", "."))
+    if unit and _UNITS[unit] != 1.0:
+        raise CellRefused("is not in GeV", f"write {value * _UNITS[unit]:g} GeV")
+    if not 0 < value <= 100_000:
+        raise CellRefused("is not an energy between 0 and 100000 GeV", "a number and GeV, such as 27 GeV")
+    return Reading(value, () if unit else ("has no unit: GeV is taken",))
+
+
+def read_energy_gev(text: str) -> Reading[float]:
+    """An energy whose heading or key says GeV already."""
+    return Reading(read_energy(text).value)
+
+
+def read_status(text: str) -> Reading[RecordedStatus]:
+    """What the source says about the request; a slight misspelling is understood, with a note."""
+    word = text.casefold()
+    if word in _STATUSES:
+        return Reading(_STATUSES[word])
+    near = nearest(word, _STATUSES, CLOSE)
+    if near:
+        return Reading(_STATUSES[near], (f"is taken as {near!r}",))
+    known = [status.value for status in RecordedStatus]
+    raise CellRefused("is not a known status", suggest(word, known))
+
+
+def read_seeds(text: str) -> Reading[tuple[SeedRange, ...]]:
+    """Ranges of seeds, with any dash: ``1-10000``."""
+    plain = re.sub(r"(?<=\d) (?=\d{3}(?:\D|$))", "", text.translate(_DASHES))
+    try:
+        return Reading(parse_seeds(plain))
+    except SpecInvalid as error:
+        raise CellRefused(error.message, error.remedy) from error
+
+
+def read_seed(text: str) -> Reading[int]:
+    """One seed."""
+    seed = read_count(text).value
+    try:
+        return Reading(SeedRange(first=seed, last=seed).first)
+    except ValueError as error:
+        raise CellRefused("is too large for a seed", "at most 2147483647") from error
+
+
+def read_software(text: str) -> Reading[tuple[str, str]]:
+    """Name and version: ``spdroot-dev-4.1.7.2``."""
+    found = _SOFTWARE.fullmatch(text.translate(_DASHES))
+    if not found:
+        raise CellRefused("is not a software with its version", "name, dash, version: spdroot-dev-4.1.7.2")
+    return Reading((found[1], found[2]))
+
+
+def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
+    """Tag and labels; words after the tag are remarks, not part of any name and no choice of a partition."""
+    tag, remarks = split_remark(text.translate(_DASHES))
+    if not _TAG.fullmatch(tag):
+        raise CellRefused("cannot be part of a dataset name", "letters, digits, - and _ only, then a blank and remarks")
+    if odd := [word for word in remarks if not _REMARK.fullmatch(word)]:
+        raise CellRefused(f"has a strange remark {odd[0]!r} after the tag", "plain words only")
+    notes = [f"{word!r} after the tag is a remark: a label, no part of names, no partition" for word in remarks]
+    if parsed := parse_tag(tag).note:
+        notes.append(parsed)
+    return Reading((tag, remarks), tuple(notes))
+
+
+def read_step(text: str) -> Reading[str]:
+    """Kind of a step: SIM of ``simu``, RECO of ``reco``."""
+    word = text.casefold()
+    if word in _STEPS:
+        return Reading(_STEPS[word])
+    near = nearest(word, _STEPS, CLOSE)
+    if near:
+        return Reading(_STEPS[near], (f"is taken as {near!r}",))
+    raise CellRefused("is not a kind of step", suggest(word, ("simu", "reco")))

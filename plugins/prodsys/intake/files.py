@@ -1,0 +1,167 @@
+"""Files of any of the three forms, recognised by what is in them, to one intake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from prodsys.errors import FileUnreadable
+from prodsys.intake import database, processings, sheet
+from prodsys.intake.csv_table import read_csv
+from prodsys.intake.processings import Processing
+from prodsys.intake.request_yaml import read_request_yaml
+from prodsys.intake.result import Accepted, Fault, Intake, Note
+from prodsys.intake.table import Table, find_headings, likeness
+from prodsys.intake.text_file import decode, read_bytes
+from prodsys.model.request import Configuration, RequestSpec
+from prodsys.model.specs import Catalogue
+
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".yaml", ".yml")
+LEAST = 3  # headings by which a form is recognised
+_FORMS = {"sheet": sheet.FORM, "database": database.FORM, "processings": processings.FORM}
+
+
+def read_files(paths: Sequence[Path], catalogue: Catalogue) -> Intake:
+    """Requests of all files together, in any of the three forms; folders are looked through.
+
+    Returns
+    -------
+    Intake
+        In the order of the files. A request that several files hold alike is accepted once.
+    """
+    parts: list[Intake] = []
+    steps: list[Processing] = []
+    for path in _expand(paths):
+        try:
+            part, found = _read_file(path, catalogue)
+        except FileUnreadable as error:
+            part, found = Intake(faults=(Fault(str(path), None, "", "", error.message, error.remedy),)), []
+        parts.append(_without_twins(part))
+        steps += found
+    return processings.link(_without_repeats(Intake.join(parts)), steps, catalogue)
+
+
+def _expand(paths: Iterable[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
+            found += inside
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _read_file(path: Path, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
+    content = read_bytes(path)
+    if content.startswith(b"PK\x03\x04"):
+        return _read_tables(_workbook(content, path), path, catalogue)
+    text = decode(content, path)
+    if _is_yaml(text, path):
+        return read_request_yaml(text, path, catalogue), []
+    return _read_tables((read_csv(text, path),), path, catalogue)
+
+
+def _workbook(content: bytes, path: Path) -> tuple[Table, ...]:
+    from prodsys.intake.xlsx_table import is_xlsx, read_xlsx  # openpyxl costs a quarter of a second
+
+    if not is_xlsx(content):
+        raise FileUnreadable(str(path), "is a ZIP archive, not a workbook", "save it as XLSX or CSV UTF-8")
+    return read_xlsx(content, path)
+
+
+def _is_yaml(text: str, path: Path) -> bool:
+    """A YAML request has ``key: value`` where a table has delimiters."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return True
+    lines = [line for line in text.splitlines()[:50] if line.strip() and not line.lstrip().startswith("#")]
+    return any(line.startswith("request_id:") for line in lines)
+
+
+def _read_tables(
+    tables: Iterable[Table], path: Path, catalogue: Catalogue
+) -> tuple[Intake, list[Processing]]:
+    parts, steps, strange = [], [], []
+    for table in tables:
+        form = _form_of(table)
+        if form == "sheet":
+            parts.append(sheet.read_sheet(table, catalogue))
+        elif form == "database":
+            parts.append(database.read_database(table, catalogue))
+        elif form == "processings":
+            found, part = processings.read_processings(table, catalogue)
+            steps += found
+            parts.append(part)
+        else:
+            strange.append(table)
+    if not parts:
+        return Intake(faults=_not_recognised(strange, path)), []
+    notes = tuple(Note(table.file, None, "", "", "holds no headings of requests: it is not read") for table in strange)
+    return Intake.join([*parts, Intake(notes=notes)]), steps
+
+
+def _form_of(table: Table) -> str | None:
+    """The form with most of its headings here, or None."""
+    if not table.rows:
+        return None
+    found = {name: likeness(table, form) / len(form.headings) for name, form in _FORMS.items()}
+    best = max(found, key=lambda name: found[name])
+    return best if likeness(table, _FORMS[best]) >= LEAST else None
+
+
+def _not_recognised(tables: list[Table], path: Path) -> tuple[Fault, ...]:
+    """Faults of a file without known headings: those of the form that its headings look like most."""
+    faults = [fault for table in tables for fault in table.faults]
+    for table in tables[:1]:
+        nearest = min((find_headings(table, form).faults for form in _FORMS.values()), key=len) if table.rows else ()
+        faults += [fault for fault in nearest if "did you mean" in fault.remedy]
+    message = "is not a list of requests: its headings are neither those of the sheet nor of the database"
+    remedy = f"the sheet begins with {sheet.FORM.headings['request_id']!r}, the export with 'id, request, campaign'"
+    return (*faults, Fault(str(path), 1, "", "", message, remedy))
+
+
+def _without_twins(intake: Intake) -> Intake:
+    """An id that stands twice in one file: refused when its rows differ, kept once when they do not."""
+    groups: dict[str, list[Accepted]] = {}
+    for one in intake.accepted:
+        groups.setdefault(one.spec.request_id, []).append(one)
+    faults = list(intake.faults)
+    accepted = []
+    for request_id, group in groups.items():
+        first = group[0]
+        differ = any(other.spec != first.spec for other in group[1:])
+        for other in group[1:]:
+            message = f"stands there twice, in rows {first.row} and {other.row}" + (", and they differ" if differ else "")
+            remedy = "delete one row, or give it an id of its own"
+            faults.append(Fault(other.file, other.row, other.column, request_id, message, remedy))
+        if not differ:
+            accepted.append(first)
+    return Intake(tuple(accepted), tuple(faults), intake.notes)
+
+
+def _without_repeats(intake: Intake) -> Intake:
+    """A request that several files hold: once when they ask for the same, a fault when they do not."""
+    first: dict[str, Accepted] = {}
+    faults, notes = list(intake.faults), list(intake.notes)
+    for one in intake.accepted:
+        earlier = first.setdefault(one.spec.request_id, one)
+        if earlier is one:
+            continue
+        place = f"{earlier.file}, row {earlier.row}"
+        request_id = one.spec.request_id
+        if differences := _asked_differently(earlier.spec, one.spec):
+            message = f"asks for something else than {place}: {', '.join(differences)}"
+            faults.append(Fault(one.file, one.row, one.column, request_id, message, "one of the files is wrong"))
+        elif one.spec != earlier.spec:
+            message = f"stands in {place} too, with other remarks: those count"
+            notes.append(Note(one.file, one.row, one.column, request_id, message))
+    return Intake(tuple(first.values()), tuple(faults), tuple(notes))
+
+
+def _asked_differently(left: RequestSpec, right: RequestSpec) -> list[str]:
+    """Names of what differs in the events that are asked for: configuration, seeds, numbers."""
+    mine, other = Configuration.of(left).model_dump(), Configuration.of(right).model_dump()
+    differences = [name for name in mine if mine[name] != other[name]]
+    return differences + [
+        name for name in ("seeds", "events", "events_per_file") if getattr(left, name) != getattr(right, name)
+    ]

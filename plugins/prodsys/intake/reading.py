@@ -1,0 +1,157 @@
+"""One request from its cells: every fault of it, not only the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from prodsys.errors import SpecInvalid
+from prodsys.intake.cells import CellRefused, Reading
+from prodsys.intake.nearest import nearest, suggest
+from prodsys.intake.result import Accepted, Fault, Note, shown
+from prodsys.model import seeds as seeds_of
+from prodsys.model.request import RequestSpec
+from prodsys.model.seeds import MAX_SEED, SeedRange
+from prodsys.model.specs import Catalogue
+
+T = TypeVar("T")
+
+
+@dataclass
+class Record:
+    """What has been read of one request so far: where it stands, its faults and notes."""
+
+    file: str
+    row: int
+    columns: Mapping[str, str]  # field -> heading or key, for messages
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    lines: Mapping[str, int] = field(default_factory=dict)  # field -> its own line, where that is not `row`
+
+    def fault(self, name: str, value: object, message: str, remedy: str) -> None:
+        """Write down that a field cannot be."""
+        line = self.lines.get(name, self.row)
+        self.faults.append(Fault(self.file, line, self.columns.get(name, name), shown(value), message, remedy))
+
+    def note(self, name: str, value: object, message: str) -> None:
+        """Write down how a field was understood."""
+        line = self.lines.get(name, self.row)
+        self.notes.append(Note(self.file, line, self.columns.get(name, name), shown(value), message))
+
+    def read(self, name: str, text: str, read: Any, required: bool = True) -> Any:
+        """Value of a cell; None when it is faulty, which is written down, or empty."""
+        if not text:
+            if required:
+                self.fault(name, "", "is empty", "fill it in")
+            return None
+        try:
+            reading: Reading[Any] = read(text)
+        except CellRefused as refused:
+            self.fault(name, text, refused.message, refused.remedy)
+            return None
+        for message in reading.notes:
+            self.note(name, text, message)
+        return reading.value
+
+    def is_faulty(self, *names: str) -> bool:
+        """One of these fields has a fault."""
+        columns = {self.columns.get(name, name) for name in names}
+        return any(fault.column in columns for fault in self.faults)
+
+
+def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> Accepted | None:
+    """The request of these values, or None; whatever is wrong with it is in the record."""
+    given = {name: value for name, value in values.items() if value is not None}
+    check_events(record, given)
+    check_known(record, given, catalogue)
+    try:
+        spec = RequestSpec.model_validate(given)
+    except ValidationError as error:
+        _add_model_faults(record, error)
+        return None
+    if record.faults:
+        return None
+    check_partition(record, spec, catalogue)
+    if record.faults:
+        return None
+    return Accepted(spec, record.file, record.row, tuple(record.notes), record.columns.get("request_id", "request_id"))
+
+
+def check_events(record: Record, values: Mapping[str, Any]) -> None:
+    """Events are seeds x events per file."""
+    seeds, per_file, events = (values.get(name) for name in ("seeds", "events_per_file", "events"))
+    if not (seeds and per_file and events):
+        return
+    number = seeds_of.count(seeds)
+    if number * per_file == events:
+        return
+    remedy = f"for these seeds write {number * per_file} events"
+    first = seeds[0].first
+    needed, odd = divmod(events, per_file)
+    if not odd and 0 < needed <= MAX_SEED - first + 1:
+        remedy += f"; for these events {needed} seeds, such as {SeedRange(first=first, last=first + needed - 1)}"
+    message = f"events, but {number} seeds x {per_file} events per file are {number * per_file}"
+    record.fault("events", events, message, remedy)
+
+
+def check_known(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Software, version and chain against the specs; history may name what the tables lack."""
+    software, version = values.get("software"), values.get("version")
+    if software and software not in catalogue.software:
+        if nearest(software, catalogue.software, 0.8):
+            record.fault("software", software, "is not in software.yaml", suggest(software, catalogue.software))
+        else:
+            record.note("software", software, "is not in software.yaml: it cannot be planned before it is")
+    elif software and version and version not in catalogue.software[software].versions:
+        known = ", ".join(catalogue.software[software].versions)
+        record.note("version", version, f"is not in software.yaml ({known}): it cannot be planned before it is")
+    chain = values.get("chain")
+    if chain and chain not in catalogue.chains:
+        record.fault("chain", chain, "is not a chain", suggest(chain, catalogue.chains))
+
+
+def check_partition(record: Record, spec: RequestSpec, catalogue: Catalogue) -> None:
+    """Campaign and stage must give a partition that has a policy."""
+    try:
+        catalogue.partitions.policy_of(catalogue.partitions.partition_of(spec))
+    except SpecInvalid as error:
+        name = "partition" if spec.partition else "campaign"
+        record.fault(name, spec.partition or spec.campaign, error.message, error.remedy)
+
+
+def pick_chain(record: Record, kinds: Iterable[str], catalogue: Catalogue) -> str | None:
+    """Chain with these steps; when only some of a chain's steps are shown it is taken all the same, with a note."""
+    wanted = set(kinds)
+    steps = {name: {step.kind for step in chain.steps} for name, chain in catalogue.chains.items()}
+    for name in sorted(steps):
+        if steps[name] == wanted:
+            return name
+    default = RequestSpec.model_fields["chain"].default
+    for name in sorted(steps, key=lambda one: (one != default, len(steps[one]), one)):
+        if wanted and wanted < steps[name]:
+            record.note("step", ", ".join(sorted(wanted)), f"only this step is shown: the chain {name} is taken")
+            return name
+    record.fault("step", ", ".join(sorted(wanted)), "no chain has these steps", f"known: {', '.join(sorted(steps))}")
+    return None
+
+
+def _add_model_faults(record: Record, error: ValidationError) -> None:
+    for item in error.errors(include_url=False):
+        name = str(item["loc"][0]) if item["loc"] else "tag"
+        if item["type"] == "missing" or record.is_faulty(name):
+            continue  # an empty or unreadable cell is named already
+        cause = (item.get("ctx") or {}).get("error")
+        if isinstance(cause, SpecInvalid):
+            record.fault(name, "", cause.message, cause.remedy)
+        elif item["loc"]:
+            info = RequestSpec.model_fields.get(name)
+            message = str(item["msg"])[:1].lower() + str(item["msg"])[1:]
+            record.fault(name, item["input"], message, (info.description if info else "") or "")
+        elif not record.faults:
+            record.fault("request_id", "", str(item["msg"]).removeprefix("Value error, "), "mend the row")
+    if not record.faults:
+        missing = ", ".join(str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"])
+        record.fault("request_id", "", f"lacks {missing}", "fill it in")

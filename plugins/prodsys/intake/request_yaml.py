@@ -1,0 +1,86 @@
+"""A request as a YAML file: the keys of RequestSpec, with the forms people like to write."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from prodsys.intake import cells
+from prodsys.intake.model_faults import faults_of
+from prodsys.intake.reading import Record, accept
+from prodsys.intake.result import Accepted, Fault, Intake
+from prodsys.intake.rows import campaign_of
+from prodsys.intake.yaml_file import YamlDocument, parse_yaml
+from prodsys.model.request import RequestSpec
+from prodsys.model.specs import Catalogue
+
+_READERS = {
+    "energy_gev": cells.read_energy_gev,
+    "events": cells.read_count,
+    "events_per_file": cells.read_count,
+    "seeds": cells.read_seeds,
+    "recorded_status": cells.read_status,
+    "tag": cells.read_tag,
+}
+
+
+def read_request_yaml(text: str, path: Path, catalogue: Catalogue) -> Intake:
+    """The request of a file, or its faults."""
+    document = parse_yaml(text, str(path))
+    if document.faults:
+        return Intake(faults=document.faults)
+    if not isinstance(document.data, dict):
+        message = "is not a request: keys and values are expected"
+        return Intake(faults=(Fault(str(path), 1, "", "", message, "see include/specs/requests"),))
+    record = Record(str(path), 1, {}, lines={str(key): document.line((str(key),)) for key in document.data})
+    accepted = _read_request(record, document, catalogue)
+    faults = tuple(sorted(record.faults, key=lambda fault: fault.row or 0))
+    return Intake((accepted,) if accepted else (), faults, tuple(record.notes))
+
+
+def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) -> Accepted | None:
+    values: dict[str, Any] = {key: value for key, value in document.data.items() if value is not None}
+    id_reader = partial(cells.read_request_id, prefixes=catalogue.policy.prefixes)
+    for name, reader in {"request_id": id_reader, **_READERS}.items():
+        if name in values:
+            values[name] = record.read(name, _as_text(values[name]), reader)
+    if values.get("tag"):
+        values["tag"], remarks = values["tag"]
+        values["labels"] = (*(values.get("labels") or ()), *remarks)
+    if "campaign" not in values:
+        values["campaign"] = campaign_of(record, values.get("request_id"), catalogue)
+    values = {key: value for key, value in values.items() if value is not None}
+    try:
+        RequestSpec.model_validate(values)
+    except ValidationError as error:
+        if _add_faults(record, error, document):
+            return None
+    return accept(record, values, catalogue)
+
+
+def _as_text(value: Any) -> str:
+    """A YAML value as a person would write it in a cell; lists of seeds become one text."""
+    if isinstance(value, list):
+        return ", ".join(_as_text(item) for item in value)
+    if isinstance(value, dict):
+        first, last = value.get("first"), value.get("last")
+        return f"{first}-{last}" if set(value) == {"first", "last"} else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return cells.squeeze(str(value))
+
+
+def _add_faults(record: Record, error: ValidationError, document: YamlDocument) -> bool:
+    """Write down faults of single keys; False when there are none but those of several keys together."""
+    known = {fault.column for fault in record.faults}
+    found = [fault for fault in faults_of(error, RequestSpec, document) if fault.column]
+    record.faults += [fault for fault in found if fault.column.split("[")[0] not in known and _is_new(fault, record)]
+    return bool(found)
+
+
+def _is_new(fault: Fault, record: Record) -> bool:
+    """A key is missing because its value could not be read: that is named already."""
+    return not (fault.message == "is missing" and record.is_faulty(fault.column))

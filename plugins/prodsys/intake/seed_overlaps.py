@@ -1,0 +1,80 @@
+"""Which requests share seeds of one configuration: they hold the same events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prodsys.model.names import RequestId
+from prodsys.model.request import Configuration, RequestSpec
+
+
+@dataclass(frozen=True, order=True)
+class Overlap:
+    """Seeds ``first`` to ``last`` stand in both requests; ``a`` has the lower id."""
+
+    a: str
+    b: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class SharedBeam:
+    """Seeds in two requests of one beam and generator, whose detectors differ: same generator events."""
+
+    overlap: Overlap
+    differs: tuple[str, ...]  # names of what differs in the configuration
+
+
+@dataclass(frozen=True)
+class _Span:
+    first: int
+    last: int
+    request_id: str
+
+
+def find_overlaps(specs: Iterable[RequestSpec]) -> tuple[Overlap, ...]:
+    """All seeds that two requests of one configuration share, in the order of ids."""
+    groups: dict[str, list[_Span]] = defaultdict(list)
+    for spec in specs:
+        groups[Configuration.of(spec).digest()] += _spans(spec)
+    return _in_order(overlap for spans in groups.values() for overlap in _sweep(spans))
+
+
+def find_shared_beams(specs: Iterable[RequestSpec]) -> tuple[SharedBeam, ...]:
+    """All seeds that two requests share whose beam, generator and variant are equal, and the rest is not."""
+    groups: dict[Hashable, list[_Span]] = defaultdict(list)
+    configurations: dict[str, Configuration] = {}
+    for spec in specs:
+        configuration = configurations[spec.request_id] = Configuration.of(spec)
+        groups[(*configuration.beam(), configuration.variant)] += _spans(spec)
+    found = _in_order(overlap for spans in groups.values() for overlap in _sweep(spans))
+    pairs = ((overlap, _differences(configurations[overlap.a], configurations[overlap.b])) for overlap in found)
+    return tuple(SharedBeam(overlap, differs) for overlap, differs in pairs if differs)
+
+
+def _spans(spec: RequestSpec) -> list[_Span]:
+    return [_Span(item.first, item.last, spec.request_id) for item in spec.seeds]
+
+
+def _sweep(spans: list[_Span]) -> Iterator[Overlap]:
+    """Overlaps of spans, found in one walk along the seeds with those that are still open."""
+    open_spans: list[_Span] = []
+    for span in sorted(spans, key=lambda one: one.first):
+        open_spans = [one for one in open_spans if one.last >= span.first]
+        for other in open_spans:
+            if other.request_id != span.request_id:
+                a, b = sorted((other.request_id, span.request_id), key=RequestId.parse)
+                yield Overlap(a, b, span.first, min(span.last, other.last))
+        open_spans.append(span)
+
+
+def _in_order(overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
+    return tuple(sorted(overlaps, key=lambda one: (RequestId.parse(one.a), RequestId.parse(one.b), one.first)))
+
+
+def _differences(left: Configuration, right: Configuration) -> tuple[str, ...]:
+    mine, other = left.model_dump(), right.model_dump()
+    return tuple(name for name in mine if mine[name] != other[name])

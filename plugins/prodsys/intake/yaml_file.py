@@ -1,0 +1,115 @@
+"""YAML as people write it under ``include/specs``: safe, duplicate keys refused, every key with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prodsys.errors import FileUnreadable
+from prodsys.intake.result import Fault, shown
+from prodsys.intake.text_file import decode, read_bytes
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 30
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class YamlDocument:
+    """A parsed file: its data, the line of every key, and what was wrong with it as YAML."""
+
+    file: str
+    data: Any
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+    def line(self, path: KeyPath) -> int:
+        """Line of a key from 1, or of the nearest one above it."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """SafeLoader without aliases (a few lines of them can stand for gigabytes) and with a bound on depth."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Node of the next event."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed: write it out", problem_mark=event.start_mark)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem="is nested deeper than any spec", problem_mark=self.peek_event().start_mark
+            )
+        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        self.depth -= 1
+        return node
+
+
+def read_yaml(path: Path) -> YamlDocument:
+    """The document of a file. It never raises for what the file holds: faults are in the result."""
+    try:
+        text = decode(read_bytes(path, MAX_BYTES), path)
+    except FileUnreadable as error:
+        return YamlDocument(str(path), None, faults=(Fault(str(path), None, "", "", error.message, error.remedy),))
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, file: str) -> YamlDocument:
+    """The document of a text; ``file`` is named in faults."""
+    try:
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return YamlDocument(file, None, faults=(Fault(file, 1, "", "", "is empty", "see include/specs"),))
+        data = loader.construct_document(node)  # type: ignore[no-untyped-call]
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        return YamlDocument(file, None, faults=(_broken(error, file),))
+    lines: dict[KeyPath, int] = {(): node.start_mark.line + 1}
+    faults = tuple(_walk(node, (), lines, file))
+    return YamlDocument(file, data, lines, faults)
+
+
+def _broken(error: Exception, file: str) -> Fault:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    row = mark.line + 1 if mark else None
+    value = mark.buffer.splitlines()[mark.line] if mark and mark.buffer and mark.line < mark.buffer.count("\n") else ""
+    where = f" (column {mark.column + 1})" if mark else ""
+    return Fault(file, row, "", shown(value.strip()), f"is not YAML: {problem}{where}", "two spaces a level, key: value")
+
+
+def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], file: str) -> Iterator[Fault]:
+    """Note the line of every key below a node; yield a fault for every key that stands there twice."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            lines[(*path, index)] = item.start_mark.line + 1
+            yield from _walk(item, (*path, index), lines, file)
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Hashable, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            here = (*path, str(key.value))
+            if key.value in seen:
+                yield Fault(
+                    file, line, key_path(here), "", f"stands there twice, first in line {seen[key.value]}", "keep one"
+                )
+            seen[key.value] = line
+            lines[here] = line
+            yield from _walk(value, here, lines, file)
+
+
+def key_path(path: KeyPath) -> str:
+    """``steps[0].script``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

@@ -1,0 +1,67 @@
+"""Publications: the append-only table whose last number is the version of the DAG bundle (DESIGN decision 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from prodsys.ledger.tables import PlanRow, PublicationRow, RequestRow
+
+ONE_PUBLISHER = 4_711_018  # key of the advisory lock
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A request that is in the bundle of some version."""
+
+    number: int
+    request_id: str
+    revision: int
+    digest: str  # of the approved plan
+    requester: str
+
+
+def publish(session: Session, request_id: str, revision: int, digest: str, who: str, *, retired: bool = False) -> int:
+    """Append a publication; its number is the bundle's new version.
+
+    Publishers take turns until their transactions end: a lower number that became visible after a higher one would
+    change what the higher version holds.
+    """
+    session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ONE_PUBLISHER})
+    row = PublicationRow(request_id=request_id, revision=revision, digest=digest, retired=retired, published_by=who)
+    session.add(row)
+    session.flush()
+    return row.number
+
+
+def current_version(session: Session) -> int:
+    """Last number of the table, 0 when nothing was ever published."""
+    return session.scalar(select(func.max(PublicationRow.number))) or 0
+
+
+def active_publications(session: Session, version: int) -> list[Publication]:
+    """Requests in the bundle of a version, by id: of each the last row up to the version, when it is not retired."""
+    newest = (
+        select(PublicationRow)
+        .where(PublicationRow.number <= version)
+        .distinct(PublicationRow.request_id)
+        .order_by(PublicationRow.request_id, PublicationRow.number.desc())
+        .subquery()
+    )
+    wanted = (
+        select(newest.c.number, newest.c.request_id, newest.c.revision, newest.c.digest, RequestRow.requester)
+        .join(RequestRow, RequestRow.request_id == newest.c.request_id)
+        .where(newest.c.retired.is_(False))
+        .order_by(newest.c.request_id)
+    )
+    return [Publication(*row) for row in session.execute(wanted)]
+
+
+def plan_bodies(session: Session, digests: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Bodies of plans by digest; a digest that the ledger lacks is not in it."""
+    wanted = select(PlanRow.digest, PlanRow.body).where(PlanRow.digest.in_(digests))
+    return {digest: body for digest, body in session.execute(wanted)} if digests else {}

@@ -1,0 +1,157 @@
+"""Queries over requests, their revisions and plans."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from prodsys.errors import MoveRefused, RequestUnknown
+from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
+from prodsys.model.plan import Plan
+from prodsys.model.request import RequestSpec
+from prodsys.model.statuses import DRIVEN, MOVES, RequestState
+
+
+def find_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow | None:
+    """Row of a request, locked for the transaction when asked; None when there is none."""
+    return session.get(RequestRow, request_id, with_for_update=lock or None)
+
+
+def get_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow:
+    """Row of a request.
+
+    Raises
+    ------
+    RequestUnknown
+        The ledger has none of this name; near ones are named.
+    """
+    row = find_request(session, request_id, lock=lock)
+    if row is None:
+        known = session.scalars(select(RequestRow.request_id)).all()
+        raise RequestUnknown(request_id, difflib.get_close_matches(request_id, known, n=3))
+    return row
+
+
+def get_revision(session: Session, request_id: str, revision: int | None = None) -> RevisionRow:
+    """A revision of a request, the current one by default."""
+    row = get_request(session, request_id)
+    found = session.get(RevisionRow, (request_id, row.revision if revision is None else revision))
+    if found is None:
+        raise RequestUnknown(f"{request_id} revision {revision}")
+    return found
+
+
+def get_spec(session: Session, request_id: str) -> RequestSpec:
+    """What the current revision asks for."""
+    return RequestSpec.model_validate(get_revision(session, request_id).spec)
+
+
+def find_plan(session: Session, request_id: str) -> PlanRow | None:
+    """Newest plan of the current revision, or None."""
+    row = get_request(session, request_id)
+    wanted = select(PlanRow).where(PlanRow.request_id == request_id, PlanRow.revision == row.revision)
+    return session.scalars(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+
+
+def approved_plan_row(session: Session, request_id: str) -> PlanRow:
+    """The approved plan of the current revision.
+
+    Raises
+    ------
+    MoveRefused
+        The request has not been approved.
+    """
+    row = get_request(session, request_id)
+    wanted = select(PlanRow).where(
+        PlanRow.request_id == request_id, PlanRow.revision == row.revision, PlanRow.approved_at.is_not(None)
+    )
+    found = session.scalars(wanted).first()
+    if found is None:
+        raise MoveRefused(request_id, row.state, "running", possible_moves(row))
+    return found
+
+
+def approved_plan(session: Session, request_id: str) -> Plan:
+    """The approved plan of the current revision, as a model."""
+    return Plan.model_validate(approved_plan_row(session, request_id).body)
+
+
+def get_step(session: Session, request_id: str, kind: str) -> StepRow:
+    """Step of the current revision.
+
+    Raises
+    ------
+    RequestUnknown
+        The request has no such step, or is not published.
+    """
+    row = get_request(session, request_id)
+    wanted = select(StepRow).where(
+        StepRow.request_id == request_id, StepRow.revision == row.revision, StepRow.kind == kind
+    )
+    found = session.scalars(wanted).one_or_none()
+    if found is None:
+        raise RequestUnknown(f"{request_id} step {kind}")
+    return found
+
+
+def list_steps(session: Session, request_id: str) -> list[StepRow]:
+    """Steps of the current revision, in order."""
+    row = get_request(session, request_id)
+    wanted = select(StepRow).where(StepRow.request_id == request_id, StepRow.revision == row.revision)
+    return list(session.scalars(wanted.order_by(StepRow.ordinal)))
+
+
+def possible_moves(row: RequestRow) -> list[str]:
+    """States this request may go to."""
+    return sorted(MOVES[RequestState(row.state)])
+
+
+def move(row: RequestRow, state: RequestState, action: str, reason: str = "") -> None:
+    """Change the state of a request, when the table of moves allows it.
+
+    Raises
+    ------
+    MoveRefused
+        It does not; the possible ones are named.
+    """
+    if state not in MOVES[RequestState(row.state)]:
+        raise MoveRefused(row.request_id, row.state, action, possible_moves(row))
+    row.state, row.reason = state, reason
+
+
+def list_requests(
+    session: Session, states: Collection[str] = (), like: str | None = None, limit: int = 1000
+) -> list[tuple[RequestRow, RevisionRow]]:
+    """Requests with their current revisions, by id."""
+    conditions: list[ColumnElement[bool]] = [RequestRow.state.in_(states)] if states else []
+    if like:
+        conditions.append(RequestRow.request_id.ilike(f"%{like}%"))
+    current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)
+    wanted = select(RequestRow, RevisionRow).join(RevisionRow, current).where(*conditions)
+    return [(row, revision) for row, revision in session.execute(wanted.order_by(RequestRow.request_id).limit(limit))]
+
+
+def waiting_requests(session: Session) -> list[RequestRow]:
+    """Requests launched but without a run, the most urgent first."""
+    wanted = select(RequestRow).where(RequestRow.state == RequestState.READY, RequestRow.launched_at.is_(None))
+    return list(session.scalars(wanted.order_by(RequestRow.priority.desc(), RequestRow.changed_at)))
+
+
+def count_running(session: Session) -> int:
+    """Requests that a run drives or is about to drive."""
+    driven = RequestRow.state.in_(_texts(DRIVEN))
+    started = (RequestRow.state == RequestState.READY) & RequestRow.launched_at.is_not(None)
+    return session.scalar(select(func.count()).select_from(RequestRow).where(driven | started)) or 0
+
+
+def _texts(states: Iterable[RequestState]) -> list[str]:
+    return [str(state) for state in states]
+
+
+def newest_certificate(session: Session, request_id: str) -> CertificateRow | None:
+    """Latest revision of the certificate, or None before the request has ended."""
+    wanted = select(CertificateRow).where(CertificateRow.request_id == request_id)
+    return session.scalars(wanted.order_by(CertificateRow.certificate_revision.desc()).limit(1)).first()

@@ -1,0 +1,174 @@
+"""Seeds in the ledger: claims, reuse, free ranges. Who overlaps is decided by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from prodsys.errors import SeedsTaken
+from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow, SeedReuseRow
+from prodsys.model import seeds as seeds_of
+from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import ReuseKind
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Seeds and who owns them."""
+
+    owner: str
+    seeds: SeedRange
+
+
+def to_range(seeds: SeedRange) -> Range[int]:
+    """PostgreSQL's range of these seeds, canonical: lower end included, upper not."""
+    return Range(seeds.first, seeds.last + 1, bounds="[)")
+
+
+def from_range(stored: Range[int]) -> SeedRange:
+    """Seeds of a stored range."""
+    assert stored.lower is not None and stored.upper is not None  # noqa: PT018 - the column never holds open ends
+    return SeedRange(first=stored.lower, last=stored.upper - 1)
+
+
+def lock_configuration(session: Session, configuration: str) -> None:
+    """Let one transaction at a time give out seeds of a configuration (a courtesy; the constraint is the proof)."""
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": configuration})
+
+
+def find_owners(session: Session, configuration: str, seeds: Iterable[SeedRange], but: str = "") -> list[Owned]:
+    """Claims of other requests that overlap these seeds; each answer is the common part."""
+    found = []
+    for wanted in seeds:
+        rows = session.scalars(
+            select(SeedClaimRow).where(
+                SeedClaimRow.configuration == configuration,
+                SeedClaimRow.seeds.overlaps(to_range(wanted)),
+                SeedClaimRow.request_id != but,
+            )
+        )
+        for row in rows:
+            common = wanted.overlap(from_range(row.seeds))
+            if common:
+                found.append(Owned(row.request_id, common))
+    return sorted(found, key=lambda owned: (owned.seeds, owned.owner))
+
+
+def claim(session: Session, configuration: str, request_id: str, seeds: Sequence[SeedRange]) -> None:
+    """Make the request the first owner of these seeds.
+
+    Raises
+    ------
+    SeedsTaken
+        The exclusion constraint refused: some have an owner. The transaction goes on without the claim.
+    """
+    try:
+        with session.begin_nested():
+            session.add_all(
+                SeedClaimRow(configuration=configuration, seeds=to_range(item), request_id=request_id) for item in seeds
+            )
+            session.flush()
+    except IntegrityError as error:
+        if "seed_claim_one_owner" not in str(error.orig):
+            raise
+        owners = find_owners(session, configuration, seeds, but=request_id)
+        taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
+        raise SeedsTaken(request_id, taken, next_free(session, configuration)) from error
+
+
+def release(session: Session, request_id: str) -> None:
+    """Give back all seeds of a request that never ran: its claims and its declared reuse."""
+    session.execute(delete(SeedClaimRow).where(SeedClaimRow.request_id == request_id))
+    session.execute(delete(SeedReuseRow).where(SeedReuseRow.request_id == request_id))
+
+
+def add_reuse(
+    session: Session, configuration: str, request_id: str, owned: Owned, kind: ReuseKind, reason: str, who: str
+) -> None:
+    """Record that a request uses seeds of another one again, on purpose; once."""
+    stored = to_range(owned.seeds)
+    same = select(SeedReuseRow).where(
+        SeedReuseRow.request_id == request_id, SeedReuseRow.owner == owned.owner, SeedReuseRow.seeds == stored
+    )
+    if session.scalars(same).first():
+        return
+    session.add(
+        SeedReuseRow(
+            configuration=configuration,
+            seeds=stored,
+            request_id=request_id,
+            owner=owned.owner,
+            kind=kind,
+            reason=reason,
+            declared_by=who,
+        )
+    )
+    session.flush()
+
+
+def claimed_by(session: Session, request_id: str) -> tuple[SeedRange, ...]:
+    """Seeds the request is the first owner of."""
+    rows = session.scalars(select(SeedClaimRow.seeds).where(SeedClaimRow.request_id == request_id))
+    return tuple(sorted(from_range(row) for row in rows))
+
+
+def reused_by(session: Session, request_id: str) -> list[SeedReuseRow]:
+    """Reuse declared by a request."""
+    wanted = select(SeedReuseRow).where(SeedReuseRow.request_id == request_id)
+    return list(session.scalars(wanted.order_by(SeedReuseRow.seeds)))
+
+
+def uncovered(session: Session, request_id: str, seeds: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
+    """Seeds that the request neither owns nor has declared as reused."""
+    reused = [from_range(row.seeds) for row in reused_by(session, request_id)]
+    return seeds_of.subtract(seeds, [*claimed_by(session, request_id), *reused])
+
+
+def next_free(session: Session, configuration: str) -> int:
+    """Lowest seed above all that anybody of this configuration owns."""
+    top = session.scalar(
+        select(func.max(func.upper(SeedClaimRow.seeds))).where(SeedClaimRow.configuration == configuration)
+    )
+    return int(top or 1)
+
+
+def same_beam_elsewhere(session: Session, request_id: str) -> list[tuple[str, SeedRange]]:
+    """Requests with the same generator and beam, another geometry, software or version, and common seeds."""
+    statement = text(
+        """
+        select theirs.request_id, mine.seeds * theirs.seeds as common
+        from prodsys.seed_claim mine
+        join prodsys.request r on r.request_id = mine.request_id
+        join prodsys.seed_claim theirs on theirs.configuration <> mine.configuration and theirs.seeds && mine.seeds
+        join prodsys.request_revision v on v.request_id = theirs.request_id
+        join prodsys.request t on t.request_id = v.request_id and t.revision = v.revision
+        where mine.request_id = :request_id and theirs.request_id <> mine.request_id
+          and v.source -> 'beam' = (select source -> 'beam' from prodsys.request_revision w
+                                    where w.request_id = r.request_id and w.revision = r.revision)
+        order by 1, 2
+        """
+    )
+    rows = session.execute(statement, {"request_id": request_id})
+    return [(row.request_id, from_range(row.common)) for row in rows]
+
+
+def list_claims(session: Session, configuration: str | None = None) -> list[tuple[SeedClaimRow, str]]:
+    """All claims with the state of their requests, by configuration and seeds."""
+    wanted = select(SeedClaimRow, RequestRow.state).join(RequestRow, RequestRow.request_id == SeedClaimRow.request_id)
+    if configuration:
+        wanted = wanted.where(SeedClaimRow.configuration == configuration)
+    return [
+        (row, state) for row, state in session.execute(wanted.order_by(SeedClaimRow.configuration, SeedClaimRow.seeds))
+    ]
+
+
+def configuration_of(session: Session, request_id: str) -> str | None:
+    """Digest of the configuration of a request's current revision."""
+    current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)
+    wanted = select(RevisionRow.configuration).join(RequestRow, current).where(RequestRow.request_id == request_id)
+    return session.scalar(wanted)

@@ -1,0 +1,105 @@
+"""Queries over steps' tasks, their outcomes and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import MultiRange, Range
+from sqlalchemy.orm import Session
+
+from prodsys.ledger.requests import get_step, list_steps
+from prodsys.ledger.seeds import to_range
+from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.model import seeds as seeds_of
+from prodsys.model.outcome import SeedState
+from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import IntentState
+
+
+def to_multirange(seeds: Iterable[SeedRange]) -> MultiRange[int]:
+    """PostgreSQL's multirange of these seeds."""
+    return MultiRange(to_range(item) for item in seeds)
+
+
+def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
+    """Every seed of a task, in order."""
+    ranges: Iterable[Range[int]] = task.seeds
+    stored = [SeedRange(first=int(item.lower or 0), last=int(item.upper or 0) - 1) for item in ranges]
+    return tuple(seeds_of.iterate(sorted(stored)))
+
+
+def newest_task(session: Session, request_id: str, kind: str, *, lock: bool = False) -> TaskRow | None:
+    """The latest attempt at a step, or None before the first."""
+    step = get_step(session, request_id, kind)
+    wanted = select(TaskRow).where(TaskRow.step_id == step.step_id).order_by(TaskRow.attempt.desc()).limit(1)
+    return session.scalars(wanted.with_for_update() if lock else wanted).first()
+
+
+def find_task(session: Session, jedi_task_id: int, *, lock: bool = False) -> TaskRow | None:
+    """The intent that PanDA answered with this id."""
+    wanted = select(TaskRow).where(TaskRow.jedi_task_id == jedi_task_id)
+    return session.scalars(wanted.with_for_update() if lock else wanted).first()
+
+
+def list_tasks(session: Session, request_id: str) -> list[tuple[StepRow, TaskRow]]:
+    """All tasks of the current revision, by step and attempt."""
+    steps = {step.step_id: step for step in list_steps(session, request_id)}
+    wanted = select(TaskRow).where(TaskRow.step_id.in_(steps)).order_by(TaskRow.attempt)
+    found = [(steps[task.step_id], task) for task in session.scalars(wanted)]
+    return sorted(found, key=lambda pair: (pair[0].ordinal, pair[1].attempt))
+
+
+def change_intent(session: Session, task_row_id: int, before: IntentState, after: IntentState, **changes: Any) -> bool:
+    """Compare-and-set of an intent's state; False when somebody else was quicker."""
+    statement = (
+        update(TaskRow)
+        .where(TaskRow.task_row_id == task_row_id, TaskRow.intent == before)
+        .values(intent=after, **changes)
+        .returning(TaskRow.task_row_id)
+    )
+    return session.execute(statement).first() is not None
+
+
+def younger_task_seen(session: Session, since: datetime) -> bool:
+    """Whether PanDA has shown a task that was sent for the first time after this moment: then JEDI lives and is past it."""
+    wanted = select(TaskRow.task_row_id).where(TaskRow.first_sent_at > since, TaskRow.intent == IntentState.CONFIRMED)
+    return session.scalars(wanted.limit(1)).first() is not None
+
+
+def replace_outcome(
+    session: Session, step_id: int, outcomes: Iterable[SeedOutcomeRow], files: Iterable[FileRow]
+) -> None:
+    """Write what a step brought, in place of what was written before."""
+    session.execute(delete(FileRow).where(FileRow.step_id == step_id))
+    session.execute(delete(SeedOutcomeRow).where(SeedOutcomeRow.step_id == step_id))
+    session.flush()
+    session.add_all(outcomes)
+    session.flush()
+    session.add_all(files)
+    session.flush()
+
+
+def list_outcomes(session: Session, step_id: int) -> list[SeedOutcomeRow]:
+    """What each seed brought, in the order of seeds."""
+    wanted = select(SeedOutcomeRow).where(SeedOutcomeRow.step_id == step_id).order_by(SeedOutcomeRow.seed)
+    return list(session.scalars(wanted))
+
+
+def delivered_seeds(session: Session, request_id: str, kind: str) -> tuple[int, ...]:
+    """Seeds that a settled step delivered, in order."""
+    step = get_step(session, request_id, kind)
+    wanted = select(SeedOutcomeRow.seed).where(
+        SeedOutcomeRow.step_id == step.step_id, SeedOutcomeRow.state == SeedState.DELIVERED
+    )
+    return tuple(session.scalars(wanted.order_by(SeedOutcomeRow.seed)))
+
+
+def list_files(session: Session, step_id: int, data_type: str | None = None) -> list[FileRow]:
+    """Files of a step, bound to their seeds, in the order of seeds; those of seeds that were not delivered too."""
+    wanted = select(FileRow).where(FileRow.step_id == step_id)
+    if data_type is not None:
+        wanted = wanted.where(FileRow.data_type == data_type)
+    return list(session.scalars(wanted.order_by(FileRow.seed, FileRow.data_type)))

@@ -1,0 +1,214 @@
+"""Airflow's REST API with the service account: start runs, look at them, stop them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from prodsys.errors import AirflowRefused, AirflowUnavailable
+from prodsys.orchestrator.entries import (
+    AirflowTaskInfo,
+    ImportFault,
+    LogEntry,
+    RunInfo,
+    airflow_task_info,
+    import_fault,
+    log_entry,
+    run_info,
+)
+
+T = TypeVar("T")
+API = "/api/v2"
+PAGE = 100  # rows a page, the server's maximum
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+SHOWN_LENGTH = 300
+
+
+class AirflowClient:
+    """One Airflow deployment; safe to share between threads.
+
+    Every method raises AirflowUnavailable when another try may help and AirflowRefused, with Airflow's own words, when
+    it will not.
+    """
+
+    def __init__(self, url: str, user: str, password: str, timeout_s: float) -> None:
+        self._url, self._user, self._password, self._timeout_s = url.rstrip("/"), user, password, timeout_s
+        self._lock = threading.Lock()
+        self._token = ""
+
+    # --- DAGs -------------------------------------------------------------------------------------------------------
+    def dag_ready(self, dag_id: str, digest: str | None = None) -> bool:
+        """Whether a run of this DAG would be the wanted one.
+
+        True when Airflow has read the DAG, still sees it, could import it, and (with a digest) one of its tags is that
+        digest.
+        """
+        dag = self._find(f"/dags/{_part(dag_id)}")
+        if dag is None or dag.get("is_stale") or dag.get("has_import_errors") or not dag.get("last_parsed_time"):
+            return False
+        return digest is None or digest in {tag.get("name") for tag in dag.get("tags") or ()}
+
+    def pause_dag(self, dag_id: str) -> None:
+        """Let no new airflow task of this DAG start."""
+        self._patch(f"/dags/{_part(dag_id)}", {"is_paused": True})
+
+    def unpause_dag(self, dag_id: str) -> None:
+        """Let it go on."""
+        self._patch(f"/dags/{_part(dag_id)}", {"is_paused": False})
+
+    def import_errors(self) -> tuple[ImportFault, ...]:
+        """DAG files that Airflow cannot read."""
+        return tuple(self._rows("/importErrors", "import_errors", import_fault))
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+    def start_run(
+        self, dag_id: str, dag_run_id: str, conf: Mapping[str, object] | None = None, note: str = ""
+    ) -> RunInfo:
+        """The run of this id, started now or long ago: the id makes the call repeatable."""
+        body = {"dag_run_id": dag_run_id, "logical_date": None, "conf": dict(conf or {}), "note": note or None}
+        try:
+            return _shaped(run_info, self._call("POST", f"/dags/{_part(dag_id)}/dagRuns", json=body))
+        except AirflowRefused as refusal:
+            if refusal.status != httpx.codes.CONFLICT:
+                raise
+            run = self.get_run(dag_id, dag_run_id)
+            if run is None:
+                raise
+            return run
+
+    def get_run(self, dag_id: str, dag_run_id: str) -> RunInfo | None:
+        """The run, or None when there is none."""
+        row = self._find(_run(dag_id, dag_run_id))
+        return None if row is None else _shaped(run_info, row)
+
+    def list_runs(self, dag_id: str) -> tuple[RunInfo, ...]:
+        """All runs of a DAG, newest first; ``~`` means all DAGs."""
+        return tuple(self._rows(f"/dags/{_part(dag_id)}/dagRuns", "dag_runs", run_info, order_by="-run_after"))
+
+    def set_run_state(self, dag_id: str, dag_run_id: str, airflow_state: str) -> RunInfo:
+        """The run after its state was set to queued, success or failed; its airflow tasks follow."""
+        return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
+
+    def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
+        """The run with its new note, cut to the 1000 characters Airflow keeps."""
+        return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:1000]}))
+
+    def list_task_instances(self, dag_id: str, dag_run_id: str) -> tuple[AirflowTaskInfo, ...]:
+        """All airflow tasks of a run in their latest try."""
+        return tuple(self._rows(f"{_run(dag_id, dag_run_id)}/taskInstances", "task_instances", airflow_task_info))
+
+    def event_log(
+        self,
+        dag_id: str | None = None,
+        since: datetime | None = None,
+        *,
+        dag_run_id: str | None = None,
+        task_id: str | None = None,
+        event: str | None = None,
+        try_number: int | None = None,
+    ) -> tuple[LogEntry, ...]:
+        """Lines of the event log that match, oldest first; ``since`` itself is not included."""
+        asked = {
+            "dag_id": dag_id,
+            "after": since.isoformat() if since else None,
+            "run_id": dag_run_id,
+            "task_id": task_id,
+            "event": event,
+            "try_number": try_number,
+        }
+        given = {key: value for key, value in asked.items() if value is not None}
+        return tuple(self._rows("/eventLogs", "event_logs", log_entry, order_by="event_log_id", **given))
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+    def _rows(self, path: str, key: str, read: Callable[[Mapping[str, Any]], T], **query: Any) -> Iterator[T]:
+        """Rows of all pages."""
+        offset = 0
+        while True:
+            page = self._call("GET", path, params={"limit": PAGE, "offset": offset, **query})
+            rows = page.get(key) or []
+            yield from (_shaped(read, row) for row in rows)
+            offset += len(rows)
+            if not rows or offset >= int(page.get("total_entries") or 0):
+                return
+
+    def _find(self, path: str) -> dict[str, Any] | None:
+        try:
+            return self._call("GET", path)
+        except AirflowRefused as refusal:
+            if refusal.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def _patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+        return self._call("PATCH", path, params={"update_mask": list(body)}, json=dict(body))
+
+    def _call(self, method: str, path: str, **details: Any) -> dict[str, Any]:
+        """Body of one answer; a token that is no longer taken is renewed once."""
+        token = self._token or self._log_in()
+        reply = self._send(method, path, token, details)
+        if reply.status_code == httpx.codes.UNAUTHORIZED:
+            reply = self._send(method, path, self._log_in(), details)
+        return _body(f"{method} {API}{path}", reply)
+
+    def _send(self, method: str, path: str, token: str, details: Mapping[str, Any]) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        return self._request(method, f"{API}{path}", headers=headers, **details)
+
+    def _log_in(self) -> str:
+        with self._lock:
+            reply = self._request("POST", "/auth/token", json={"username": self._user, "password": self._password})
+            token = _body("POST /auth/token", reply).get("access_token")
+            if not isinstance(token, str):
+                raise AirflowUnavailable(f"{self._url}/auth/token answered without a token")
+            self._token = token
+            return token
+
+    def _request(self, method: str, path: str, **details: Any) -> httpx.Response:
+        try:
+            return httpx.request(method, f"{self._url}{path}", timeout=self._timeout_s, **details)
+        except httpx.HTTPError as error:
+            raise AirflowUnavailable(f"{method} {self._url}{path}: {type(error).__name__} {error}".rstrip()) from error
+
+
+def _body(call: str, reply: httpx.Response) -> dict[str, Any]:
+    words = reply.text[:SHOWN_LENGTH]
+    if reply.status_code in PASSING:
+        raise AirflowUnavailable(f"{call} was answered with HTTP {reply.status_code}: {words}")
+    if not reply.is_success:
+        raise AirflowRefused(call, reply.status_code, _detail(reply))
+    try:
+        body = reply.json()
+    except ValueError as error:
+        raise AirflowUnavailable(f"{call} was not answered in JSON: {words}") from error
+    if not isinstance(body, dict):
+        raise AirflowUnavailable(f"{call} was answered in an unknown shape: {words}")
+    return body
+
+
+def _detail(reply: httpx.Response) -> str:
+    """Airflow's own words: the ``detail`` of its answer, or the answer."""
+    try:
+        detail = reply.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = reply.text
+    return str(detail)[:SHOWN_LENGTH]
+
+
+def _shaped(read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T:
+    try:
+        return read(row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise AirflowUnavailable(f"an answer has an unknown shape: {type(error).__name__} {error}") from error
+
+
+def _run(dag_id: str, dag_run_id: str) -> str:
+    return f"/dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}"
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="~")

@@ -1,0 +1,277 @@
+"""The border to PanDA: what it says comes out as our objects and errors, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from prodsys.errors import (
+    PandaRefused,
+    PandaRoleMissing,
+    PandaUnavailable,
+    SpecInvalid,
+    SubmissionInDoubt,
+    TaskUnknown,
+)
+from prodsys.model.outcome import JobRecord, TaskInfo
+from prodsys.model.statuses import TaskStatus
+from prodsys.panda.journal import Journal
+from prodsys.panda.parse import TaskDataset, job_record, task_datasets, task_info
+from prodsys.panda.wire import NoAnswer, Reply, Wire
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LABEL = "managed"  # prodSourceLabel of productions; PanDA's default for lists is `user`
+JOBS_AT_ONCE = 500
+NAMES_AT_MOST = 500  # rows a search by name may bring
+LONG_AGO = timedelta(days=365)
+FEW = 5  # so many tasks missing in a list are asked for one by one
+DATASET_TYPES = ("input", "pseudo_input", "output", "log")
+# PanDA's codes in `data`
+UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
+_NEW_TASK = re.compile(r"^succeeded\. new jediTaskID=(\d+)$")
+_PLAIN_NAME = re.compile(r"^[A-Za-z0-9._\-]+$")
+
+
+class PandaClient:
+    """One PanDA server as one identity sees it; safe to share between threads.
+
+    Parameters
+    ----------
+    url
+        Scheme and host of the server; ``/api/v1`` follows by itself.
+    origin
+        VO and role as the server separates them: ``spd.production``.
+    token
+        Gives a valid token at every call; it is never kept, logged or shown.
+    timeout_s
+        Longest wait for one answer [s].
+    journal
+        Where each call leaves a line.
+    """
+
+    def __init__(
+        self, url: str, origin: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+    ) -> None:
+        self._wire = Wire(url, origin, token, timeout_s, journal)
+
+    # --- one task ---------------------------------------------------------------------------------------------------
+    def submit(self, task_map: Mapping[str, object], parent_tid: int | None = None) -> int:
+        """The id of the task made of a map; sent once, never repeated here.
+
+        Raises
+        ------
+        SubmissionInDoubt
+            The map was sent, the answer was lost: PanDA itself must tell whether there is a task.
+        PandaUnavailable
+            The map surely did not reach PanDA, or it turned it away for now.
+        PandaRefused, PandaRoleMissing
+            PanDA said no.
+        """
+        name = str(task_map.get("taskName"))
+        body = {"task_parameters": dict(task_map), "parent_tid": parent_tid}
+        try:
+            reply = self._wire.post("task/submit", body, target=name)
+        except NoAnswer as error:
+            raise SubmissionInDoubt(name, error.reason) from error
+        return _new_task(name, reply)
+
+    def get_status(self, jedi_task_id: int) -> TaskStatus:
+        """Status of a task; TaskUnknown when PanDA knows none."""
+        reply = self._read("task/get_status", jedi_task_id)
+        return _status(jedi_task_id, reply.data)
+
+    def get_task(self, jedi_task_id: int) -> TaskInfo:
+        """A task with its refined map and PanDA's words about it; TaskUnknown when PanDA knows none."""
+        reply = self._read("task/get_detailed_info", jedi_task_id)
+        return _shaped("task/get_detailed_info", lambda: task_info(reply.data))
+
+    def get_task_map(self, jedi_task_id: int) -> dict[str, object]:
+        """The map PanDA holds of a task; TaskUnknown when PanDA knows none. An aborted twin has its name in it."""
+        data = self._read("task/get_task_parameters", jedi_task_id).data
+        return _shaped("task/get_task_parameters", lambda: dict(json.loads(data) if isinstance(data, str) else data))
+
+    def get_files(self, jedi_task_id: int) -> tuple[TaskDataset, ...]:
+        """Datasets of a task with their files, failed attempts' included; none while it is not refined."""
+        call = "task/get_datasets_and_files"
+        query = {"task_id": jedi_task_id, "dataset_types": list(DATASET_TYPES)}
+        reply = self._wire.get(call, query, target=str(jedi_task_id))
+        if not reply.success and reply.message.startswith("No data found"):
+            return ()
+        data = _granted(call, reply).data
+        return _shaped(call, lambda: task_datasets(data))
+
+    def get_jobs(self, jedi_task_id: int) -> tuple[JobRecord, ...]:
+        """All attempts of all jobs of a task, in the order of their ids; none while it is not refined."""
+        ids = sorted(_shaped("task/get_job_ids", lambda: [int(one) for one in self._job_ids(jedi_task_id)]))
+        rows = (row for row in self._job_rows(jedi_task_id, ids) if row is not None)
+        records = _shaped("task/get_job_descriptions", lambda: [job_record(row) for row in rows])
+        return tuple(sorted(records, key=lambda job: job.panda_job_id))
+
+    # --- many tasks -------------------------------------------------------------------------------------------------
+    def find_tasks(self, task_name: str) -> tuple[TaskInfo, ...]:
+        """Tasks of exactly this name, of any user, lowest id first.
+
+        Notes
+        -----
+        A task not yet refined is not found, and an aborted twin has lost its name. PanDA takes a value with characters
+        of regular expressions for a pattern and applies it to the rows it already cut off; such a name is not searched.
+        """
+        if not _PLAIN_NAME.match(task_name):
+            raise SpecInvalid("task name", f"{task_name!r} cannot be searched", "letters, digits and . - _ only")
+        call = "task/get_tasks_detailed_info_since"
+        query = {"filters": json.dumps({"taskName": task_name}), "n_tasks": NAMES_AT_MOST}
+        data = _granted(call, self._wire.get(call, query, target=task_name)).data
+        found = _shaped(call, lambda: [task_info(row) for row in data if row.get("taskName") == task_name])
+        return tuple(sorted(found, key=lambda task: task.jedi_task_id))
+
+    def list_statuses(self, ids: Collection[int], window_s: float) -> dict[int, TaskStatus]:
+        """Status of each of these tasks, ``UNSEEN`` for one that PanDA does not know.
+
+        One call for those modified within the window [s]; when many are missing in it, one more for those of the last
+        year; the few still missing (not refined, another user's) are asked for one by one.
+        """
+        wanted, found = set(ids), dict[int, TaskStatus]()
+        if not wanted:
+            return {}
+        for window in (timedelta(seconds=window_s), LONG_AGO):
+            missing = wanted - set(found)
+            if window == LONG_AGO and len(missing) <= FEW:
+                break
+            rows = self._modified_since(datetime.now(UTC) - window, min(missing))
+            found |= {one: status for one, status in rows if one in wanted}
+        return found | {one: self._status_or_unseen(one) for one in sorted(wanted - set(found))}
+
+    # --- commands: registered by PanDA, carried out within minutes --------------------------------------------------
+    def kill(self, jedi_task_id: int) -> None:
+        """Abort a task; PandaRefused in a final status, TaskUnknown (and the command lost) before refinement."""
+        self._command("kill", jedi_task_id)
+
+    def finish(self, jedi_task_id: int) -> None:
+        """End a task with what it has; running jobs are killed."""
+        self._command("finish", jedi_task_id)
+
+    def pause(self, jedi_task_id: int) -> None:
+        """Hold a task."""
+        self._command("pause", jedi_task_id)
+
+    def resume(self, jedi_task_id: int) -> None:
+        """Let a paused task go on."""
+        self._command("resume", jedi_task_id)
+
+    def retry(self, jedi_task_id: int) -> None:
+        """Let a finished, failed or exhausted task try its failed inputs again."""
+        self._command("retry", jedi_task_id)
+
+    # --- the server and we ------------------------------------------------------------------------------------------
+    def ensure_role(self) -> None:
+        """Nothing, when our token makes productions.
+
+        Raises
+        ------
+        PandaRoleMissing
+            A task sent with it would run as somebody's analysis.
+        """
+        call = "system/get_user_attributes"
+        reply = _granted(call, self._wire.get(call))
+        attributes = reply.data if isinstance(reply.data, dict) else {}
+        if attributes.get("is_production_user") is not True:
+            who = attributes.get("user_dn_clean") or "this identity"
+            raise PandaRoleMissing(
+                f"PanDA does not see the production role of {who} (roles: {attributes.get('fqans') or 'none'}): "
+                "put it into the production group of the IAM and check PRODSYS_PANDA_ORIGIN"
+            )
+
+    def is_alive(self) -> None:
+        """Nothing, when PanDA answers us; else an error that says what is wrong."""
+        _granted("system/is_alive", self._wire.get("system/is_alive"))
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+    def _read(self, call: str, jedi_task_id: int) -> Reply:
+        reply = self._wire.get(call, {"task_id": jedi_task_id}, target=str(jedi_task_id))
+        if not reply.success and "not found" in reply.message:
+            raise TaskUnknown(jedi_task_id)
+        return _granted(call, reply)
+
+    def _command(self, command: str, jedi_task_id: int) -> None:
+        reply = self._wire.post(f"task/{command}", {"task_id": jedi_task_id}, target=str(jedi_task_id))
+        if reply.data == UNKNOWN_TASK and "not found" in reply.message:
+            raise TaskUnknown(jedi_task_id)
+        if not reply.success or reply.data != 0:  # retry says success even when it refuses: the code tells
+            raise PandaRefused(f"task/{command} of {jedi_task_id}", reply.message, _code(reply.data))
+
+    def _job_ids(self, jedi_task_id: int) -> Collection[Any]:
+        return self._read("task/get_job_ids", jedi_task_id).data or ()
+
+    def _job_rows(self, jedi_task_id: int, ids: list[int]) -> Iterator[Any]:
+        """Job descriptions, in one call for a small task and in pieces for a large one."""
+        if 0 < len(ids) <= JOBS_AT_ONCE:
+            yield from self._read("task/get_job_descriptions", jedi_task_id).data or ()
+            return
+        call = "job/get_description_incl_archive"
+        for start in range(0, len(ids), JOBS_AT_ONCE):
+            body = {"job_ids": ids[start : start + JOBS_AT_ONCE]}
+            yield from _granted(call, self._wire.post(call, body, target=str(jedi_task_id))).data or ()
+
+    def _modified_since(self, since: datetime, min_task_id: int) -> list[tuple[int, TaskStatus]]:
+        call = "task/get_tasks_modified_since"
+        query = {
+            "since": since.strftime("%Y-%m-%d %H:%M:%S"),
+            "full": "false",
+            "min_task_id": min_task_id - 1,
+            "prod_source_label": LABEL,
+        }
+        data = _granted(call, self._wire.get(call, query)).data
+        rows = _shaped(call, lambda: [(int(row["jediTaskID"]), row.get("status")) for row in (data or {}).values()])
+        return [(jedi_task_id, _status(jedi_task_id, word)) for jedi_task_id, word in rows]
+
+    def _status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
+        try:
+            return self.get_status(jedi_task_id)
+        except TaskUnknown:
+            return TaskStatus.UNSEEN
+
+
+def _new_task(name: str, reply: Reply) -> int:
+    """The id in the answer to a submission, or the error it means."""
+    found = _NEW_TASK.match(reply.message)
+    if reply.success and (found or type(reply.data) is int):
+        if found:
+            return int(found[1])
+        # "reactivation accepted": the role was lost and a task of this name, an analysis, runs again
+        raise PandaRefused("task/submit", f"{name}: {reply.message}", _code(reply.data))
+    if reply.success:
+        raise SubmissionInDoubt(name, f"PanDA accepted it without an id: {reply.message!r}")
+    if reply.data == TOO_MANY_TASKS:
+        raise PandaUnavailable(f"too many active tasks, {name} was not taken: {reply.message}")
+    raise PandaRefused("task/submit", f"{name}: {reply.message}", _code(reply.data))
+
+
+def _granted(call: str, reply: Reply) -> Reply:
+    if not reply.success:
+        raise PandaRefused(call, reply.message or "no words", _code(reply.data))
+    return reply
+
+
+def _shaped(call: str, read: Callable[[], T]) -> T:
+    """What ``read`` makes of a reply; a reply of another shape is an unavailable PanDA, not a crash."""
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PandaUnavailable(f"{call} was answered in an unknown shape: {type(error).__name__} {error}") from error
+
+
+def _status(jedi_task_id: int, word: object) -> TaskStatus:
+    status = TaskStatus(str(word))
+    if status is TaskStatus.UNKNOWN:
+        LOG.warning("PanDA task %s has status %r, which we do not know: waiting goes on", jedi_task_id, word)
+    return status
+
+
+def _code(data: object) -> int | None:
+    return data if type(data) is int else None

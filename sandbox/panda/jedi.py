@@ -1,0 +1,186 @@
+"""JEDI in small: ``python -m sandbox.panda.jedi`` does all the work in the background.
+
+Three threads: the cycles of JEDI itself (may be paused), the worker nodes, the adder. All state is in the tables; a
+second process waits until the first one is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from sandbox.panda.adder import Adder
+from sandbox.panda.catalogue import Catalogue, OwnTables
+from sandbox.panda.execute import execute_commands
+from sandbox.panda.feed import feed_defined, revive_pending
+from sandbox.panda.finish import finish_tasks
+from sandbox.panda.generate import activate_jobs, generate_jobs
+from sandbox.panda.registrar import refine_registered, register_submissions
+from sandbox.panda.rhythms import Rhythms, read_rhythms
+from sandbox.panda.run_jobs import Runner
+from sandbox.panda.scenario import ScenarioFile, ScenarioInvalid
+from sandbox.panda.settings import Settings, SettingsInvalid, load_sites, read_settings
+from sandbox.panda.store import read_switch
+from sandbox.panda.tables import connect, create_schema
+
+log = logging.getLogger("sandbox.panda.jedi")
+
+_ONE_JEDI_LOCK = 7_263_002
+_LEAST_PAUSE_S = 0.05
+
+
+@dataclass
+class Cycle:
+    """Something to be done again and again."""
+
+    name: str
+    period_s: float
+    act: Callable[[], object]
+    next_at: float = field(default=0.0)
+
+    def run_if_due(self) -> None:
+        """Do it when its time has come; trouble is logged and tried again next time."""
+        now = time.monotonic()
+        if now < self.next_at:
+            return
+        self.next_at = now + self.period_s
+        try:
+            self.act()
+        except (DBAPIError, ScenarioInvalid, OSError) as error:
+            log.error("%s: %s", self.name, " ".join(str(error).split())[:500])
+        except Exception:  # a fault in one cycle must not stop the others; it is logged with its trace
+            log.exception("%s failed", self.name)
+
+
+class Jedi:
+    """All cycles over one database."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        rhythms = read_rhythms(settings.speed, settings.rhythms)
+        sites = load_sites(settings)
+        scenario = ScenarioFile(settings.scenario)
+        catalogue = make_catalogue(settings)
+        self._engine = engine
+        self._stopped = threading.Event()
+        self._runner = Runner(engine, rhythms, sites, settings.work, scenario)
+        adder = Adder(engine, sites, catalogue, scenario)
+        quick = max(rhythms.activate_s / 2, 0.1)
+        self._own = _jedi_cycles(settings, engine, rhythms, catalogue)
+        self._nodes = [Cycle("jobs", quick, self._runner.cycle), Cycle("activate", quick, self._activate(rhythms))]
+        self._adder = [Cycle("adder", rhythms.add_s, adder.cycle)]
+        self._own.append(
+            Cycle("generate", rhythms.generate_s, lambda: generate_jobs(engine, rhythms, sites, settings.url))
+        )
+
+    def _activate(self, rhythms: Rhythms) -> Callable[[], None]:
+        return lambda: activate_jobs(self._engine, rhythms)
+
+    def run(self) -> None:
+        """Work until `stop`; returns when every thread has ended its cycle."""
+        threads = [
+            threading.Thread(target=self._loop, args=(cycles, pausable), name=name)
+            for name, cycles, pausable in (
+                ("jedi", self._own, True),
+                ("nodes", self._nodes, False),
+                ("adder", self._adder, False),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._runner.stop()
+
+    def stop(self) -> None:
+        """Let the loops end."""
+        self._stopped.set()
+
+    def _loop(self, cycles: list[Cycle], pausable: bool) -> None:
+        pause = max(min(cycle.period_s for cycle in cycles) / 2, _LEAST_PAUSE_S)
+        while not self._stopped.wait(pause):
+            if pausable and self._paused():
+                continue
+            for cycle in cycles:
+                cycle.run_if_due()
+
+    def _paused(self) -> bool:
+        try:
+            with self._engine.connect() as connection:
+                return bool(read_switch(connection, "jedi_paused", False))
+        except DBAPIError as error:
+            log.error("the database does not answer: %s", " ".join(str(error).split())[:300])
+            return True
+
+
+def _jedi_cycles(settings: Settings, engine: Engine, rhythms: Rhythms, catalogue: Catalogue) -> list[Cycle]:
+    def refine() -> None:
+        register_submissions(engine, rhythms)
+        refine_registered(engine, rhythms, settings.vo, catalogue)
+
+    return [
+        Cycle("commands", rhythms.command_s, lambda: execute_commands(engine, rhythms)),
+        Cycle("refine", rhythms.refine_s, refine),
+        Cycle("pending", rhythms.feed_s, lambda: revive_pending(engine, rhythms)),
+        Cycle("feed", rhythms.feed_s, lambda: feed_defined(engine, rhythms, catalogue)),
+        Cycle("finish", rhythms.finish_s, lambda: finish_tasks(engine, catalogue)),
+    ]
+
+
+def make_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue the settings name; Rucio's client is loaded only when it is wanted."""
+    if settings.adder == "none":
+        return OwnTables()
+    from sandbox.panda.rucio_catalogue import RucioCatalogue
+
+    return RucioCatalogue(settings)
+
+
+def wait_for_turn(engine: Engine, stopped: threading.Event) -> Connection | None:
+    """Connection that holds the right to be the one JEDI of this database; None when stopped first."""
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    while not stopped.is_set():
+        if connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": _ONE_JEDI_LOCK}).scalar_one():
+            return connection
+        log.info("another JEDI works on this database, waiting")
+        stopped.wait(1.0)
+    return None
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = read_settings()
+        engine = connect(settings.database_url)
+        create_schema(engine)
+        jedi = Jedi(settings, engine)
+    except (SettingsInvalid, DBAPIError) as error:
+        log.error("%s", error)
+        return 1
+    stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        jedi.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    turn = wait_for_turn(engine, stopped)
+    if turn is None:
+        return 0
+    log.info("JEDI works, speed %s, adder %s", settings.speed, settings.adder)
+    jedi.run()
+    turn.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""One job, as a pilot runs it: read the inputs, write ROOT files and a log to the RSE folder, report.
+
+It runs in a process of its own (forked by `pilot_host`); its last act is the report, written in one rename.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import tarfile
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STAGE_IN_FAILED = 1099
+STAGE_OUT_FAILED = 1137
+PAYLOAD_FAILED = 1305
+
+
+class JobFailed(Exception):
+    """The job ends badly, with a pilot's error code and the exit code of the payload."""
+
+    def __init__(self, pilot_error: int, exit_code: int, diag: str) -> None:
+        self.pilot_error, self.exit_code, self.diag = pilot_error, exit_code, diag
+        super().__init__(diag)
+
+
+def number_in(parameters: str, *names: str) -> int | None:
+    """Return the whole number given to one of the options (``--seed=40001``), or None."""
+    for name in names:
+        match = re.search(rf"(?:^|\s)--?{name}[= ]\s*(-?\d+)", parameters)
+        if match:
+            return int(match.group(1))
+    return None
+
+
+def run_job(folder: Path) -> int:
+    """Run the job whose ``spec.json`` lies in `folder`; its exit code."""
+    started = time.time()
+    (folder / "pid.json").write_text(json.dumps({"pid": os.getpid()}), encoding="ascii")
+    spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    lines = [f"job {spec['panda_id']} at {spec['site']}", f"image {spec['image']}", f"command {spec['parameters']}"]
+    report: dict[str, Any] = {"panda_id": spec["panda_id"], "node": os.uname().nodename, "files": {}, "n_events": 0}
+    exit_code = 0
+    try:
+        _execute(spec, folder, lines, report)
+    except JobFailed as error:
+        exit_code = error.exit_code
+        report["error"] = {"pilot": error.pilot_error, "exit": error.exit_code, "diag": error.diag}
+        lines.append(f"error: {error.diag}")
+    _write_log(spec, lines, report)
+    time.sleep(max(0.0, spec["least_wall_s"] - (time.time() - started)))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    report |= {"exit": exit_code, "cpu_s": usage.ru_utime + usage.ru_stime, "max_rss_kb": usage.ru_maxrss}
+    report |= {"started": started, "ended": time.time(), "wall_s": time.time() - started}
+    _write_atomically(folder / "report.json", lambda path: path.write_text(json.dumps(report), encoding="utf-8"))
+    return exit_code
+
+
+def _execute(spec: dict[str, Any], folder: Path, lines: list[str], report: dict[str, Any]) -> None:
+    inputs = [_find_input(one) for one in spec["inputs"]]
+    lines += [f"input {path}" for path in inputs]
+    failure = spec.get("fail")
+    if failure:
+        raise JobFailed(failure["pilotErrorCode"], failure["transExitCode"], failure["diag"])
+    try:
+        columns = _reconstruct(inputs) if inputs else _simulate(spec)
+    except (OSError, KeyError, ValueError) as error:
+        raise JobFailed(PAYLOAD_FAILED, 1, f"{type(error).__name__}: {error}") from error
+    events = len(columns["event"])
+    lines.append(f"{events} events")
+    for output in spec["outputs"]:
+        if output["type"] == "log":
+            continue
+        local = folder / output["lfn"].replace("/", "_")
+        _write_root(local, columns)
+        report["files"][output["lfn"]] = _stage_out(local, Path(output["path"])) | {"events": events}
+        lines.append(f"output {output['path']}")
+    report["n_events"] = events
+
+
+def _find_input(one: dict[str, Any]) -> Path:
+    for candidate in one["paths"]:
+        if Path(candidate).exists():
+            return Path(candidate)
+    raise JobFailed(STAGE_IN_FAILED, 0, f"Failed to stage-in file: {one['lfn']} is at none of {len(one['paths'])} RSEs")
+
+
+def _simulate(spec: dict[str, Any]) -> dict[str, Any]:
+    import numpy
+
+    parameters = spec["parameters"]
+    seed = number_in(parameters, "seed") or 0
+    first = number_in(parameters, "first")
+    count = number_in(parameters, "n", "nevents", "events")
+    count = spec["n_events"] if count is None else count
+    start = 1 if first is None else first
+    energy = numpy.random.default_rng(abs(seed)).exponential(5.0, max(count, 0))
+    events = numpy.arange(start, start + max(count, 0), dtype=numpy.int64)
+    return {"event": events, "seed": numpy.full(len(events), seed, dtype=numpy.int64), "energy": energy}
+
+
+def _reconstruct(inputs: list[Path]) -> dict[str, Any]:
+    """Events of the first input as they are, with the seed of the second beside them (equal in a good pair)."""
+    import numpy
+    import uproot
+
+    with uproot.open(inputs[0]) as opened:
+        tree = opened["events"].arrays(["event", "seed", "energy"], library="np")
+    columns = {name: numpy.asarray(tree[name]) for name in ("event", "seed", "energy")}
+    if len(inputs) > 1:
+        with uproot.open(inputs[1]) as opened:
+            seeds = opened["events"]["seed"].array(library="np")
+        other = int(seeds[0]) if len(seeds) else 0
+        columns["parameter_seed"] = numpy.full(len(columns["event"]), other, dtype=numpy.int64)
+    return columns
+
+
+def _write_root(path: Path, columns: dict[str, Any]) -> None:
+    import uproot
+
+    with uproot.recreate(path) as file:
+        tree = file.mktree("events", {name: values.dtype for name, values in columns.items()})
+        tree.extend(columns)
+
+
+def _stage_out(local: Path, target: Path) -> dict[str, Any]:
+    """Move a file to the storage; its size, checksum and GUID."""
+    content = local.read_bytes()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(target, lambda path: shutil.move(local, path))
+    except OSError as error:
+        raise JobFailed(STAGE_OUT_FAILED, 0, f"Failed to stage-out file: {error}") from error
+    return {"size": len(content), "adler32": f"{zlib.adler32(content):08x}", "guid": str(uuid.uuid4())}
+
+
+def _write_atomically(target: Path, write: Callable[[Path], object]) -> None:
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    write(part)
+    part.rename(target)
+
+
+def _write_log(spec: dict[str, Any], lines: list[str], report: dict[str, Any]) -> None:
+    for output in spec["outputs"]:
+        if output["type"] != "log":
+            continue
+        text = ("\n".join(lines) + "\n").encode()
+        target = Path(output["path"])
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write_atomically(target, lambda path, text=text: path.write_bytes(_packed(text)))  # type: ignore[misc]
+        except OSError as error:
+            report.setdefault("error", {"pilot": STAGE_OUT_FAILED, "exit": 0, "diag": f"Failed to stage-out: {error}"})
+            return
+        content = target.read_bytes()
+        report["files"][output["lfn"]] = {
+            "size": len(content),
+            "adler32": f"{zlib.adler32(content):08x}",
+            "guid": str(uuid.uuid4()),
+        }
+
+
+def _packed(text: bytes) -> bytes:
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("payload.log")
+        entry.size, entry.mtime = len(text), int(time.time())
+        archive.addfile(entry, io.BytesIO(text))
+    return memory.getvalue()
