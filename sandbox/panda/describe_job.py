@@ -10,23 +10,27 @@ from sqlalchemy import Connection, RowMapping, select
 
 from sandbox.panda import tables as t
 
-JOB_KEYS = (
-    "PandaID jobDefinitionID schedulerID pilotID creationTime creationHost modificationTime modificationHost "
-    "AtlasRelease transformation homepackage prodSeriesLabel prodSourceLabel prodUserID assignedPriority "
-    "currentPriority attemptNr maxAttempt jobStatus jobName maxCpuCount maxCpuUnit maxDiskCount maxDiskUnit "
-    "ipConnectivity minRamCount minRamUnit startTime endTime cpuConsumptionTime cpuConsumptionUnit commandToPilot "
-    "transExitCode pilotErrorCode pilotErrorDiag exeErrorCode exeErrorDiag supErrorCode supErrorDiag ddmErrorCode "
-    "ddmErrorDiag brokerageErrorCode brokerageErrorDiag jobDispatcherErrorCode jobDispatcherErrorDiag "
-    "taskBufferErrorCode taskBufferErrorDiag computingSite computingElement jobParameters metadata prodDBlock "
-    "dispatchDBlock destinationDBlock destinationSE nEvents grid cloud cpuConversion sourceSite destinationSite "
-    "transferType taskID cmtConfig stateChangeTime prodDBUpdateTime lockedby relocationFlag jobExecutionID VO "
-    "pilotTiming workingGroup processingType prodUserName nInputFiles countryGroup batchID parentID specialHandling "
-    "jobsetID coreCount nInputDataFiles inputFileType inputFileProject inputFileBytes nOutputDataFiles outputFileBytes "
-    "jobMetrics workQueue_ID jediTaskID jobSubStatus actualCoreCount reqID maxRSS maxVMEM maxSWAP maxPSS avgRSS avgVMEM "
-    "avgSWAP avgPSS maxWalltime nucleus eventService failedAttempt hs06sec gshare hs06 totRCHAR totWCHAR totRBYTES "
-    "totWBYTES rateRCHAR rateWCHAR rateRBYTES rateWBYTES resource_type diskIO memory_leak memory_leak_x2 container_name "
-    "job_label gco2_regional gco2_global cpu_architecture_level outputFileType"
-).split()
+JOB_KEYS = [
+    "PandaID", "jobDefinitionID", "schedulerID", "pilotID", "creationTime", "creationHost", "modificationTime",
+    "modificationHost", "AtlasRelease", "transformation", "homepackage", "prodSeriesLabel", "prodSourceLabel",
+    "prodUserID", "assignedPriority", "currentPriority", "attemptNr", "maxAttempt", "jobStatus", "jobName",
+    "maxCpuCount", "maxCpuUnit", "maxDiskCount", "maxDiskUnit", "ipConnectivity", "minRamCount", "minRamUnit",
+    "startTime", "endTime", "cpuConsumptionTime", "cpuConsumptionUnit", "commandToPilot", "transExitCode",
+    "pilotErrorCode", "pilotErrorDiag", "exeErrorCode", "exeErrorDiag", "supErrorCode", "supErrorDiag",
+    "ddmErrorCode", "ddmErrorDiag", "brokerageErrorCode", "brokerageErrorDiag", "jobDispatcherErrorCode",
+    "jobDispatcherErrorDiag", "taskBufferErrorCode", "taskBufferErrorDiag", "computingSite", "computingElement",
+    "jobParameters", "metadata", "prodDBlock", "dispatchDBlock", "destinationDBlock", "destinationSE", "nEvents",
+    "grid", "cloud", "cpuConversion", "sourceSite", "destinationSite", "transferType", "taskID", "cmtConfig",
+    "stateChangeTime", "prodDBUpdateTime", "lockedby", "relocationFlag", "jobExecutionID", "VO", "pilotTiming",
+    "workingGroup", "processingType", "prodUserName", "nInputFiles", "countryGroup", "batchID", "parentID",
+    "specialHandling", "jobsetID", "coreCount", "nInputDataFiles", "inputFileType", "inputFileProject",
+    "inputFileBytes", "nOutputDataFiles", "outputFileBytes", "jobMetrics", "workQueue_ID", "jediTaskID",
+    "jobSubStatus", "actualCoreCount", "reqID", "maxRSS", "maxVMEM", "maxSWAP", "maxPSS", "avgRSS", "avgVMEM",
+    "avgSWAP", "avgPSS", "maxWalltime", "nucleus", "eventService", "failedAttempt", "hs06sec", "gshare", "hs06",
+    "totRCHAR", "totWCHAR", "totRBYTES", "totWBYTES", "rateRCHAR", "rateWCHAR", "rateRBYTES", "rateWBYTES",
+    "resource_type", "diskIO", "memory_leak", "memory_leak_x2", "container_name", "job_label", "gco2_regional",
+    "gco2_global", "cpu_architecture_level", "outputFileType",
+]  # fmt: skip
 
 _FIXED: dict[str, Any] = {
     "jobDefinitionID": 0, "AtlasRelease": "", "homepackage": "", "prodSeriesLabel": "pandatest", "maxCpuCount": 864000,
@@ -117,11 +121,7 @@ def _work(job: RowMapping, files: Sequence[RowMapping]) -> dict[str, Any]:
 
 def _metadata(report: dict[str, Any]) -> str:
     outputs = [
-        {
-            "subFiles": [
-                {"name": lfn, "file_guid": said["guid"], "nentries": said["events"], "file_size": said["size"]}
-            ]
-        }
+        {"subFiles": [{"name": lfn, "file_guid": said["guid"], "nentries": said["events"], "file_size": said["size"]}]}
         for lfn, said in report["files"].items()
         if "events" in said
     ]

@@ -20,18 +20,20 @@ COLUMNS = {
 }  # fmt: skip
 """Attributes that are columns of `tables.task`; all others are in its ``attributes``."""
 
-DETAIL_KEYS = (
-    "jediTaskID taskName status userName creationDate modificationTime startTime endTime frozenTime prodSourceLabel "
-    "workingGroup vo coreCount taskType processingType taskPriority currentPriority architecture transUses transHome "
-    "transPath lockedBy lockedTime termCondition splitRule walltime walltimeUnit outDiskCount outDiskUnit "
-    "workDiskCount workDiskUnit ramCount ramUnit ioIntensity ioIntensityUnit workQueue_ID progress failureRate "
-    "errorDialog reqID oldStatus cloud site countryGroup parent_tid eventService ticketID ticketSystemType "
-    "stateChangeTime superStatus campaign mergeRamCount mergeRamUnit mergeWalltime mergeWalltimeUnit throttledTime "
-    "numThrottled mergeCoreCount goal assessmentTime cpuTime cpuTimeUnit cpuEfficiency baseWalltime nucleus "
-    "baseRamCount ttcRequested ttcPredicted ttcPredictionDate rescueTime requestType gshare resource_type useJumbo "
-    "diskIO diskIOUnit memory_leak_core memory_leak_x2 attemptNr container_name framework activatedTime queuedTime "
-    "actionTime job_execution_params task_creation_arguments"
-).split()
+DETAIL_KEYS = [
+    "jediTaskID", "taskName", "status", "userName", "creationDate", "modificationTime", "startTime", "endTime",
+    "frozenTime", "prodSourceLabel", "workingGroup", "vo", "coreCount", "taskType", "processingType", "taskPriority",
+    "currentPriority", "architecture", "transUses", "transHome", "transPath", "lockedBy", "lockedTime",
+    "termCondition", "splitRule", "walltime", "walltimeUnit", "outDiskCount", "outDiskUnit", "workDiskCount",
+    "workDiskUnit", "ramCount", "ramUnit", "ioIntensity", "ioIntensityUnit", "workQueue_ID", "progress",
+    "failureRate", "errorDialog", "reqID", "oldStatus", "cloud", "site", "countryGroup", "parent_tid", "eventService",
+    "ticketID", "ticketSystemType", "stateChangeTime", "superStatus", "campaign", "mergeRamCount", "mergeRamUnit",
+    "mergeWalltime", "mergeWalltimeUnit", "throttledTime", "numThrottled", "mergeCoreCount", "goal", "assessmentTime",
+    "cpuTime", "cpuTimeUnit", "cpuEfficiency", "baseWalltime", "nucleus", "baseRamCount", "ttcRequested",
+    "ttcPredicted", "ttcPredictionDate", "rescueTime", "requestType", "gshare", "resource_type", "useJumbo", "diskIO",
+    "diskIOUnit", "memory_leak_core", "memory_leak_x2", "attemptNr", "container_name", "framework", "activatedTime",
+    "queuedTime", "actionTime", "job_execution_params", "task_creation_arguments",
+]  # fmt: skip
 
 _SUPER = {"finishing": "running", "scouted": "running", "prepared": "running", "passed": "running"}
 _EARLY = ("registered", "defined", "ready", "pending", "assigning", "rerefine", "toretry", "toincexec")

@@ -1,4 +1,4 @@
-"""Commands that people gave (kill, finish, pause, retry ...) are carried out here, some time after they were accepted."""
+"""Commands that people gave (kill, finish, retry ...) are carried out here, some time after they were accepted."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def _pass(connection: Connection, jedi_task_id: int, reason: str) -> None:
     counts = count_master_files(connection, jedi_task_id)
     failed = counts["total"] - counts["finished"]
     connection.execute(
-        update(t.dataset)
-        .where(t.dataset.c.jedi_task_id == jedi_task_id, t.dataset.c.master)
-        .values(n_failed=failed)
+        update(t.dataset).where(t.dataset.c.jedi_task_id == jedi_task_id, t.dataset.c.master).values(n_failed=failed)
     )
     set_status(connection, jedi_task_id, "passed", reason, old_status=None, look_again=None)
 
@@ -121,7 +119,7 @@ def _retry(connection: Connection, task: RowMapping, command: RowMapping) -> Non
     _give_attempts(connection, jedi_task_id, max_attempt(params))
     now = utc_now()
     columns = {"attempt_nr": (task["attempt_nr"] or 0) + 1, "end_time": None, "error_dialog": None, "params": params}
-    set_status(connection, jedi_task_id, "ready", activated_time=now, queued_time=now, **columns)
+    set_status(connection, jedi_task_id, "ready", None, activated_time=now, queued_time=now, **columns)
 
 
 def _give_attempts(connection: Connection, jedi_task_id: int, attempts: int) -> None:
@@ -135,9 +133,7 @@ def _give_attempts(connection: Connection, jedi_task_id: int, attempts: int) -> 
         .where(f.dataset_id == master["dataset_id"], f.status == "ready")
         .values(max_attempt=f.attempt_nr + attempts)
     )
-    connection.execute(
-        update(t.dataset).where(t.dataset.c.dataset_id == master["dataset_id"]).values(n_failed=0)
-    )
+    connection.execute(update(t.dataset).where(t.dataset.c.dataset_id == master["dataset_id"]).values(n_failed=0))
 
 
 def _incexec(connection: Connection, task: RowMapping, command: RowMapping) -> None:  # noqa: ARG001

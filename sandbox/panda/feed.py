@@ -149,4 +149,4 @@ def _make_ready(connection: Connection, row: RowMapping, rhythms: Rhythms) -> No
         set_status(connection, jedi_task_id, "pending", reason, look_again=later, old_status="defined")
         return
     columns = {"activated_time": now, "queued_time": now, "look_again": None, "error_dialog": None}
-    set_status(connection, jedi_task_id, "ready", **columns)
+    set_status(connection, jedi_task_id, "ready", None, **columns)

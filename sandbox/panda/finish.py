@@ -82,13 +82,11 @@ def _scouts_to_repeat(connection: Connection, jedi_task_id: int) -> int:
 
 
 def _assess(connection: Connection, jedi_task_id: int) -> None:
-    connection.execute(
-        update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(assessment_time=utc_now())
-    )
+    connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(assessment_time=utc_now()))
 
 
 def _prepare(connection: Connection, task: RowMapping) -> None:
-    """Put a task whose slots are all finished or exhausted into ``prepared``; one beside its parent may be fed again."""
+    """Put a task whose slots are all finished or spent into ``prepared``; one beside its parent may be fed again."""
     jedi_task_id = task["jedi_task_id"]
     counts = count_master_files(connection, jedi_task_id)
     if not counts["total"] or counts["tobedone"] or counts["picked"] or _active_jobs(connection, jedi_task_id):
@@ -106,9 +104,7 @@ def _prepare(connection: Connection, task: RowMapping) -> None:
 
 def _note_failed(connection: Connection, jedi_task_id: int, failed: int) -> None:
     d = t.dataset.c
-    connection.execute(
-        update(t.dataset).where(d.jedi_task_id == jedi_task_id, d.master).values(n_failed=failed)
-    )
+    connection.execute(update(t.dataset).where(d.jedi_task_id == jedi_task_id, d.master).values(n_failed=failed))
 
 
 def _close_outputs(engine: Engine, task: RowMapping, catalogue: Catalogue) -> None:

@@ -76,9 +76,7 @@ def _go_on(connection: Connection, row: RowMapping, scouts: bool) -> None:
         set_status(connection, jedi_task_id, "running", hour_back=True, queued_time=None, frozen_time=None)
     else:
         back = utc_now() - timedelta(hours=1)
-        connection.execute(
-            update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(modification_time=back)
-        )
+        connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(modification_time=back))
 
 
 def _scout_rule(row: RowMapping, use: str) -> str:
@@ -121,7 +119,7 @@ def _choose_site(connection: Connection, wanted: str | None, sites: dict[str, Si
         return sites.get(wanted)
     j = t.job.c
     query = select(j.site, func.count()).where(j.status.in_(UNFINISHED_JOB)).group_by(j.site)
-    load = {name: count for name, count in connection.execute(query).tuples()}
+    load = dict(connection.execute(query).tuples().all())
     return min(sites.values(), key=lambda site: (load.get(site.name, 0) / site.slots, site.name), default=None)
 
 
@@ -151,9 +149,7 @@ class _Maker:
         seed_file = self._next_seed() if self._pool else None
         seed = int(seed_file["lfn"]) + self._pool["first_number"] if seed_file and self._pool else None
         serials = [(one, self._serials[one["dataset_id"]]) for one in self._outputs]
-        plan = plan_job(
-            self._row["params"], slots, others, seed, serials, self._master["type"] == "pseudo_input"
-        )
+        plan = plan_job(self._row["params"], slots, others, seed, serials, self._master["type"] == "pseudo_input")
         panda_id = self._connection.execute(select(t.job_number.next_value())).scalar_one()
         self._write_job(panda_id, slots, plan)
         inputs = [*slots, *(row for rows in others.values() for row in rows), *([seed_file] if seed_file else [])]
@@ -264,9 +260,7 @@ class _Maker:
                 "status": "running",
                 "panda_id": panda_id,
             }
-            file_id = self._connection.execute(
-                insert(t.file).values(**values).returning(t.file.c.file_id)
-            ).scalar_one()
+            file_id = self._connection.execute(insert(t.file).values(**values).returning(t.file.c.file_id)).scalar_one()
             row = self._file_row(panda_id, file_id, dataset, lfn) | {"type": dataset["type"], "status": "unknown"}
             row |= {"token": dataset["token"], "destination": dataset["destination"]}
             self._connection.execute(insert(t.job_file).values(**row))

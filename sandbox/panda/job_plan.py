@@ -1,15 +1,20 @@
-"""From input slots to one job: parameters, output names, files. Pure; `generate` gives it rows and writes its result."""
+"""From input slots to one job: parameters, output names. Pure; `generate` gives it rows and writes its result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.panda.refine import first_event_offset
 from sandbox.panda.templates import expand, parameter_text, serial_text
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """A row of a table, by column names."""
+
+    def __getitem__(self, key: str, /) -> Any:
+        """Return the value of a column."""
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,7 @@ def _find_unknown_input(engine: Engine, jedi_task_id: int, catalogue: Catalogue)
         return next((name for name in names if not catalogue.knows(connection, name)), None)
 
 
-def _refine_one(
-    connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None
-) -> None:
+def _refine_one(connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None) -> None:
     jedi_task_id, params = row["jedi_task_id"], row["params"]
     if row["status"] == "rerefine":
         set_status(connection, jedi_task_id, "defined", start_time=utc_now(), end_time=None)
@@ -110,9 +108,7 @@ def _refine_one(
         set_status(connection, jedi_task_id, "tobroken", f"failed to refine task with {kind}:{str(error)[:300]}")
 
 
-def _read_map(
-    connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None
-) -> None:
+def _read_map(connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None) -> None:
     """Take the map step by step; what has been written is undone when a step fails."""
     jedi_task_id, params = row["jedi_task_id"], row["params"]
     check_common(params, vo)
@@ -164,9 +160,7 @@ def _find_twin(connection: Connection, jedi_task_id: int, params: Mapping[str, A
     return connection.execute(query).scalar_one_or_none()
 
 
-def _parent_allows(
-    connection: Connection, row: RowMapping, params: Mapping[str, Any], rhythms: Rhythms
-) -> bool:
+def _parent_allows(connection: Connection, row: RowMapping, params: Mapping[str, Any], rhythms: Rhythms) -> bool:
     """Whether the parent is done, or not waited for; otherwise the task is told to wait or to break."""
     jedi_task_id, parent_id = row["jedi_task_id"], row["parent_tid"]
     if parent_id == jedi_task_id:

@@ -99,10 +99,10 @@ class _TokenClient(Client):
         self.auth_token = self._provider()
         self.headers["X-Rucio-Auth-Token"] = self.auth_token
 
-    def _BaseClient__authenticate(self) -> None:  # noqa: N802 - replaces the parent's private method
+    def _BaseClient__authenticate(self) -> None:
         self._take_token()
 
-    def _BaseClient__get_token(self) -> None:  # noqa: N802
+    def _BaseClient__get_token(self) -> None:
         self._take_token()
 
 
@@ -155,10 +155,7 @@ class RucioCatalogue:
             sorted(additions, key=lambda one: (one.dataset, one.rse)), key=lambda one: (one.dataset, one.rse)
         ):
             scope, name = scope_of(dataset)
-            dids = [
-                {"scope": scope, "name": one.name, "bytes": one.size, "adler32": one.adler32}
-                for one in some
-            ]
+            dids = [{"scope": scope, "name": one.name, "bytes": one.size, "adler32": one.adler32} for one in some]
             for start in range(0, len(dids), _ATTACHMENT):
                 part = dids[start : start + _ATTACHMENT]
                 attachments.append({"scope": scope, "name": name, "rse": rse, "dids": part})

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,9 +124,7 @@ class Runner:
         folder.mkdir(parents=True)
         (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
 
-    def _failure(
-        self, connection: Connection, row: RowMapping, task_name: str, files: Any
-    ) -> JobError | None:
+    def _failure(self, connection: Connection, row: RowMapping, task_name: str, files: Any) -> JobError | None:
         """Return the error the scenario wants for this job; counted per rule and input slot."""
         seed = number_in(row["parameters"], "seed")
         slot = next((one["file_id"] for one in files if one["type"] in ("input", "pseudo_input")), 0)
@@ -187,7 +184,7 @@ class Runner:
                 connection.execute(update(t.job).where(j.panda_id == panda_id).values(report={"files": {}}))
 
 
-def _scope(row: Mapping[str, Any]) -> str:
+def _scope(row: RowMapping) -> str:
     return row["scope"] or scope_of(row["dataset"])[0]
 
 

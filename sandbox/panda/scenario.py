@@ -66,8 +66,8 @@ class JobError(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pilotErrorCode: int = Field(default=1305, ge=0)  # noqa: N815 - PanDA's spelling
-    transExitCode: int = Field(default=65, ge=0, le=255)  # noqa: N815
+    pilotErrorCode: int = Field(default=1305, ge=0)
+    transExitCode: int = Field(default=65, ge=0, le=255)
     diag: str = "failure by scenario"
 
 

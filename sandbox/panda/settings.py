@@ -110,10 +110,14 @@ def load_sites(settings: Settings) -> dict[str, Site]:
 
     The file is a list of ``{name, rse, folder, slots}``, or a map with such a list (or a map by name) under ``queues``.
     """
-    rows = _site_rows(settings.sites) if settings.sites else [
-        {"name": "SPD_JINR", "rse": "JINR_EOS"},
-        {"name": "SPD_PNPI", "rse": "PNPI_EOS"},
-    ]
+    rows = (
+        _site_rows(settings.sites)
+        if settings.sites
+        else [
+            {"name": "SPD_JINR", "rse": "JINR_EOS"},
+            {"name": "SPD_PNPI", "rse": "PNPI_EOS"},
+        ]
+    )
     sites = {}
     for row in rows:
         try:

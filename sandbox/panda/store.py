@@ -36,9 +36,7 @@ def set_status(
     if status in FINAL:
         values.setdefault("end_time", now)
     connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(**values))
-    connection.execute(
-        insert(t.task_log).values(jedi_task_id=jedi_task_id, status=status, reason=reason, happened=now)
-    )
+    connection.execute(insert(t.task_log).values(jedi_task_id=jedi_task_id, status=status, reason=reason, happened=now))
 
 
 def find_task(connection: Connection, jedi_task_id: int, lock: bool = False) -> RowMapping | None:

@@ -39,7 +39,7 @@ def _accepts(name: str, status: str) -> bool:
 
 
 @endpoint("task/submit", "POST")
-def submit(call: Call, task_parameters: dict, parent_tid: int | None = None) -> Reply:  # type: ignore[type-arg]
+def submit(call: Call, task_parameters: dict, parent_tid: int | None = None) -> Reply:
     """Store a map; JEDI looks at it later, so nearly everything is accepted here."""
     params = dict(task_parameters)
     if any(key not in params for key in _DEMANDED) or len(str(params["taskName"])) > _LONGEST_NAME:

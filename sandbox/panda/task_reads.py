@@ -29,7 +29,7 @@ _REGEX_SIGNS = re.compile(r"[*+?\[\](){}|^$\\]")
 
 
 @endpoint("task/get_status", "GET")
-def get_status(call: Call, task_id) -> Reply:  # type: ignore[no-untyped-def]  # untyped in PanDA too: no cast
+def get_status(call: Call, task_id: Any) -> Reply:
     """Status of a task, or `Task not found`."""
     text = str(task_id)
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
@@ -41,7 +41,7 @@ def get_status(call: Call, task_id) -> Reply:  # type: ignore[no-untyped-def]  #
 
 @endpoint("task/get_details", "GET")
 def get_details(call: Call, task_id: int, include_parameters: bool = False, include_status: bool = False) -> Reply:
-    """Datasets, slots by state and jobs; without flags empty fields for any id, with flags a failure for unknown ones."""
+    """Datasets, slots by state and jobs; of unknown ids empty fields, with flags a failure."""
     with call.engine.connect() as connection:
         row = find_task(connection, task_id)
         if row is None and (include_parameters or include_status):
@@ -106,7 +106,7 @@ def get_job_descriptions(call: Call, task_id: int, unsuccessful_only: bool = Fal
 @endpoint("task/get_datasets_and_files", "GET")
 def get_datasets_and_files(
     call: Call,
-    task_id,  # type: ignore[no-untyped-def]  # untyped in PanDA too: a text reaches the database
+    task_id: Any,  # untyped in PanDA too: a text reaches the database
     dataset_types: list[str] = ["input", "pseudo_input"],  # noqa: B006 - never changed; the signature is the contract
     dataset_only: bool = False,
 ) -> Reply:
@@ -151,7 +151,7 @@ def get_tasks_modified_since(
 
 def _read_since(since: str) -> datetime | None:
     try:
-        return datetime.strptime(since, _SINCE)  # noqa: DTZ007 - UTC without a zone, as in the tables
+        return datetime.strptime(since, _SINCE)
     except ValueError:
         return None
 

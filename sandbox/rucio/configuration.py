@@ -22,10 +22,10 @@ ISSUER_NAME = "spd"
 
 @dataclass(frozen=True)
 class RucioSettings:
-    """Where the server's parts are."""
+    """Where the parts of the server are; ``environment`` is its virtual environment."""
 
     folder: Path
-    environment: Path = field(metadata={"doc": "virtual environment of the server"})
+    environment: Path
     database_url: str = field(repr=False)
     root_password: str = field(repr=False)
     issuer: str
@@ -100,7 +100,7 @@ def _alembic_sections(settings: RucioSettings) -> dict[str, dict[str, str]]:
         "formatters": {"keys": "plain"},
         "logger_root": {"level": "WARNING", "handlers": "console", "qualname": ""},
         "handler_console": {"class": "StreamHandler", "args": "(sys.stderr,)", "level": "NOTSET", "formatter": "plain"},
-        "formatter_plain": {"format": "%%(levelname)s %%(name)s %%(message)s"},
+        "formatter_plain": {"format": "%(levelname)s %(name)s %(message)s"},
     }
 
 

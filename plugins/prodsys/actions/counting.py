@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from prodsys.actions.context import Context
-from prodsys.ddm.content import count_events, deterministic_path, sample_of
+from prodsys.ddm.content import count_events, sample
+from prodsys.ddm.placement import hash_path
 from prodsys.errors import ProductionError
+from prodsys.model.names import Did
 from prodsys.model.outcome import JobFile, SeedOutcome, SeedState, StepOutcome, judge
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import EventSource
@@ -21,7 +23,9 @@ def count_sample(ctx: Context, plan: Plan, outcome: StepOutcome) -> StepOutcome:
     """
     if ctx.rse_root is None or plan.sample_files == 0 or not outcome.delivered:
         return outcome
-    chosen = set(sample_of([seed.seed for seed in outcome.delivered], plan.sample_files, plan.request_id))
+    chosen = {
+        int(seed) for seed in sample([str(one.seed) for one in outcome.delivered], plan.sample_files, plan.request_id)
+    }
     counted = {seed.seed: _count(ctx, plan, seed) for seed in outcome.delivered if seed.seed in chosen}
     if any(found.state is not SeedState.DELIVERED for found in counted.values()):
         rest = [seed for seed in outcome.delivered if seed.seed not in chosen]
@@ -48,9 +52,9 @@ def _count(ctx: Context, plan: Plan, seed: SeedOutcome) -> SeedOutcome:
 
 
 def _path(ctx: Context, plan: Plan, seed: SeedOutcome, file: JobFile) -> Path | None:
-    """Where a file lies, or None when its storage is not mounted here."""
+    """Where a file lies, or None when its storage is not mounted here or orders its files in another way."""
     rses = {queue.name: queue.rse for queue in ctx.catalogue.sites.queues}
     rse = rses.get(seed.site)
-    if rse is None or ctx.rse_root is None or not (ctx.rse_root / rse).is_dir():
+    if rse is None or ctx.rse_root is None or not (ctx.rse_root / rse / plan.partition.replace(".", "/")).is_dir():
         return None
-    return deterministic_path(ctx.rse_root / rse, plan.partition, file.lfn)
+    return ctx.rse_root / rse / hash_path(Did(plan.partition, file.lfn))

@@ -15,7 +15,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.holding import Held, ensure_held
 from prodsys.actions.orders import INPUT
 from prodsys.ddm.facts import FileFact
-from prodsys.ddm.pairs import check_order
+from prodsys.ddm.pairs import pair_inputs
 from prodsys.errors import StepFailed
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_step
@@ -146,11 +146,22 @@ def _ensure_readable(
         return
     reader = following[0]
     read = {part.data_type: part for part in parts if part.data_type in reader.inputs}
-    check_order({data_type: {lfn: file.seed for lfn, file in part.files.items()} for data_type, part in read.items()})
+    _check_order(plan, reader, read)
     if not any(held[part.did].strays for part in read.values()):
         return
     for part in read.values():
         _ensure_input(ctx, plan, reader, part, rse_of)
+
+
+def _check_order(plan: Plan, reader: PlannedStep, read: Mapping[str, _Part]) -> None:
+    """PanDA pairs inputs by the order of their names: refuse when that would mix seeds."""
+    by_type = {data_type: {lfn: file.seed for lfn, file in part.files.items()} for data_type, part in read.items()}
+    shifted = pair_inputs(by_type).shifted
+    if shifted:
+        names = (
+            f"in the order of their names the files of {' and '.join(read)} do not belong together at seeds {shifted}"
+        )
+        raise StepFailed(plan.request_id, reader.kind, Verdict.MISPAIRED, names)
 
 
 def _ensure_input(ctx: Context, plan: Plan, reader: PlannedStep, part: _Part, rse_of: Mapping[int, str]) -> None:

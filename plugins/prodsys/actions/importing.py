@@ -19,9 +19,8 @@ from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
-from prodsys.model.statuses import RecordedStatus, RequestState, ReuseKind
+from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
 
-LAUNCHABLE = frozenset({RecordedStatus.DRAFT, RecordedStatus.READY})  # a sheet's Ready is our draft, never our ready
 OPEN_TO_CHANGE = frozenset({RequestState.DRAFT, RequestState.PLANNED, RequestState.RECORDED})
 
 
@@ -71,10 +70,9 @@ def create_request(
     session: Session, who: str, spec: RequestSpec, source: dict[str, Any], cloned_from: str | None = None
 ) -> RequestRow:
     """A new request in its first revision, without its seeds."""
-    history = spec.recorded_status not in LAUNCHABLE
     row = RequestRow(
         request_id=spec.request_id,
-        state=RequestState.RECORDED if history else RequestState.DRAFT,
+        state=STATE_OF_RECORD[spec.recorded_status],
         recorded_status=spec.recorded_status,
         campaign=spec.campaign,
         priority=spec.priority,
@@ -118,8 +116,7 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
     spec = item.spec
     release(session, spec.request_id)
     row.revision += 1
-    history = spec.recorded_status not in LAUNCHABLE
-    row.state = RequestState.RECORDED if history else RequestState.DRAFT
+    row.state = STATE_OF_RECORD[spec.recorded_status]
     row.recorded_status, row.campaign, row.priority = spec.recorded_status, spec.campaign, spec.priority
     session.add(_revision(who, spec, row.revision, source_of(item)))
     write_audit(session, who, "revise", spec.request_id, revision=row.revision, source=source_of(item))
@@ -134,7 +131,7 @@ def _closed(item: Accepted, row: RequestRow) -> Fault:
 def _take_seeds(session: Session, who: str, item: Accepted) -> list[Fault]:
     """Claim the seeds of a request; what history shares is recorded as reuse, a draft that asks for taken seeds has none."""
     spec, configuration = item.spec, Configuration.of(item.spec).digest()
-    if spec.recorded_status in LAUNCHABLE:
+    if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT:
         try:
             claim(session, configuration, spec.request_id, spec.seeds)
         except SeedsTaken as error:

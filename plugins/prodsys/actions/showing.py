@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
-from prodsys.ledger.seeds import from_range, reused_by
+from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedReuseRow
 from prodsys.ledger.tasks import list_outcomes, list_tasks
@@ -171,3 +171,33 @@ def show_audit(ctx: Context, request_id: str) -> list[dict[str, Any]]:
     with transaction(ctx.sessions) as session:
         rows = session.scalars(select(AuditRow).where(AuditRow.request_id == request_id).order_by(AuditRow.audit_id))
         return [{"at": row.at.isoformat(), "who": row.who, "action": row.action, **row.detail} for row in rows]
+
+
+def show_certificate(ctx: Context, request_id: str) -> dict[str, Any] | None:
+    """Path, digest and body of the newest certificate, or None."""
+    with transaction(ctx.sessions) as session:
+        get_request(session, request_id)
+        found = newest_certificate(session, request_id)
+        return {"path": found.path, "digest": found.digest, "body": found.body} if found else None
+
+
+def show_tasks(ctx: Context, request_id: str | None = None) -> list[dict[str, Any]]:
+    """PanDA tasks of one request, or of all."""
+    with transaction(ctx.sessions) as session:
+        ids = [request_id] if request_id else [row.request_id for row, _ in list_requests(session)]
+        return [{"request_id": one} | task for one in ids for task in _tasks(session, ctx, one)]
+
+
+def show_claims(ctx: Context, request_id: str | None = None) -> list[dict[str, Any]]:
+    """Who owns which seeds, by configuration; of one request's configuration when asked."""
+    with transaction(ctx.sessions) as session:
+        configuration = configuration_of(session, get_request(session, request_id).request_id) if request_id else None
+        return [
+            {
+                "configuration": row.configuration,
+                "seeds": str(from_range(row.seeds)),
+                "request_id": row.request_id,
+                "state": state,
+            }
+            for row, state in list_claims(session, configuration)
+        ]

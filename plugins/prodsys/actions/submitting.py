@@ -13,18 +13,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.orders import build_order
 from prodsys.actions.twins import recognise
-from prodsys.errors import PandaUnavailable, SubmissionInDoubt
+from prodsys.errors import MoveRefused, PandaUnavailable, SubmissionInDoubt
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_step
+from prodsys.ledger.requests import approved_plan, get_request, get_step, possible_moves
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import change_intent, newest_task, to_multirange, younger_task_seen
 from prodsys.model import seeds as seeds_of
-from prodsys.model.statuses import IntentState
+from prodsys.model.statuses import IntentState, RequestState
 from prodsys.panda.task_map import build_reco_map, build_sim_map
 
 HAS_ID = frozenset({IntentState.RECORDED, IntentState.CONFIRMED})
@@ -54,6 +55,7 @@ def ensure_submitted(ctx: Context, request_id: str, kind: str) -> int:
 
 def _ensure_intent(ctx: Context, request_id: str, kind: str) -> TaskRow:
     with transaction(ctx.sessions) as session:
+        _check_driven(session, request_id)
         step = get_step(session, request_id, kind)
         session.refresh(step, with_for_update=True)
         found = newest_task(session, request_id, kind)
@@ -77,6 +79,13 @@ def _ensure_intent(ctx: Context, request_id: str, kind: str) -> TaskRow:
         write_audit(session, ctx.who, "intend", request_id, task_name=order.task_name, seeds=len(order.seeds))
         session.flush()
         return task
+
+
+def _check_driven(session: Session, request_id: str) -> None:
+    """Nothing is submitted for a request that nobody drives: an abort wins over a run that has not heard of it."""
+    row = get_request(session, request_id)
+    if RequestState(row.state) is not RequestState.RUNNING:
+        raise MoveRefused(request_id, row.state, "submitting", possible_moves(row))
 
 
 def _whose_turn(ctx: Context, task: TaskRow) -> IntentState:

@@ -78,7 +78,11 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"prodsys {metadata.version('prodsys')}")
+        try:
+            number = metadata.version("prodsys")
+        except metadata.PackageNotFoundError:
+            number = "(not installed)"
+        typer.echo(f"prodsys {number}")
         raise typer.Exit
 
 

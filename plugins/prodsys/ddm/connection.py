@@ -85,15 +85,15 @@ class RucioConnection:
         outcome = "ok" if error is None else "unavailable" if isinstance(error, ServiceUnavailable) else "refused"
         duration_s = time.monotonic() - started
         log.debug("Rucio %s %s: %s in %.3f s", verb, target, outcome, duration_s)
-        if self._journal is not None:
+        if self._journal is None:
+            return
+        detail = "" if error is None else str(error)
+        try:
             self._journal.record(
-                service="rucio",
-                call=verb,
-                target=target,
-                duration_s=duration_s,
-                outcome=outcome,
-                detail="" if error is None else str(error),
+                service="rucio", call=verb, target=target, duration_s=duration_s, outcome=outcome, detail=detail
             )
+        except Exception:  # whatever stands behind the journal, the answer of Rucio must not be lost
+            log.warning("no line in the journal for %s %s (%s)", verb, target, outcome, exc_info=True)
 
 
 @lru_cache(maxsize=1)
@@ -137,6 +137,8 @@ def _token_client() -> Any:
 
         def _BaseClient__get_token(self) -> None:
             # _send_request calls it on a 401
+            if (forget := getattr(self._provide, "forget", None)) is not None:
+                forget()  # a provider that keeps its token must not hand out the one that was turned away
             self.take_token()
 
     return TokenClient

@@ -67,7 +67,9 @@ def _by_seed(data_type: str, lfns: Mapping[str, int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for lfn, seed in sorted(lfns.items()):
         if seed in found:
-            raise DatasetConflict(f"the dataset of {data_type}", [f"seed {seed} has two files, {found[seed]} and {lfn}"])
+            raise DatasetConflict(
+                f"the dataset of {data_type}", [f"seed {seed} has two files, {found[seed]} and {lfn}"]
+            )
         found[seed] = lfn
     return found
 

@@ -87,8 +87,6 @@ def _height(lines: list[str], at: int) -> int:
 
 def _row(line: int, cells: list[str]) -> Row:
     refused = {
-        place: ("is a formula", "write its value")
-        for place, cell in enumerate(cells)
-        if cell.lstrip().startswith("=")
+        place: ("is a formula", "write its value") for place, cell in enumerate(cells) if cell.lstrip().startswith("=")
     }
     return Row(line, tuple(cells), refused)

@@ -47,7 +47,7 @@ def _read_version(text: str) -> Reading[str]:
     return Reading(text)
 
 
-_READERS = {
+_READERS: dict[str, cells.Reader] = {
     "recorded_status": cells.read_status,
     "software": cells.read_word,
     "version": _read_version,
@@ -84,9 +84,12 @@ def read_database(table: Table, catalogue: Catalogue) -> Intake:
 
 def _read_request(record: Record, row: Row, headings: Headings, catalogue: Catalogue) -> Accepted | None:
     check_row(record, row, headings)
-    id_reader = partial(cells.read_request_id, prefixes=catalogue.policy.prefixes)
+    readers: dict[str, cells.Reader] = {
+        "request_id": partial(cells.read_request_id, prefixes=catalogue.policy.prefixes),
+        **_READERS,
+    }
     values: dict[str, Any] = {}
-    for name, reader in {"request_id": id_reader, **_READERS}.items():
+    for name, reader in readers.items():
         values[name] = read_cell(record, row, headings, name, reader)
     for name in ("campaign", "description"):
         values[name] = read_cell(record, row, headings, name, cells.read_word, required=False)

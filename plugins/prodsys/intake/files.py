@@ -78,9 +78,7 @@ def _is_yaml(text: str, path: Path) -> bool:
     return any(line.startswith("request_id:") for line in lines)
 
 
-def _read_tables(
-    tables: Iterable[Table], path: Path, catalogue: Catalogue
-) -> tuple[Intake, list[Processing]]:
+def _read_tables(tables: Iterable[Table], path: Path, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
     parts, steps, strange = [], [], []
     for table in tables:
         form = _form_of(table)
@@ -131,7 +129,7 @@ def _without_twins(intake: Intake) -> Intake:
         first = group[0]
         differ = any(other.spec != first.spec for other in group[1:])
         for other in group[1:]:
-            message = f"stands there twice, in rows {first.row} and {other.row}" + (", and they differ" if differ else "")
+            message = f"stands there twice, in rows {first.row} and {other.row}{', and they differ' if differ else ''}"
             remedy = "delete one row, or give it an id of its own"
             faults.append(Fault(other.file, other.row, other.column, request_id, message, remedy))
         if not differ:

@@ -17,7 +17,7 @@ from prodsys.intake.yaml_file import YamlDocument, parse_yaml
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 
-_READERS = {
+_READERS: dict[str, cells.Reader] = {
     "energy_gev": cells.read_energy_gev,
     "events": cells.read_count,
     "events_per_file": cells.read_count,
@@ -43,8 +43,11 @@ def read_request_yaml(text: str, path: Path, catalogue: Catalogue) -> Intake:
 
 def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) -> Accepted | None:
     values: dict[str, Any] = {key: value for key, value in document.data.items() if value is not None}
-    id_reader = partial(cells.read_request_id, prefixes=catalogue.policy.prefixes)
-    for name, reader in {"request_id": id_reader, **_READERS}.items():
+    readers: dict[str, cells.Reader] = {
+        "request_id": partial(cells.read_request_id, prefixes=catalogue.policy.prefixes),
+        **_READERS,
+    }
+    for name, reader in readers.items():
         if name in values:
             values[name] = record.read(name, _as_text(values[name]), reader)
     if values.get("tag"):

@@ -32,7 +32,7 @@ FORM = Form(
     ignored=frozenset({"description"}),
     rows=2,
 )
-_READERS = {
+_READERS: dict[str, cells.Reader] = {
     "recorded_status": cells.read_status,
     "stage": cells.read_word,
     "collision": cells.read_word,
@@ -96,8 +96,11 @@ def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue
         return None
     values: dict[str, Any] = {}
     check_row(record, first, headings)
-    id_reader = partial(cells.read_request_id, prefixes=catalogue.policy.prefixes)
-    for name, reader in {"request_id": id_reader, **_READERS}.items():
+    readers: dict[str, cells.Reader] = {
+        "request_id": partial(cells.read_request_id, prefixes=catalogue.policy.prefixes),
+        **_READERS,
+    }
+    for name, reader in readers.items():
         values[name] = read_cell(record, first, headings, name, reader)
     values["software"], values["version"] = values["software"] or (None, None)
     values["tag"], values["labels"] = values["tag"] or (None, ())
@@ -105,10 +108,6 @@ def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue
     kinds = _read_steps(record, rows, headings)
     values["chain"] = pick_chain(record, kinds, catalogue) if kinds else None
     return accept(record, values, catalogue)
-
-
-
-
 
 
 def _read_steps(record: Record, rows: list[Row], headings: Headings) -> list[str]:
@@ -121,7 +120,8 @@ def _read_steps(record: Record, rows: list[Row], headings: Headings) -> list[str
             _check_continuation(own, row, headings)
         kind = read_cell(own, row, headings, "step", cells.read_step)
         if kind in kinds:
-            own.fault("step", row.cell(headings.columns["step"]), "stands there twice for this request", "delete the row")
+            word = row.cell(headings.columns["step"])
+            own.fault("step", word, "stands there twice for this request", "delete the row")
         elif kind:
             kinds.append(kind)
         record.faults += own.faults
@@ -135,5 +135,3 @@ def _check_continuation(record: Record, row: Row, headings: Headings) -> None:
         value = row.cell(headings.columns[name])
         if name not in ("request_id", "step") and value and headings.columns[name] not in row.refused:
             record.fault(name, value, "stands in a row without an id", "write the id too, or delete the cell")
-
-

@@ -49,7 +49,7 @@ class _PlainLoader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(
                 problem="is nested deeper than any spec", problem_mark=self.peek_event().start_mark
             )
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
@@ -70,7 +70,7 @@ def parse_yaml(text: str, file: str) -> YamlDocument:
         node = loader.get_single_node()
         if node is None:
             return YamlDocument(file, None, faults=(Fault(file, 1, "", "", "is empty", "see include/specs"),))
-        data = loader.construct_document(node)  # type: ignore[no-untyped-call]
+        data = loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         return YamlDocument(file, None, faults=(_broken(error, file),))
     lines: dict[KeyPath, int] = {(): node.start_mark.line + 1}
@@ -82,9 +82,8 @@ def _broken(error: Exception, file: str) -> Fault:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     row = mark.line + 1 if mark else None
-    value = mark.buffer.splitlines()[mark.line] if mark and mark.buffer and mark.line < mark.buffer.count("\n") else ""
     where = f" (column {mark.column + 1})" if mark else ""
-    return Fault(file, row, "", shown(value.strip()), f"is not YAML: {problem}{where}", "two spaces a level, key: value")
+    return Fault(file, row, "", "", f"is not YAML: {shown(problem)}{where}", "two spaces a level, key: value")
 
 
 def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], file: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""The certificate of a request: what was asked, what came, where it lies. One JSON file with a generated JSON Schema."""
+"""The certificate of a request: what was asked, what came, where it lies. One JSON file with a generated schema."""
 
 from __future__ import annotations
 

@@ -13,16 +13,17 @@ from prodsys.errors import SpecInvalid
 
 NAME_LENGTH = 250  # Rucio's generic schema and database
 SCOPE_LENGTH = 25
-_NAME = re.compile(r"^[/A-Za-z0-9][/A-Za-z0-9.\-_]*$")
-_SCOPE = re.compile(r"^[a-zA-Z_\-.0-9]+$")
+_NAME = re.compile(r"[/A-Za-z0-9][/A-Za-z0-9.\-_]*")
+_SCOPE = re.compile(r"[a-zA-Z_\-.0-9]+")
 _REQUEST = r"(?P<prefix>[A-Z][A-Z0-9]*?)(?P<year>\d{4})-(?P<number>\d{3,})"
 _STEP = r"(?P<step>[A-Z][A-Z0-9]*)"
 _BUNCH = r"(?:\.b(?P<bunch>\d{3,}))?"
-_TASK_RE = re.compile(rf"^(?P<request>{_REQUEST})\.{_STEP}{_BUNCH}(?:\.(?P<attempt>\d+))?$")
+_TASK_RE = re.compile(rf"(?P<request>{_REQUEST})\.{_STEP}{_BUNCH}(?:\.(?P<attempt>\d+))?", re.ASCII)
 _SAMPLE = r"(?P<partition>[A-Za-z0-9_]+)\.(?P<tag>[^.]+)\.(?P<energy>\d+(?:\.\d+)?)GeV-(?P<polarization>[A-Za-z0-9]+)"
 _DATA_RE = re.compile(
-    rf"^{_SAMPLE}\.(?P<request>{_REQUEST})"
-    rf"(?:\.{_STEP}(?:{_BUNCH}\.(?P<attempt>\d+))?\.(?P<type>[A-Za-z]+)(?:\.(?P<sn>\d{{6,}})\.(?P<suffix>[a-z.]+?)(?:\.\d+)?)?)?$"
+    rf"{_SAMPLE}\.(?P<request>{_REQUEST})"
+    rf"(?:\.{_STEP}(?:{_BUNCH}\.(?P<attempt>\d+))?\.(?P<type>[A-Za-z]+)(?:\.(?P<sn>\d{{6,}})\.(?P<suffix>[a-z.]+?)(?:\.\d+)?)?)?",
+    re.ASCII,
 )
 
 
@@ -43,7 +44,7 @@ class RequestId:
         SpecInvalid
             The text has another form.
         """
-        found = re.fullmatch(_REQUEST, text)
+        found = re.fullmatch(_REQUEST, text, re.ASCII)
         if not found or str(cls(found["prefix"], int(found["year"]), int(found["number"]))) != text:
             raise SpecInvalid("request id", f"{text!r} is not of the form PROD2025-016", "prefix, year, dash, number")
         return cls(found["prefix"], int(found["year"]), int(found["number"]))
@@ -67,7 +68,7 @@ class TaskName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The parts of a task name; SpecInvalid when it is not one of ours."""
-        found = _TASK_RE.match(text)
+        found = _TASK_RE.fullmatch(text)
         if not found:
             raise SpecInvalid("task name", f"{text!r} is not of the form PROD2025-016.SIM.2")
         return cls(found["request"], found["step"], _number(found["bunch"]), int(found["attempt"] or 1))
@@ -120,7 +121,7 @@ class DataName:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The parts of a name; SpecInvalid when it does not follow the rule."""
-        found = _DATA_RE.match(text)
+        found = _DATA_RE.fullmatch(text)
         if not found:
             raise SpecInvalid(
                 "dataset name", f"{text!r} does not follow <partition>.<tag>.<energy>GeV-<pol>.<request>..."
@@ -159,7 +160,7 @@ class Did:
     def parse(cls, text: str) -> Self:
         """``scope:name``; SpecInvalid otherwise."""
         scope, colon, name = text.partition(":")
-        if not (colon and _SCOPE.match(scope) and len(scope) <= SCOPE_LENGTH):
+        if not (colon and _SCOPE.fullmatch(scope) and len(scope) <= SCOPE_LENGTH):
             raise SpecInvalid("DID", f"{text!r} is not of the form scope:name")
         return cls(scope, check_name(name))
 
@@ -178,7 +179,7 @@ def check_name(name: str) -> str:
     """
     if len(name) > NAME_LENGTH:
         raise SpecInvalid("name", f"{name} has {len(name)} characters", f"at most {NAME_LENGTH}")
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         bad = sorted(set(re.findall(r"[^/A-Za-z0-9.\-_]", name)))
         raise SpecInvalid("name", f"{name!r} holds {' '.join(map(repr, bad))}", "letters, digits and . - _ / only")
     return name

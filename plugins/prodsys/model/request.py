@@ -7,7 +7,16 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import RequestId, Sample, check_name, energy_text
@@ -23,8 +32,11 @@ def _seeds_before(value: Any) -> Any:
 Seeds = Annotated[
     tuple[SeedRange, ...],
     BeforeValidator(_seeds_before, json_schema_input_type=str),
+    AfterValidator(seeds_of.normalise),
     PlainSerializer(seeds_of.show, return_type=str),
 ]
+
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^<>{}\x00-\x1f]+$")]
 
 
 class RequestSpec(BaseModel):
@@ -33,28 +45,40 @@ class RequestSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     request_id: str = Field(description="<prefix><year>-<number>, such as PROD2025-016", examples=["PROD2025-016"])
-    campaign: str = Field(description="round of production", examples=["SPD MC 2025"])
+    campaign: str = Field(
+        pattern=r"^[A-Za-z0-9 ._\-]{1,64}$", description="round of production", examples=["SPD MC 2025"]
+    )
     stage: str = Field(pattern=r"^S\d+$", description="stage of the detector: S1, S2")
     collision: str = Field(pattern=r"^[a-zA-Z]{2,6}$", description="collision type: pp, dd")
     energy_gev: float = Field(gt=0, le=100_000, description="energy [GeV]")
     polarization: str = Field(pattern=r"^[A-Za-z0-9]{1,8}$", description="UU: both beams unpolarized")
-    geometry: str = Field(min_length=1, max_length=500, description="geometry, as the detector people name it")
+    geometry: str = Field(
+        pattern=r"^[^<>{}\x00-\x1f]{1,500}$", description="geometry, as the detector people name it, without < > { }"
+    )
     software: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="software, such as spdroot-dev")
     version: str = Field(pattern=r"^\d+(\.\d+)*$", description="version of the software, such as 4.1.7.2")
     tag: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="middle of every dataset name, without remarks")
     events: int = Field(gt=0, description="events asked for")
     events_per_file: int = Field(gt=0, description="events one job simulates and one file holds")
     seeds: Seeds = Field(description="ranges of seeds, one seed a job: 40001-50000")
-    chain: str = Field(default="SIM-RECO", description="name of a chain in include/specs/chains")
-    partition: str | None = Field(default=None, description="Rucio scope; None: follows from campaign and stage")
+    chain: str = Field(
+        default="SIM-RECO", pattern=r"^[A-Z0-9\-]+$", description="name of a chain in include/specs/chains"
+    )
+    partition: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_]{1,25}$",
+        description="Rucio scope; None: follows from campaign and stage",
+    )
     variant: str = Field(
         default="", pattern=r"^[A-Za-z0-9]*$", description="physics variant of the scripts, such as D0sig"
     )
     script_version: str | None = Field(default=None, pattern=r"^V\d+$", description="None: the software's current one")
     priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
     recorded_status: RecordedStatus = Field(default=RecordedStatus.DRAFT, description="what the source says about it")
-    labels: tuple[str, ...] = Field(default=(), description="remarks that trailed the tag, and others")
-    description: str = Field(default="", max_length=2000, description="free text")
+    labels: tuple[Label, ...] = Field(default=(), description="remarks that trailed the tag, and others")
+    description: str = Field(
+        default="", max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$", description="free text"
+    )
 
     @field_validator("request_id")
     @classmethod

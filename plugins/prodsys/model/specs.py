@@ -6,15 +6,40 @@ Plain pydantic models, read by ``intake.catalogue``; unknown keys are refused.
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeVar
+from string import Formatter
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import RequestId, energy_text
 from prodsys.model.request import RequestSpec
 
 T = TypeVar("T")
+Role = Literal["viewer", "submitter", "manager", "administrator"]
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    return pattern
+
+
+def _check_template(*names: str) -> AfterValidator:
+    """Validator of a text that may use these names in braces and no others."""
+
+    def check(template: str) -> str:
+        used = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        if strange := sorted(used - set(names)):
+            raise ValueError(f"uses {{{strange[0]}}}; it may use {', '.join(f'{{{name}}}' for name in names)}")
+        return template
+
+    return AfterValidator(check)
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
 class Spec(BaseModel):
@@ -56,9 +81,8 @@ class ChainSpec(Spec):
         for before, step in zip(self.steps, self.steps[1:], strict=False):
             missing = set(step.inputs) - set(before.outputs)
             if missing or not step.inputs:
-                raise ValueError(
-                    f"{step.kind} must read outputs of {before.kind} ({', '.join(before.outputs)}), not {sorted(missing)}"
-                )
+                given = ", ".join(before.outputs)
+                raise ValueError(f"{step.kind} must read outputs of {before.kind} ({given}), not {sorted(missing)}")
         return self
 
 
@@ -72,7 +96,9 @@ class VersionSpec(Spec):
 class SoftwareSpec(Spec):
     """Where scripts and images of one software lie."""
 
-    scripts: str = Field(description="folder; may use {tag} {energy} {script_version} {variant}")
+    scripts: Annotated[str, _check_template("tag", "energy", "script_version", "variant")] = Field(
+        description="folder; may use {tag} {energy} {script_version} {variant}"
+    )
     versions: dict[str, VersionSpec]
 
     def script_folder(self, spec: RequestSpec) -> str:
@@ -99,7 +125,7 @@ class SoftwareSpec(Spec):
 class PartitionSpec(Spec):
     """Replication policy of the partitions whose name matches."""
 
-    pattern: str = Field(description="regular expression over the partition's name")
+    pattern: Pattern = Field(description="regular expression over the partition's name")
     rses: tuple[str, ...] = Field(min_length=1, description="where copies go; the first one serves the hand-over lists")
     copies: int = Field(gt=0)
     lifetime_days: int | None = Field(default=None, gt=0, description="None: kept")
@@ -109,7 +135,6 @@ class PartitionSpec(Spec):
     def _enough_storages(self) -> PartitionSpec:
         if self.copies > len(self.rses):
             raise ValueError(f"{self.copies} copies need as many storages, there are {len(self.rses)}")
-        re.compile(self.pattern)
         return self
 
     @property
@@ -121,10 +146,20 @@ class PartitionSpec(Spec):
 class PartitionTable(Spec):
     """How campaign and stage give a partition, and what each partition's data are worth."""
 
-    campaign_pattern: str = Field(description="regular expression with a group `year`")
-    template: str = Field(description="may use {year} {stage}")
-    default_campaign: str = Field(description="campaign of a source that names none; may use {year} of the request id")
-    partitions: tuple[PartitionSpec, ...]
+    campaign_pattern: Pattern = Field(description="regular expression with a group `year`")
+    template: Annotated[str, _check_template("year", "stage")] = Field(description="may use {year} {stage}")
+    default_campaign: Annotated[str, _check_template("year")] = Field(
+        description="campaign of a source that names none; may use {year} of the request id"
+    )
+    partitions: tuple[PartitionSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _default_campaign_gives_a_partition(self) -> PartitionTable:
+        example = self.default_campaign.format(year=2000)
+        found = re.fullmatch(self.campaign_pattern, example)
+        if not found or found.groupdict().get("year") != "2000":
+            raise ValueError(f"campaign_pattern does not find the year in the default campaign {example!r}")
+        return self
 
     def partition_of(self, spec: RequestSpec) -> str:
         """Partition of a request: the one it names, else what follows from campaign and stage."""
@@ -181,7 +216,7 @@ class SiteTable(Spec):
 class AcceptRule(Spec):
     """How much of a step must have come for the chain to go on."""
 
-    pattern: str = Field(description="regular expression over the request id")
+    pattern: Pattern = Field(description="regular expression over the request id")
     accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [%]")
 
 
@@ -193,9 +228,9 @@ class PolicySpec(Spec):
     running_limit: int = Field(gt=0, description="requests that may run at once")
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
     working_group: str
-    may_plan: tuple[str, ...] = Field(min_length=1, description="roles")
-    may_approve: tuple[str, ...] = Field(min_length=1, description="roles")
-    may_launch: tuple[str, ...] = Field(min_length=1, description="roles")
+    may_plan: tuple[Role, ...] = Field(min_length=1, description="roles")
+    may_approve: tuple[Role, ...] = Field(min_length=1, description="roles")
+    may_launch: tuple[Role, ...] = Field(min_length=1, description="roles")
 
     def accept_percent_of(self, request_id: str) -> float:
         """Least share of seeds with which a step is accepted [%]."""
@@ -219,6 +254,16 @@ class TimesSpec(Spec):
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
+
+    @model_validator(mode="after")
+    def _answers_come_within_their_call(self) -> TimesSpec:
+        if not self.call_timeout_s < self.answer_max_s < self.doubt_max_s:
+            raise ValueError(
+                f"call_timeout_s < answer_max_s < doubt_max_s must hold, not "
+                f"{self.call_timeout_s:g}, {self.answer_max_s:g}, {self.doubt_max_s:g}: a call that may still be "
+                "answered is not in doubt, and one in doubt is not sent again at once"
+            )
+        return self
 
 
 class ProfileSpec(Spec):

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 _TAG = re.compile(
-    r"^(?:(?P<collision>pp|dd|pd|dp)-)?(?P<process>[A-Za-z0-9_]+)-(?P<generator>[A-Za-z0-9_]+)"
-    r"-(?P<software>[A-Za-z]+\d[A-Za-z0-9_]*)-(?P<flavour>[A-Za-z0-9_]+)$"
+    r"(?:(?P<collision>pp|dd|pd|dp)-)?(?P<process>[A-Za-z0-9_]+)-(?P<generator>[A-Za-z0-9_]+)"
+    r"-(?P<software>[A-Za-z]+\d[A-Za-z0-9_]*)-(?P<flavour>[A-Za-z0-9_]+)"
 )
 
 
@@ -31,7 +31,7 @@ class ParsedTag:
 
 def parse_tag(tag: str) -> ParsedTag:
     """The parts of a tag such as ``dd-minbias-FTF-spdroot4171-dev``; never fails."""
-    found = _TAG.match(tag)
+    found = _TAG.fullmatch(tag)
     if not found:
         form = "[<collision>-]<process>-<generator>-<software>-<flavour>"
         note = f"tag {tag!r} has not the form {form}: generator = the whole tag"

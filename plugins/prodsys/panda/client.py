@@ -192,8 +192,8 @@ class PandaClient:
         _granted("system/is_alive", self._wire.get("system/is_alive"))
 
     # --- inside -----------------------------------------------------------------------------------------------------
-    def _read(self, call: str, jedi_task_id: int) -> Reply:
-        reply = self._wire.get(call, {"task_id": jedi_task_id}, target=str(jedi_task_id))
+    def _read(self, call: str, jedi_task_id: int, **details: object) -> Reply:
+        reply = self._wire.get(call, {"task_id": jedi_task_id, **details}, target=str(jedi_task_id))
         if not reply.success and "not found" in reply.message:
             raise TaskUnknown(jedi_task_id)
         return _granted(call, reply)
@@ -211,7 +211,7 @@ class PandaClient:
     def _job_rows(self, jedi_task_id: int, ids: list[int]) -> Iterator[Any]:
         """Job descriptions, in one call for a small task and in pieces for a large one."""
         if 0 < len(ids) <= JOBS_AT_ONCE:
-            yield from self._read("task/get_job_descriptions", jedi_task_id).data or ()
+            yield from self._read("task/get_job_descriptions", jedi_task_id, unsuccessful_only=False).data or ()
             return
         call = "job/get_description_incl_archive"
         for start in range(0, len(ids), JOBS_AT_ONCE):

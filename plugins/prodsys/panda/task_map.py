@@ -98,8 +98,8 @@ def build_reco_map(order: StepOrder) -> dict[str, object]:
 def same_work(stored_map: Mapping[str, object], our_map: Mapping[str, object]) -> list[str]:
     """Differences between a map PanDA holds and ours; empty when that task is ours.
 
-    Everything counts, the seeds included. Only what JEDI itself does to a map is overlooked: it adds four keys and
-    writes ``${OUTPUT0}`` and ``${LOG0}`` for the names of files.
+    Everything counts, the seeds included. Only what JEDI itself does to a map is overlooked: it adds four keys,
+    writes ``${OUTPUT0}`` and ``${LOG0}`` for the names of files, and lists an input dataset once more.
     """
     stored, ours = _as_refined(stored_map), _as_refined(our_map)
     for key in ADDED_BY_JEDI - set(ours):
@@ -192,6 +192,8 @@ def _refine_parameters(parameters: list[object]) -> Iterator[object]:
         if isinstance(parameter, Mapping) and parameter.get("param_type") == "output":
             yield _refine_template(parameter, f"OUTPUT{outputs}")
             outputs += 1
+        elif isinstance(parameter, Mapping) and parameter.get("expandedList") == [parameter.get("dataset")]:
+            yield {key: value for key, value in parameter.items() if key != "expandedList"}
         else:
             yield parameter
 

@@ -42,3 +42,7 @@ def ensure_catalogue(layout: Path) -> None:
 
     ensure_database()
     ensure_layout(json.loads(layout.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    ensure_database()

@@ -49,9 +49,15 @@ def test_submission_returns_the_id_and_sends_what_the_recorded_client_sent(panda
     ("reply", "error"),
     [
         ({"success": False, "message": "failed to register task", "data": 4}, PandaRefused),
-        ({"success": False, "message": 'failed to find parent with user="prodmgr" name=nope', "data": 11}, PandaRefused),
+        (
+            {"success": False, "message": 'failed to find parent with user="prodmgr" name=nope', "data": 11},
+            PandaRefused,
+        ),
         ({"success": False, "message": "jediTaskID=93 is in the defined state for outDS=x", "data": 2}, PandaRefused),
-        ({"success": True, "message": "reactivation accepted. jediTaskID=93 (currently in ...", "data": 93}, PandaRefused),
+        (
+            {"success": True, "message": "reactivation accepted. jediTaskID=93 (currently in ...", "data": 93},
+            PandaRefused,
+        ),
         ({"success": False, "message": "too many active tasks", "data": 10}, PandaUnavailable),
         ({"success": False, "message": "SSL secure connection is required", "data": None}, PandaRefused),
         ({"success": True, "message": "", "data": None}, SubmissionInDoubt),
@@ -80,7 +86,9 @@ def test_odd_bodies_after_a_submission_are_a_doubt(panda: PandaClient, replay: R
         panda.submit({"taskName": "x"})
 
 
-@pytest.mark.parametrize(("status", "error"), [(500, SubmissionInDoubt), (502, SubmissionInDoubt), (504, SubmissionInDoubt)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, SubmissionInDoubt), (502, SubmissionInDoubt), (504, SubmissionInDoubt)]
+)
 def test_a_gateway_that_gives_up_leaves_a_doubt(panda: PandaClient, replay: Replay, status: int, error: type):
     replay.always(status, b"Bad Gateway")
     with pytest.raises(error):
@@ -179,7 +187,9 @@ def test_jobs_are_bound_to_seeds_and_files(panda: PandaClient, replay: Replay):
 
 def test_a_reco_job_knows_both_files_it_read(panda: PandaClient, replay: Replay):
     replay.load("chain_done")
-    jobs = panda.get_jobs(58)
+    jobs = next(
+        found for _ in range(9) if (found := panda.get_jobs(58))
+    )  # the first answers are from before refinement
     assert len(jobs) == 10
     assert all([file.dataset[-2:] for file in job.inputs] == [".P", ".S"] for job in jobs)
     assert all(job.seed is None for job in jobs)
@@ -290,7 +300,7 @@ def test_the_role_is_asked_for(panda: PandaClient, replay: Replay):
 
 
 def test_a_server_of_the_old_kind_is_recognised_and_nothing_is_unpickled(panda: PandaClient, replay: Replay):
-    boom = b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
+    boom = b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R."
     for body in (boom, b"(dp0\nS'StatusCode'\n", b"StatusCode=0&message=ok"):
         replay.always(200, body)
         with pytest.raises(PandaRefused, match=r"before 1\.0"):
@@ -300,7 +310,9 @@ def test_a_server_of_the_old_kind_is_recognised_and_nothing_is_unpickled(panda: 
 def test_a_server_without_the_new_api_is_asked_whether_it_is_old(panda: PandaClient, replay: Replay):
     with pytest.raises(PandaUnavailable, match="PRODSYS_PANDA_URL"):
         panda.is_alive()
-    replay.replies[("GET", "/server/panda/isAlive", json.dumps([{}, None]))] = [replay.default.__class__(200, b"alive=yes")]
+    replay.replies[("GET", "/server/panda/isAlive", json.dumps([{}, None]))] = [
+        replay.default.__class__(200, b"alive=yes")
+    ]
     with pytest.raises(PandaRefused, match=r"before 1\.0"):
         panda.is_alive()
 
@@ -332,7 +344,7 @@ def test_a_broken_journal_costs_no_answer(replay: Replay):
 
 @pytest.mark.parametrize("data", [7, "text", [1], None, {"jediTaskID": None}, {"x": 1}])
 def test_answers_of_another_shape_are_no_crash(panda: PandaClient, replay: Replay, data: object):
-    for path in ("task/get_detailed_info", "task/get_task_parameters", "task/get_job_ids"):
+    for path in ("task/get_detailed_info", "task/get_job_ids", "task/get_job_descriptions"):
         replay.answer("GET", path, {"success": True, "message": "", "data": data})
     for read in (panda.get_task, panda.get_jobs):
         try:

@@ -1,0 +1,16 @@
+"""Airflow DAG `intake`: imports request files that were dropped, and those of `include/specs/requests`."""
+
+from airflow.sdk import DAG
+
+from prodsys.building.doors import door
+from prodsys.operators.doors import ImportOperator
+
+DOCS = """
+Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file that was taken moves to `done`, a faulty
+one to `faulty`, with a report beside it) and the YAML files under `include/specs/requests`. Importing the same file twice
+changes nothing. What is imported is a draft: nothing runs before somebody has planned, approved and launched it.
+"""
+
+with DAG(**door("intake", "Import request files", "* * * * *", DOCS)) as dag:
+    ImportOperator(task_id="drop_folder", source="drop folder")
+    ImportOperator(task_id="specs", source="specs")

@@ -1,0 +1,46 @@
+"""Scheduled intake: a drop folder and the requests under version control."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from prodsys.actions.context import Context
+from prodsys.actions.importing import ImportAnswer, import_intake
+from prodsys.intake.files import read_files
+
+DONE, FAULTY = "done", "faulty"
+PARTIAL_SUFFIXES = {".part", ".tmp", ".swp"}  # of files that are still being written
+
+
+def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
+    """Import every file of a drop folder; each moves to ``done``, or to ``faulty`` with a report beside it. Nothing is lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    answers = {}
+    for path in sorted(one for one in folder.iterdir() if one.is_file() and one.suffix not in PARTIAL_SUFFIXES):
+        answer = import_intake(ctx, read_files([path], ctx.catalogue))
+        _put_away(path, answer)
+        answers[path.name] = answer
+    return answers
+
+
+def import_versioned(ctx: Context, folder: Path) -> ImportAnswer:
+    """Import the requests under ``include/specs/requests``; the files stay."""
+    return import_intake(ctx, read_files([folder], ctx.catalogue)) if folder.is_dir() else ImportAnswer()
+
+
+def _put_away(path: Path, answer: ImportAnswer) -> None:
+    place = path.parent / (FAULTY if answer.faults else DONE)
+    place.mkdir(exist_ok=True)
+    target = place / path.name
+    number = 1
+    while target.exists():
+        target = place / f"{path.stem}.{number}{path.suffix}"
+        number += 1
+    path.rename(target)
+    if answer.faults:
+        report = {"faults": [asdict(one) for one in answer.faults], "notes": [asdict(one) for one in answer.notes]}
+        target.with_name(f"{target.name}.faults.json").write_text(
+            json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        )

@@ -1,0 +1,42 @@
+"""One published request -> one DAG. Reads nothing but what it is handed: no database, network, clock or chance."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param
+
+from prodsys.building.failure import NoteFailure
+from prodsys.building.layouts import get_layout
+from prodsys.building.published import PublishedSpec
+from prodsys.building.retries import request_retries
+
+RUNS_AT_ONCE = 3  # one drives; the gate tells the others so and they end
+NOTE_LENGTH = 500
+
+
+def build_dag(spec: PublishedSpec) -> DAG:
+    """The DAG of a published request: started by hand, by REST or by the dispatcher, never by a clock."""
+    layout, note_failure = get_layout(spec.layout), NoteFailure(spec.request_id)
+    with DAG(
+        dag_id=spec.dag_id,
+        dag_display_name=spec.display_name,
+        description=spec.description,
+        doc_md=spec.doc_md,
+        tags=[*spec.tags, spec.digest],
+        schedule=None,
+        catchup=False,
+        max_active_runs=RUNS_AT_ONCE,
+        is_paused_upon_creation=False,
+        default_args={"owner": spec.owner, "on_failure_callback": note_failure, **request_retries()},
+        params=_params(),
+        on_failure_callback=note_failure,
+    ) as dag:
+        layout(spec)
+    return dag
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "note": Param(
+            "", type="string", maxLength=NOTE_LENGTH, title="Note", description="Why this run was started, for people."
+        )
+    }

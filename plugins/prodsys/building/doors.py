@@ -1,0 +1,29 @@
+"""What the standing DAGs under ``dags/`` have in common."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prodsys.building.retries import door_retries
+from prodsys.settings import REPOSITORY
+
+LEDGER = "prodsys_ledger"  # the Airflow connection to the ledger
+BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)  # before any run; nothing is caught up
+REPORTS = {"template_searchpath": [str(REPOSITORY / "include" / "sql" / "reports")]}
+
+
+def door(dag_id: str, description: str, schedule: str, docs: str) -> dict[str, Any]:
+    """Arguments of a standing DAG: one run at a time, on the state as it is, nothing caught up."""
+    return {
+        "dag_id": dag_id,
+        "description": description,
+        "doc_md": f"### {description}\n{docs}",
+        "tags": ["prodsys", "service"],
+        "schedule": schedule,
+        "start_date": BEGINNING,
+        "catchup": False,
+        "max_active_runs": 1,
+        "is_paused_upon_creation": False,
+        "default_args": {"owner": "prodsys", **door_retries()},
+    }

@@ -1,0 +1,72 @@
+"""Layouts: how a chain becomes airflow tasks. A layout never changes its shape; a new shape gets a new name.
+
+A run that was begun with a layout may be resumed months later, so a layout stays as long as an unarchived request uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import Asset, TaskGroup, chain
+
+from prodsys.building.published import PublishedSpec, PublishedStep
+from prodsys.errors import SpecInvalid
+from prodsys.operators.close import CertifyOperator, CollectOperator, ReplicateOperator
+from prodsys.operators.gate import GateOperator
+from prodsys.operators.panda_submit import OPERATORS, PandaSubmitOperator
+from prodsys.operators.settle import SettleOperator
+from prodsys.operators.step_data import StepDataOperator
+from prodsys.sensors.panda_task import PandaTaskSensor
+from prodsys.sensors.rucio_rule import RucioRuleSensor
+
+Layout = Callable[[PublishedSpec], None]
+
+
+def lay_out_linear_1(spec: PublishedSpec) -> None:
+    """``gate``, then per step ``submit, wait, settle, data``, then ``close``."""
+    gate = GateOperator(task_id="gate", request_id=spec.request_id, revision=spec.revision)
+    chain(gate, *(_step_group(spec, step) for step in spec.steps), _close_group(spec))
+
+
+LAYOUTS: dict[str, Layout] = {"linear-1": lay_out_linear_1}
+
+
+def get_layout(name: str) -> Layout:
+    """The layout of this name.
+
+    Raises
+    ------
+    SpecInvalid
+        This version of prodsys has none of this name.
+    """
+    try:
+        return LAYOUTS[name]
+    except KeyError:
+        known = ", ".join(sorted(LAYOUTS))
+        raise SpecInvalid("layout", f"{name!r} is not built here", f"known: {known}; install a newer prodsys") from None
+
+
+def _step_group(spec: PublishedSpec, step: PublishedStep) -> TaskGroup:
+    common: dict[str, Any] = {"request_id": spec.request_id, "step": step.kind, "doc_md": step.doc_md}
+    assets = [Asset(name=asset.name, uri=asset.uri, group="dataset") for asset in step.assets]
+    with TaskGroup(group_id=step.kind.lower(), tooltip=step.task_name) as group:
+        submit = OPERATORS.get(step.kind, PandaSubmitOperator)(
+            task_id="submit", priority_weight=spec.priority, weight_rule="absolute", **common
+        )
+        wait = PandaTaskSensor(task_id="wait", **common)
+        settle = SettleOperator(task_id="settle", **common)
+        data = StepDataOperator(task_id="data", outlets=assets, **common)
+        chain(submit, wait, settle, data)
+    return group
+
+
+def _close_group(spec: PublishedSpec) -> TaskGroup:
+    common: dict[str, Any] = {"request_id": spec.request_id}
+    with TaskGroup(group_id="close", tooltip="containers, replicas, certificate") as group:
+        collect = CollectOperator(task_id="collect", **common)
+        replicate = ReplicateOperator(task_id="replicate", **common)
+        wait = RucioRuleSensor(task_id="wait_replicas", **common)
+        certify = CertifyOperator(task_id="certify", **common)
+        chain(collect, replicate, wait, certify)
+    return group

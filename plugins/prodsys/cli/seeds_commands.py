@@ -1,0 +1,55 @@
+"""``prodsys seeds claims|reuse``: who owns which seeds, and reuse on purpose."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
+from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+
+app = typer.Typer()
+
+
+@app.command(help=f"Who owns which seeds. {EXIT_CODES}")
+def claims(
+    request_id: Annotated[str | None, typer.Argument(help="Only the configuration of this request.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who owns which seeds."""
+    from prodsys.actions.showing import show_claims
+
+    found = show_claims(acting(None), request_id)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(one["configuration"][:19], one["seeds"], one["request_id"], one["state"]) for one in found]
+    print_table(("configuration", "seeds", "first owner", "state"), rows, title=f"{len(rows)} claims")
+
+
+@app.command(help=f"Declare that a draft uses seeds of another request again, on purpose. {EXIT_CODES}")
+def reuse(
+    request_id: RequestId,
+    owner: Annotated[str, typer.Argument(help="Request that owns the seeds.")],
+    kind: Annotated[str, typer.Option(help="pilot_of, supersedes or compare.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the certificate.")],
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """Declare reuse of seeds."""
+    from prodsys.actions.reusing import declare_reuse
+    from prodsys.errors import SpecInvalid
+    from prodsys.model.statuses import ReuseKind
+
+    try:
+        wanted = ReuseKind(kind)
+    except ValueError:
+        raise SpecInvalid("--kind", f"no kind of reuse named {kind!r}", "pilot_of, supersedes or compare") from None
+    found = declare_reuse(acting(who), request_id, owner, wanted, reason)
+    shared = [{"owner": one.owner, "seeds": str(one.seeds), "kind": wanted.value} for one in found]
+    if as_json:
+        print_json(shared)
+    else:
+        for one in shared:
+            print_text(f"{request_id} uses seeds {one['seeds']} of {one['owner']} again ({wanted}): {reason}")

@@ -1,0 +1,63 @@
+"""End of a request: containers and metadata, replication rules, the certificate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prodsys.operators.base import RequestOperator, note_run
+from prodsys.operators.step_data import POOL
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context as AirflowContext
+
+    from prodsys.actions.context import Context
+
+
+class CollectOperator(RequestOperator):
+    """Puts the datasets into their containers, with metadata, closes them and reads back."""
+
+    ui_color = "#d3ead2"
+
+    def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
+        super().__init__(pool=pool, **kwargs)
+
+    def act(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
+        """DIDs of the containers."""
+        from prodsys.actions.closing import ensure_collected
+
+        containers = ensure_collected(ctx, self.request_id)
+        self.log.info("containers of %s: %s", self.request_id, ", ".join(containers))
+        return list(containers)
+
+
+class ReplicateOperator(RequestOperator):
+    """Asks Rucio for the copies that the partition's policy wants."""
+
+    ui_color = "#d3ead2"
+
+    def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
+        super().__init__(pool=pool, **kwargs)
+
+    def act(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
+        """Ids of the rules."""
+        from prodsys.actions.closing import ensure_rules
+
+        rules = ensure_rules(ctx, self.request_id)
+        self.log.info("rules of %s: %s", self.request_id, ", ".join(rules))
+        return list(rules)
+
+
+class CertifyOperator(RequestOperator):
+    """Closes the request with its certificate and hand-over lists."""
+
+    ui_color = "#f4e8c1"
+
+    def act(self, ctx: Context, context: AirflowContext) -> str:
+        """Path of the certificate."""
+        from prodsys.actions.closing import certify
+
+        run = context["dag_run"]
+        answer = certify(ctx, self.request_id, run.dag_id, run.run_id)
+        self.log.info(answer.message)
+        note_run(ctx, context, answer.message)
+        return str(answer.path)

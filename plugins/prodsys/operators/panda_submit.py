@@ -1,0 +1,50 @@
+"""Submit a step to PanDA, exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prodsys.hooks.links import PandaTaskLink
+from prodsys.operators.base import StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context as AirflowContext
+
+    from prodsys.actions.context import Context
+
+POOL = "panda_submit"
+
+
+class PandaSubmitOperator(StepOperator):
+    """Submits the task of one step; tried again, cleared or run beside itself, it finds the task it submitted."""
+
+    operator_extra_links = (PandaTaskLink(),)
+    ui_color = "#cfe3f5"
+
+    def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
+        super().__init__(pool=pool, **kwargs)
+
+    def act(self, ctx: Context, context: AirflowContext) -> int:
+        """JEDI task id."""
+        from prodsys.actions.submitting import ensure_submitted
+
+        jedi_task_id = ensure_submitted(ctx, self.request_id, self.step)
+        self.log.info("PanDA task %s runs %s of %s", jedi_task_id, self.step, self.request_id)
+        return jedi_task_id
+
+
+class SimOperator(PandaSubmitOperator):
+    """Submits the simulation of a request."""
+
+    def __init__(self, *, step: str = "SIM", **kwargs: Any) -> None:
+        super().__init__(step=step, **kwargs)
+
+
+class RecoOperator(PandaSubmitOperator):
+    """Submits the reconstruction of a request."""
+
+    def __init__(self, *, step: str = "RECO", **kwargs: Any) -> None:
+        super().__init__(step=step, **kwargs)
+
+
+OPERATORS: dict[str, type[PandaSubmitOperator]] = {"SIM": SimOperator, "RECO": RecoOperator}

@@ -1,0 +1,106 @@
+"""Airflow's schema, roles, people and pools, made in one process: ``python -m sandbox.stack.airflow_setup schema|people``.
+
+``airflow users create`` takes 7 to 23 s for each person and shows the password; this takes the time of one import.
+``schema`` migrates the database and writes the roles; ``people`` reads passwords from the files of the stack.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.providers.fab.www.security import permissions as p
+
+from sandbox.stack.home import Credentials, current_home
+from sandbox.stack.plan import SERVICE_USER
+
+READ, CREATE, EDIT, MENU = p.ACTION_CAN_READ, p.ACTION_CAN_CREATE, p.ACTION_CAN_EDIT, p.ACTION_CAN_ACCESS_MENU
+MANAGER_ROLE, SERVICE_ROLE = "ProductionManager", "Orchestrator"
+
+# Airflow asks for "edit" of the DAG from whoever triggers a run; what may be done to runs and task instances is asked apart,
+# so that neither role can clear, mark or delete anything. (FAB's own `Op` may.)
+MANAGER_RIGHTS = [
+    (EDIT, p.RESOURCE_DAG),
+    (CREATE, p.RESOURCE_DAG_RUN),
+    (EDIT, p.RESOURCE_HITL_DETAIL),
+    (MENU, p.RESOURCE_HITL_DETAIL),
+    (READ, p.RESOURCE_AUDIT_LOG),
+    (MENU, p.RESOURCE_AUDIT_LOG),
+]
+# The service account starts, pauses and stops runs, and reads who did what; it marks no task instance.
+SERVICE_RIGHTS = [
+    (EDIT, p.RESOURCE_DAG),
+    (CREATE, p.RESOURCE_DAG_RUN),
+    (EDIT, p.RESOURCE_DAG_RUN),
+    (EDIT, p.RESOURCE_HITL_DETAIL),
+    (READ, p.RESOURCE_AUDIT_LOG),
+    (READ, p.RESOURCE_AUDIT_LOG_ALL),
+    (READ, p.RESOURCE_IMPORT_ERROR_ALL),
+]
+PEOPLE = {"admin": "Admin", "manager": MANAGER_ROLE, "viewer": "Viewer", SERVICE_USER: SERVICE_ROLE}
+POOLS = {
+    "panda_submit": (4, "submissions to PanDA at the same time"),
+    "rucio_register": (4, "registrations in Rucio at the same time"),
+}
+
+
+@contextmanager
+def security_manager() -> Iterator[Any]:
+    """Yield FAB's security manager on Airflow's database."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        yield builder.sm
+
+
+def migrate() -> None:
+    """Bring Airflow's schema to its newest version and write the roles."""
+    from airflow.utils import db
+
+    db.initdb()
+    with security_manager() as manager:
+        manager.sync_roles()
+        viewer = list(manager.VIEWER_PERMISSIONS)
+        roles = {MANAGER_ROLE: viewer + MANAGER_RIGHTS, SERVICE_ROLE: viewer + SERVICE_RIGHTS}
+        manager.bulk_sync_roles([{"role": name, "perms": rights} for name, rights in roles.items()])
+
+
+def ensure_people(credentials: Credentials) -> None:
+    """Make the users, or give them the passwords of the files."""
+    from werkzeug.security import check_password_hash
+
+    with security_manager() as manager:
+        for name, role in PEOPLE.items():
+            password = credentials.get(f"airflow-{name}.password")
+            user = manager.find_user(name)
+            if user is None:
+                _add_user(manager, name, role, password)
+            elif not check_password_hash(user.password, password):
+                manager.reset_password(user.id, password)
+
+
+def _add_user(manager: Any, name: str, role: str, password: str) -> None:
+    if not manager.add_user(name, name.capitalize(), "Prodsys", f"{name}@localhost", manager.find_role(role), password):
+        raise SystemExit(f"Airflow did not take the user {name} with the role {role}: see the lines above")
+
+
+def ensure_pools() -> None:
+    """Make the pools that the operators name."""
+    from airflow.models.pool import Pool
+
+    for name, (slots, description) in POOLS.items():
+        Pool.create_or_update_pool(name, slots=slots, description=description, include_deferred=False)
+
+
+def main() -> None:
+    """Do what the command line names."""
+    jobs = {"schema": migrate, "people": lambda: (ensure_people(Credentials(current_home().secrets)), ensure_pools())}
+    if len(sys.argv) != 2 or sys.argv[1] not in jobs:
+        raise SystemExit(f"usage: python -m sandbox.stack.airflow_setup {'|'.join(jobs)}")
+    jobs[sys.argv[1]]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Ways to see that a program works: a request that it must answer, or a sign of life that it must give.
+
+Each returns None when all is well, else what is wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+
+REQUEST_TIMEOUT_S = 5
+SIGN_OF_LIFE_MAX_S = 60  # a daemon may work on one thing for a while
+Check = Callable[[], str | None]
+
+
+def http(url: str) -> Check:
+    """Healthy when the address answers 200."""
+
+    def check() -> str | None:
+        try:
+            answer = httpx.get(url, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+        except httpx.HTTPError as error:
+            return f"{url}: {type(error).__name__} {error}".strip()
+        return None if answer.status_code == 200 else f"{url} answers {answer.status_code}: {answer.text[:200]}"
+
+    return check
+
+
+def airflow_job(monitor: str, job: str) -> Check:
+    """Healthy when the api-server says that the heartbeat of this job is fresh."""
+
+    def check() -> str | None:
+        try:
+            answer = httpx.get(monitor, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+            row = answer.json()[job]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            return f"cannot be told while the api-server does not answer ({type(error).__name__})"
+        return None if row.get("status") == "healthy" else f"its heartbeat is {row.get('status') or 'missing'}"
+
+    return check
+
+
+def touched_lately(path: Path, limit_s: float = SIGN_OF_LIFE_MAX_S) -> str | None:
+    """Healthy when the file was touched not long ago."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return "gave no sign of life yet"
+    return None if age < limit_s else f"gave its last sign of life {age:.0f} s ago"
+
+
+def tokens_valid(paths: Sequence[Path]) -> str | None:
+    """Healthy when every file holds a token that has not expired."""
+    for path in paths:
+        try:
+            left = expires_at(path.read_text(encoding="utf-8")) - time.time()
+        except (OSError, ValueError, KeyError, IndexError):
+            return f"{path} holds no token"
+        if left <= 0:
+            return f"the token in {path} expired {-left:.0f} s ago"
+    return None
+
+
+def expires_at(token: str) -> float:
+    """Time at which a JWT expires [s since 1970]; its signature is not looked at."""
+    body = token.strip().split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return float(claims["exp"])

@@ -1,0 +1,103 @@
+"""The sandbox as a target: its two processes on a free port, with a database of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import yaml
+from contract.panda.tokens import ISSUER, Issuer
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+START_TIMEOUT_S = 60.0
+
+
+def free_port() -> int:
+    """Port nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Sandbox:
+    """Server and JEDI of the sandbox; both can be killed and started again."""
+
+    def __init__(self, folder: Path, database_url: str, speed: float = 20.0, **settings: str) -> None:
+        self.folder, self.port = folder, free_port()
+        self.issuer = Issuer(folder)
+        self.scenario = folder / "scenario.yaml"
+        self.rse_root = folder / "rse"
+        self.url = f"http://127.0.0.1:{self.port}"
+        given = {
+            "DATABASE_URL": database_url,
+            "SPEED": str(speed),
+            "ADDER": "none",
+            "RSE_ROOT": str(self.rse_root),
+            "WORK": str(folder / "work"),
+            "SCENARIO": str(self.scenario),
+            "IAM_ISSUER": ISSUER,
+            "JWKS": str(self.issuer.jwks),
+            "URL": self.url,
+            **settings,
+        }
+        path = f"{REPOSITORY / 'plugins'}:{REPOSITORY}"
+        own = {f"SANDBOX_PANDA_{name}": value for name, value in given.items()}
+        self._environment = {**os.environ, "PYTHONPATH": path, **own}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start what does not run, and wait until the server answers."""
+        self._start("server", "--port", str(self.port))
+        self._start("jedi")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._healthy():
+            if time.monotonic() > deadline or self._processes["server"].poll() is not None:
+                raise RuntimeError(f"the sandbox did not start, see {self.folder}/server.log")
+            time.sleep(0.1)
+
+    def _start(self, part: str, *arguments: str) -> None:
+        running = self._processes.get(part)
+        if running is not None and running.poll() is None:
+            return
+        with (self.folder / f"{part}.log").open("ab") as log:
+            self._processes[part] = subprocess.Popen(
+                [sys.executable, "-m", f"sandbox.panda.{part}", *arguments],
+                env=self._environment,
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self, part: str) -> None:
+        """End one process at once, as `kill -9` does."""
+        self._processes[part].send_signal(signal.SIGKILL)
+        self._processes[part].wait(timeout=10)
+
+    def stop(self) -> None:
+        """End both processes."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+
+    def play(self, *rules: dict[str, object]) -> None:
+        """Let these scenario rules be in force from now on."""
+        part = self.scenario.with_suffix(".part")
+        part.write_text(yaml.safe_dump({"rules": list(rules)}), encoding="utf-8")
+        part.rename(self.scenario)
