@@ -43,7 +43,7 @@ def template_database(postgres: PostgresHandle) -> Callable[[str, Callable[[str]
 
 @pytest.fixture
 def fresh_database(postgres: PostgresHandle) -> Iterator[FreshDatabase]:
-    """Yield a function ``(template=None)``: the address of a new database, a copy of the template; it is dropped after."""
+    """Yield a function ``(template=None)``: address of a new database, a copy of the template, dropped after."""
     made: list[str] = []
 
     def create(template: str | None = None) -> str:

@@ -119,7 +119,7 @@ def _choose_site(connection: Connection, wanted: str | None, sites: dict[str, Si
         return sites.get(wanted)
     j = t.job.c
     query = select(j.site, func.count()).where(j.status.in_(UNFINISHED_JOB)).group_by(j.site)
-    load = dict(connection.execute(query).tuples().all())
+    load: dict[str, int] = dict(connection.execute(query).tuples().all())
     return min(sites.values(), key=lambda site: (load.get(site.name, 0) / site.slots, site.name), default=None)
 
 

@@ -76,7 +76,12 @@ def _rucio_sections(settings: RucioSettings) -> dict[str, dict[str, str]]:
             "ssh_identity": "",
         },
         "alembic": {"cfg": str(folder / "alembic.ini")},
-        "policy": {"package": POLICY_PACKAGE, "permission": "generic", "schema": "generic", "lfn2pfn_algorithm_default": "hash"},
+        "policy": {
+            "package": POLICY_PACKAGE,
+            "permission": "generic",
+            "schema": "generic",
+            "lfn2pfn_algorithm_default": "hash",
+        },
         "conveyor": {"scheme": "file", "transfertool": "localcopy"},
         "oidc": {
             "idpsecrets": str(folder / "idpsecrets.json"),

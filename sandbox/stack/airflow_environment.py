@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from prodsys.settings import read_settings
+
 from sandbox.stack.home import REPOSITORY, random_fernet_key
 from sandbox.stack.plan import ROBOT, ROLE, VO, Plan
 from sandbox.stack.ports import LOOPBACK
@@ -37,7 +38,14 @@ def airflow_environment(plan: Plan) -> dict[str, str]:
         for name, value in values.items()
     }
     home = {"AIRFLOW_HOME": str(plan.home.folder("airflow"))}
-    return {**plan.base_environment, **plan.prodsys_environment, **home, **variables, **connections(plan), **PANDA_CLIENT}
+    return {
+        **plan.base_environment,
+        **plan.prodsys_environment,
+        **home,
+        **variables,
+        **connections(plan),
+        **PANDA_CLIENT,
+    }
 
 
 # panda-client looks up a CERN host name when it is imported, unless told that it need not.
@@ -56,7 +64,7 @@ def _core(plan: Plan) -> dict[str, dict[str, str]]:
             "plugins_folder": str(REPOSITORY / "plugins"),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
-            "min_serialized_dag_update_interval": "1",  # at 30 s a change soon after another is lost until the next parse
+            "min_serialized_dag_update_interval": "1",  # at 30 s, a change soon after another is lost
             "test_connection": "Enabled",
             "hostname_callable": "sandbox.stack.airflow_host.loopback",
             "fernet_key": secrets.get("airflow-fernet.key", random_fernet_key),

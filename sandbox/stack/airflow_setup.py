@@ -1,4 +1,4 @@
-"""Airflow's schema, roles, people and pools, made in one process: ``python -m sandbox.stack.airflow_setup schema|people``.
+"""Airflow's schema, roles, people and pools: ``python -m sandbox.stack.airflow_setup schema|people``.
 
 ``airflow users create`` takes 7 to 23 s for each person and shows the password; this takes the time of one import.
 ``schema`` migrates the database and writes the roles; ``people`` reads passwords from the files of the stack.
@@ -19,8 +19,8 @@ from sandbox.stack.plan import SERVICE_USER
 READ, CREATE, EDIT, MENU = p.ACTION_CAN_READ, p.ACTION_CAN_CREATE, p.ACTION_CAN_EDIT, p.ACTION_CAN_ACCESS_MENU
 MANAGER_ROLE, SERVICE_ROLE = "ProductionManager", "Orchestrator"
 
-# Airflow asks for "edit" of the DAG from whoever triggers a run; what may be done to runs and task instances is asked apart,
-# so that neither role can clear, mark or delete anything. (FAB's own `Op` may.)
+# Airflow asks for "edit" of the DAG from whoever triggers a run; what may be done to runs and task instances is asked
+# apart, so that the manager can clear, mark or delete nothing. (FAB's own `Op` may.)
 MANAGER_RIGHTS = [
     (EDIT, p.RESOURCE_DAG),
     (CREATE, p.RESOURCE_DAG_RUN),
@@ -96,10 +96,14 @@ def ensure_pools() -> None:
 
 def main() -> None:
     """Do what the command line names."""
-    jobs = {"schema": migrate, "people": lambda: (ensure_people(Credentials(current_home().secrets)), ensure_pools())}
-    if len(sys.argv) != 2 or sys.argv[1] not in jobs:
-        raise SystemExit(f"usage: python -m sandbox.stack.airflow_setup {'|'.join(jobs)}")
-    jobs[sys.argv[1]]()
+    match sys.argv[1:]:
+        case ["schema"]:
+            migrate()
+        case ["people"]:
+            ensure_people(Credentials(current_home().secrets))
+            ensure_pools()
+        case _:
+            raise SystemExit("usage: python -m sandbox.stack.airflow_setup schema|people")
 
 
 if __name__ == "__main__":

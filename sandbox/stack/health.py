@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
+import psycopg
+
+from sandbox.stack.postgres import Cluster
 
 REQUEST_TIMEOUT_S = 5
 SIGN_OF_LIFE_MAX_S = 60  # a daemon may work on one thing for a while
@@ -43,6 +46,18 @@ def airflow_job(monitor: str, job: str) -> Check:
         return None if row.get("status") == "healthy" else f"its heartbeat is {row.get('status') or 'missing'}"
 
     return check
+
+
+def holds_lock(cluster: Cluster, database: str) -> str | None:
+    """Healthy when somebody holds an advisory lock of the database: JEDI keeps one as long as it works."""
+    question = """select 1 from pg_locks join pg_database on pg_database.oid = pg_locks.database
+                  where locktype = 'advisory' and granted and datname = %s"""
+    try:
+        with cluster.connect() as connection:
+            held = connection.execute(question, (database,)).fetchone()
+    except psycopg.Error as error:
+        return f"cannot be told while the database does not answer ({type(error).__name__})"
+    return None if held else "does not hold its lock in the database"
 
 
 def touched_lately(path: Path, limit_s: float = SIGN_OF_LIFE_MAX_S) -> str | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sandbox.rucio.configuration import server_environment, write_configuration
+from sandbox.rucio.configuration import server_environment
 from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import PartFailed
 from sandbox.stack.home import REPOSITORY
@@ -46,7 +46,7 @@ def ensure_databases(plan: Plan) -> None:
         ensure_database(plan.cluster, name, owner=name)
 
 
-def migration_steps(plan: Plan, after: str) -> list[Step]:
+def migration_steps(plan: Plan, after: tuple[str, ...]) -> list[Step]:
     """Return the steps that bring the schemas of Airflow, ledger and Rucio to their newest versions."""
     airflow = airflow_environment(plan)
     ledger = {**plan.base_environment, **plan.prodsys_environment}
@@ -55,15 +55,10 @@ def migration_steps(plan: Plan, after: str) -> list[Step]:
 
     def step(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Step:
         log = plan.home.log_of(name)
-        return Step(name, lambda: run_logged(name, command, environment, log), (after,))
+        return Step(name, lambda: run_logged(name, command, environment, log), after)
 
     return [
         step("airflow-schema", (python, "-m", "sandbox.stack.airflow_setup", "schema"), airflow),
         step("ledger-schema", (python, "-m", "prodsys.ledger.migrate"), ledger),
         step("rucio-schema", (rucio_python(), "-m", "sandbox.rucio.server.bootstrap"), rucio),
     ]
-
-
-def write_rucio_configuration(plan: Plan) -> None:
-    """Write the Rucio server's files for this plan."""
-    write_configuration(rucio_settings(plan))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from prodsys.settings import Settings, read_settings
+
 from sandbox.stack.home import REPOSITORY, Credentials, Home
 from sandbox.stack.ports import LOOPBACK
 from sandbox.stack.postgres import Cluster
@@ -27,6 +28,7 @@ class Plan:
 
     home: Home
     ports: Mapping[str, int]
+    postgres_settings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -41,7 +43,8 @@ class Plan:
     @cached_property
     def cluster(self) -> Cluster:
         """The PostgreSQL server."""
-        return Cluster(self.home.folder("pg") / "data", self.ports["postgres"], self.credentials.get("postgres.password"))
+        password = self.credentials.get("postgres.password")
+        return Cluster(self.home.folder("pg") / "data", self.ports["postgres"], password, self.postgres_settings)
 
     def url(self, name: str) -> str:
         """Address of a web service, without a slash at its end."""

@@ -81,6 +81,10 @@ class Cluster:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*runner.prefix, str(binaries() / "postgres"), "-D", str(self.data), *options]
 
+    def single_user_command(self, runner: Runner) -> list[str]:
+        """Command line that runs SQL of its standard input while no server runs."""
+        return [*runner.prefix, str(binaries() / "postgres"), "--single", "-D", str(self.data), SUPERUSER]
+
     def connect(self, database: str = SUPERUSER) -> psycopg.Connection[tuple[object, ...]]:
         """Connect as the superuser, with autocommit."""
         address = self.url(database, driver="postgresql")
@@ -234,9 +238,19 @@ def start_postgres(folder: Path, *, durable: bool = False, die_with_parent: bool
         initialise(folder / "data", password, choose_runner())
     settings = {} if durable else FORGETFUL_SETTINGS
     cluster = Cluster(folder / "data", free_port(), password, settings)
-    log = folder / "postgres.log"
+    return start_cluster(cluster, folder / "postgres.log", die_with_parent=die_with_parent)
+
+
+def start_cluster(cluster: Cluster, log: Path, *, die_with_parent: bool = True) -> PostgresHandle:
+    """Start the server of a data folder and wait until it answers.
+
+    Raises
+    ------
+    PartFailed
+        It did not answer within a minute, or ended.
+    """
+    command = cluster.command(choose_runner(die_with_parent=die_with_parent))
     with log.open("ab") as output:
-        command = cluster.command(choose_runner(die_with_parent=die_with_parent))
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/")
     handle = PostgresHandle(cluster, process, log)
     _wait_until_it_answers(handle, process)

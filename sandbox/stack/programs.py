@@ -10,12 +10,11 @@ from pathlib import Path
 
 from sandbox.rucio.configuration import RucioSettings, server_environment
 from sandbox.stack import health
-from sandbox.stack.airflow_environment import PANDA_CLIENT, airflow_environment
+from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import StackError
 from sandbox.stack.home import REPOSITORY
 from sandbox.stack.plan import VO, Plan
 from sandbox.stack.ports import LOOPBACK
-from sandbox.stack.postgres import binaries
 from sandbox.stack.privileges import choose_runner
 
 RUCIO_ENVIRONMENT = REPOSITORY / ".venvs" / "rucio"
@@ -138,7 +137,7 @@ def _panda(plan: Plan) -> list[Program]:
             name="panda-server",
             command=(*module, "sandbox.panda.server", "--port", str(plan.ports["panda"])),
             environment=environment,
-            check=health.http(f"{url}/api/v1/system/is_alive"),
+            check=health.http(f"{url}/health"),
             after=("databases", "iam"),
             address=url,
         ),
@@ -146,7 +145,7 @@ def _panda(plan: Plan) -> list[Program]:
             name="panda-jedi",
             command=(*module, "sandbox.panda.jedi"),
             environment=environment,
-            check=health.runs(plan.home.run / "panda-jedi.started"),
+            check=lambda: health.holds_lock(plan.cluster, "panda"),
             after=("panda-server",),
         ),
     ]
@@ -191,6 +190,3 @@ def _airflow(plan: Plan) -> list[Program]:
         # A task that the scheduler queues before the api-server answers fails.
         program("scheduler", "--skip-serve-logs", after="api-server", check=health.airflow_job(monitor, "scheduler")),
     ]
-
-
-__all__ = ["PANDA_CLIENT", "Program", "binaries", "make_programs", "panda_environment", "rucio_python", "rucio_settings"]

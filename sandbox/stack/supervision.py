@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-import xmlrpc.client  # noqa: S411 - the other end is our own supervisor, behind a password
+import xmlrpc.client
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,7 @@
 """A PostgreSQL data folder with all schemas in it, made once a version of the code and copied into every new home.
 
-Making the schemas takes a good part of a minute on a small machine, copying takes none. The folder is named by the digest of
-what the schemas follow from; ``make clean`` leaves it alone.
+Making the schemas takes a good part of a minute on a small machine, copying takes none. The folder is named by the
+digest of what the schemas follow from; ``make clean`` leaves it alone.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.rucio.configuration import write_configuration
 from sandbox.stack.errors import PartFailed
 from sandbox.stack.home import REPOSITORY, Home
-from sandbox.stack.migration import ensure_databases, migration_steps, write_rucio_configuration
+from sandbox.stack.migration import ensure_databases, migration_steps
 from sandbox.stack.plan import PORT_NAMES, Plan
 from sandbox.stack.ports import choose_ports
-from sandbox.stack.postgres import FORGETFUL_SETTINGS, SUPERUSER, Cluster, ensure_role, initialise, start_cluster
+from sandbox.stack.postgres import FORGETFUL_SETTINGS, SUPERUSER, Cluster, initialise, start_cluster
 from sandbox.stack.privileges import choose_runner
+from sandbox.stack.programs import rucio_settings
 from sandbox.stack.steps import Result, run_steps
 
 CACHE = REPOSITORY / ".venvs" / "cache"
@@ -57,9 +58,8 @@ def copy_template(plan: Plan, report: Report) -> None:
         template = CACHE / f"pg-{schema_digest()[:16]}"
         if not template.exists():
             _make_template(template, report)
-    _copy(template / "data", plan.cluster.data)
-    password = (template / "password").read_text(encoding="utf-8")
-    _take_over(plan.cluster, password)
+    _copy(template, plan.cluster.data)
+    _take_over(plan.cluster)
     record_digest(plan.home)
 
 
@@ -78,30 +78,26 @@ def _make_template(template: Path, report: Report) -> None:
     for old in CACHE.glob("pg-*"):
         shutil.rmtree(old)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".making-") as folder:
-        made = Path(folder) / "home"
-        plan = _temporary_plan(Home(made))
+        plan = _temporary_plan(Home(Path(folder)))
         initialise(plan.cluster.data, plan.cluster.password, choose_runner())
-        with start_cluster(plan.cluster, made / "log" / "postgres.log"):
+        with start_cluster(plan.cluster, plan.home.log_of("postgres")):
             ensure_databases(plan)
             _migrate(plan, report)
-        template.mkdir(mode=0o700)
-        (template / "password").touch(mode=0o600)
-        (template / "password").write_text(plan.cluster.password, encoding="utf-8")
-        plan.cluster.data.rename(template / "data")
+        plan.cluster.data.rename(template)
 
 
 def _temporary_plan(home: Home) -> Plan:
     home.create()
     plan = Plan(home, choose_ports(PORT_NAMES, home.ports), FORGETFUL_SETTINGS)
-    write_rucio_configuration(plan)
+    write_configuration(rucio_settings(plan))
     return plan
 
 
 def _migrate(plan: Plan, report: Report) -> None:
-    steps = [step.unconditional() for step in migration_steps(plan, "databases")]
-    failures = [result for result in run_steps(steps, report).values() if result.error]
-    for result in failures:
-        raise _with_kept_log(plan.home, result)
+    results = run_steps(migration_steps(plan, after=()), report)
+    for result in results.values():
+        if result.error:
+            raise _with_kept_log(plan.home, result)
 
 
 def _with_kept_log(home: Home, result: Result) -> PartFailed:
@@ -119,12 +115,13 @@ def _copy(source: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def _take_over(cluster: Cluster, password: str) -> None:
-    """Give the copied server the password of this home, without opening a port that others know."""
-    runner = choose_runner()
+def _take_over(cluster: Cluster) -> None:
+    """Give the copied server the password of this home, in single-user mode: no port is open meanwhile."""
+    command = cluster.single_user_command(choose_runner())
     statement = f"alter role {SUPERUSER} password '{cluster.password}'\n"
-    command = [*cluster.single_user_command(runner), SUPERUSER]
-    done = subprocess.run(command, input=statement, capture_output=True, text=True, cwd="/", timeout=60, check=False)
+    done = subprocess.run(
+        command, input=statement, capture_output=True, text=True, cwd="/", timeout=COPY_TIMEOUT_S, check=False
+    )
     if done.returncode or "ERROR" in done.stderr:
         raise PartFailed("postgres", f"the copied template refuses a new password: {done.stderr.strip()[-300:]}")
 
@@ -135,6 +132,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-__all__ = ["copy_template", "ensure_role", "is_current", "record_digest", "schema_digest", "signal"]

@@ -1,7 +1,7 @@
 """Keeps token files of the robot valid: ``python -m sandbox.stack.tokens FOLDER/panda.token FOLDER/rucio.token``.
 
-The name of a file is the audience its token is for. Whoever looks at the sandbox from outside (the demo's report, curl) reads
-these files; the package itself asks the issuer for tokens of its own.
+The name of a file is the audience its token is for. Whoever looks at the sandbox from outside (the demo's report, curl)
+reads these files; the package itself asks the issuer for tokens of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-
 from prodsys.settings import Settings, read_settings
+
 from sandbox.stack.health import expires_at
 from sandbox.stack.home import write_private
 

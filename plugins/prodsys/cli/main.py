@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module, metadata
-from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -35,7 +34,7 @@ class LazyGroup(TyperGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.joined = {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
-        about = {name: help_text for name, (help_text, modules) in GROUPS.items() if any(map(_exists, modules))}
+        about = {name: help_text for name, (help_text, _) in GROUPS.items()}
         about |= {name: JOINED.get(name, f"From {point.value.split('.')[0]}.") for name, point in self.joined.items()}
         for name, help_text in about.items():
             self.commands.setdefault(name, TyperGroup(name=name, help=help_text))
@@ -43,7 +42,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called, imported now."""
         name = args[0] if args else ""
-        if name in GROUPS and name in self.commands:
+        if name in GROUPS:
             self.commands[name] = _load_group(name)
         elif name in self.joined:
             loaded = self.joined[name].load()
@@ -52,16 +51,12 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _exists(module: str) -> bool:
-    return find_spec(f"prodsys.cli.{module}") is not None
-
-
 def _load_group(name: str) -> TyperGroup:
     """The commands of all modules of a group together."""
     help_text, modules = GROUPS[name]
     group = typer.Typer(name=name, help=f"{help_text} {EXIT_CODES}", no_args_is_help=True)
     group.callback()(lambda: None)  # a group of one command stays a group
-    for module in filter(_exists, modules):
+    for module in modules:
         app: typer.Typer = import_module(f"prodsys.cli.{module}").app
         group.registered_commands += app.registered_commands
         group.registered_groups += app.registered_groups

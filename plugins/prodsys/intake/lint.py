@@ -124,7 +124,7 @@ def _lint_requests(paths: Sequence[Path], folder: Path) -> list[Fault]:
     faults = list(intake.faults)
     for one in intake.accepted:
         stem = Path(one.file).stem
-        if stem != one.spec.request_id:
+        if Path(one.file).suffix.lower() in _YAML and stem != one.spec.request_id:
             message = f"is not the name of the file, {Path(one.file).name}"
             remedy = f"rename the file to {one.spec.request_id}.yaml"
             faults.append(Fault(one.file, one.row, "request_id", one.spec.request_id, message, remedy))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.tables import PlanRow, PublicationRow, RequestRow
@@ -47,8 +48,8 @@ def active_publications(session: Session, version: int) -> list[Publication]:
     """Requests in the bundle of a version, by id: of each the last row up to the version, when it is not retired."""
     newest = (
         select(PublicationRow)
+        .ext(distinct_on(PublicationRow.request_id))
         .where(PublicationRow.number <= version)
-        .distinct(PublicationRow.request_id)
         .order_by(PublicationRow.request_id, PublicationRow.number.desc())
         .subquery()
     )

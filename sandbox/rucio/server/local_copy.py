@@ -1,12 +1,13 @@
 """A transfer tool for RSEs that are folders of this machine: it copies the bytes and checks size and adler32.
 
-It takes the place of FTS; everything around it (conveyor, locks, rules) is Rucio's own. A file appears at its destination by
-a rename, after it was checked. What came of each transfer is kept in a small file until it has been asked for, so that a
+It takes the place of FTS; everything around it (conveyor, locks, rules) is Rucio's own. A file appears at its
+destination by a rename, after it was checked. What came of each transfer is kept in a small file for a day, so that a
 killed daemon forgets nothing.
 
-``SANDBOX_RUCIO_TRANSFERS``: folder of those files. A file ``faults`` in it holds parts of file names, one a line: transfers
-of such files fail.
+``SANDBOX_RUCIO_TRANSFERS``: folder of those files. A file ``faults`` in it holds parts of file names, one a line:
+transfers of such files fail.
 """
+# ruff: noqa: ARG002, ARG003 - the arguments are those of Rucio's interface
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from urllib.parse import unquote, urlparse
 
 from rucio.core import transfer as transfer_core
 from rucio.db.sqla.constants import RequestState
-from rucio.transfertool.transfertool import Transfertool, TransferStatusReport, TransferToolBuilder
+from rucio.transfertool.transfertool import TransferStatusReport, Transfertool, TransferToolBuilder
 
 if TYPE_CHECKING:
     from rucio.core.transfer import DirectTransfer
@@ -80,7 +81,9 @@ class LocalCopyTool(Transfertool):
         """Return one job for all."""
         return [{"transfers": list(itertools.chain.from_iterable(transfer_paths)), "job_params": {}}]
 
-    def submit(self, transfers: Iterable[DirectTransfer], job_params: dict[str, str], timeout: int | None = None) -> str:
+    def submit(
+        self, transfers: Iterable[DirectTransfer], job_params: dict[str, str], timeout: int | None = None
+    ) -> str:
         """Copy now; the id under which the results can be asked for."""
         external_id = str(uuid.uuid4())
         faults = _faults()

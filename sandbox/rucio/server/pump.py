@@ -1,8 +1,8 @@
 """All daemons a rule needs, in one process: ``python -m sandbox.rucio.server.pump``.
 
-Every daemon is Rucio's own and runs once, when a look at the tables says that it has work or when its time has come. That
-moves a rule in about a second and costs nearly nothing while nothing moves. The look also tells the stack that the pump is
-alive: it touches the file named by ``SANDBOX_RUCIO_HEARTBEAT``.
+Every daemon is Rucio's own and runs once, when a look at the tables says that it has work or when its time has come.
+That moves a rule in about a second and costs nearly nothing while nothing moves. After each turn the pump touches the
+file named by ``SANDBOX_RUCIO_HEARTBEAT``, which tells the stack that it is alive.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from sandbox.rucio.server.bootstrap import is_built
 
 LOG = logging.getLogger("pump")
 LOOK_S = 0.3
-QUIET_LIBRARIES = ("conveyor-submitter", "conveyor-poller", "conveyor-finisher", "judge-evaluator", "judge-injector")
 Work = Callable[[], object]
 
 

@@ -1,7 +1,7 @@
 """Permissions of the service account ``production``; ``None`` leaves the question to Rucio's generic policy.
 
-The generic policy gives an owner of a scope nearly all it needs. What is added: to make scopes of its own, and to change or
-delete the rules it made. Reopening a closed dataset stays with administrators, as at a real site.
+The generic policy gives an owner of a scope nearly all it needs. What is added: to make scopes of its own, and to
+change or delete the rules it made. Reopening a closed dataset stays with administrators, as at a real site.
 
 `rucio.core.permission` imports this module, so nothing of it may be imported here.
 """

@@ -1,0 +1,1 @@
+"""The demonstration: the sheet's seven requests, cloned small, from plan to certificate."""

@@ -1,0 +1,270 @@
+"""Starting, stopping and looking at the stack of one home."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import yaml
+
+from sandbox.iam.clients import Client, write_clients
+from sandbox.iam.server import CLIENTS_FILE
+from sandbox.rucio.configuration import write_configuration, write_layout
+from sandbox.stack.airflow_environment import airflow_environment
+from sandbox.stack.errors import PartFailed, StackError
+from sandbox.stack.home import Home, current_home, write_private
+from sandbox.stack.leftovers import end_leftovers
+from sandbox.stack.migration import ensure_databases, migration_steps, run_logged
+from sandbox.stack.plan import PEOPLE, PORT_NAMES, ROBOT, Plan
+from sandbox.stack.ports import choose_ports, read_ports
+from sandbox.stack.programs import RUCIO_SUBJECTS, Program, make_programs, rucio_settings
+from sandbox.stack.status import StackStatus, look_at
+from sandbox.stack.steps import Result, Step, run_steps
+from sandbox.stack.supervision import Supervisor, log_tail
+from sandbox.stack.template import copy_template, is_current, record_digest
+
+POLL_S = 0.2
+STOP_TIMEOUT_S = 60
+SLOTS_MAX = 4  # jobs at once a queue: it is one machine
+TIMELINE = "timeline.json"
+Report = Callable[[Result], None]
+
+
+def _silent(_: Result) -> None:
+    """Report nothing."""
+
+
+def up(home: Home | None = None, report: Report = _silent, *, wait: bool = True) -> StackStatus:
+    """Start what is not up; return when all of it works, or when no more can be done.
+
+    Parameters
+    ----------
+    home : Home
+        Default: ``$PRODSYS_HOME``.
+    report : callable
+        Is told the result of each step as it ends; the whole is kept in ``run/timeline.json``.
+    wait : bool
+        False: return when everything was told to start.
+
+    Raises
+    ------
+    StackError
+        Nothing could be started. (A single program that does not come up is told by the status.)
+    """
+    home = home or current_home()
+    home.create()
+    with _alone(home):
+        plan, supervisor = _ensure_supervisor(home)
+        results: dict[str, Result] = {}
+        if not (plan.cluster.data / "PG_VERSION").exists():
+            results |= run_steps([Step("database-template", lambda: copy_template(plan, report))], report)
+        if not any(result.error for result in results.values()):
+            results |= run_steps(_steps(plan, supervisor, wait=wait), report)
+        _keep_timeline(home, results)
+        _raise_if_nothing_started(results)
+        return status(home)
+
+
+def down(home: Home | None = None) -> None:
+    """Stop all programs, the database last; nothing being up is fine."""
+    home = home or current_home()
+    if not home.run.exists():
+        return
+    with _alone(home):
+        plan = Plan(home, read_ports(home.ports))
+        supervisor = Supervisor(plan)
+        if supervisor.answers():
+            names = list(supervisor.states())
+            _stop(supervisor, [name for name in names if name != "postgres"])
+            _stop(supervisor, ["postgres"])
+            supervisor.shut_down()
+            _wait_until(lambda: not supervisor.answers(), STOP_TIMEOUT_S)
+        end_leftovers(home.root)
+
+
+def status(home: Home | None = None) -> StackStatus:
+    """What is up now; nothing is changed."""
+    home = home or current_home()
+    plan = Plan(home, read_ports(home.ports))
+    if not set(PORT_NAMES) <= set(plan.ports):
+        return StackStatus(home.root, [])
+    supervisor = Supervisor(plan)
+    states = supervisor.states() if supervisor.answers() else {}
+    return StackStatus(home.root, look_at(make_programs(plan), states, home.log))
+
+
+def restart(program: str, home: Home | None = None) -> None:
+    """Stop a program, start it again and wait until it works.
+
+    Raises
+    ------
+    StackError
+        No such program, or the stack is not up.
+    PartFailed
+        It does not come up.
+    """
+    home = home or current_home()
+    plan = Plan(home, read_ports(home.ports))
+    supervisor = Supervisor(plan)
+    if not supervisor.answers():
+        raise StackError(f"no stack is up in {home.root}: start it with make up")
+    known = {one.name: one for one in make_programs(plan)}
+    if program not in known:
+        raise StackError(f"there is no program {program!r}; known: {', '.join(known)}")
+    _stop(supervisor, [program])
+    _start(supervisor, known[program], home, wait=True)
+
+
+def clean(home: Home | None = None) -> None:
+    """Stop the stack and remove all its state; environments and caches stay."""
+    home = home or current_home()
+    down(home)
+    if home.root.exists() and not (home.run.is_dir() and home.secrets.is_dir()):
+        raise StackError(
+            f"{home.root} does not look like a home of the stack (no run/, no secrets/): remove it yourself"
+        )
+    shutil.rmtree(home.root, ignore_errors=False) if home.root.exists() else None
+
+
+def _ensure_supervisor(home: Home) -> tuple[Plan, Supervisor]:
+    """Plan of the stack that is up, or of a new one with the supervisor started and all files written."""
+    plan = Plan(home, read_ports(home.ports))
+    supervisor = Supervisor(plan)
+    if supervisor.answers():
+        return plan, supervisor
+    end_leftovers(home.root)
+    plan = Plan(home, choose_ports(PORT_NAMES, home.ports))
+    write_files(plan)
+    supervisor = Supervisor(plan)
+    supervisor.write(make_programs(plan))
+    supervisor.start()
+    return plan, supervisor
+
+
+def write_files(plan: Plan) -> None:
+    """Write what the programs read at their start, and ``prodsys.env``."""
+    for person in PEOPLE:
+        plan.credentials.get(f"airflow-{person}.password")
+    write_clients(plan.home.secrets / CLIENTS_FILE, _clients(plan))
+    settings = rucio_settings(plan)
+    write_configuration(settings)
+    write_layout(settings, plan.settings.specs / "sites.yaml", plan.home.folder("rse"), RUCIO_SUBJECTS)
+    (settings.folder / "pump.heartbeat").unlink(missing_ok=True)
+    _write_panda_files(plan)
+    lines = [f"{name}={value}\n" for name, value in plan.prodsys_environment.items()]
+    write_private(plan.home.environment_file, "".join(lines))
+
+
+def _clients(plan: Plan) -> dict[str, Client]:
+    groups = {ROBOT: ("spd", "spd/production")}
+    audiences = {ROBOT: ("panda", "rucio"), "panda": ("rucio",), "rucio": ("rucio",), "rucio-admin": ("rucio",)}
+    return {
+        name: Client(
+            secret=plan.client_secret_file(name).read_text(encoding="utf-8").strip(),
+            name=name,
+            groups=groups.get(name, ()),
+            audiences=asked,
+        )
+        for name, asked in audiences.items()
+    }
+
+
+def _write_panda_files(plan: Plan) -> None:
+    """Write the queues of ``sites.yaml`` in this machine's size, and an empty scenario unless there is one."""
+    folder = plan.home.folder("panda")
+    table = yaml.safe_load((plan.settings.specs / "sites.yaml").read_text(encoding="utf-8"))
+    queues = [
+        {"name": row["name"], "rse": row["rse"], "slots": min(row.get("slots", SLOTS_MAX), SLOTS_MAX)}
+        for row in table["queues"]
+    ]
+    (folder / "sites.yaml").write_text(yaml.safe_dump({"queues": queues}), encoding="utf-8")
+    (folder / "work").mkdir(exist_ok=True)
+
+
+def _steps(plan: Plan, supervisor: Supervisor, *, wait: bool) -> list[Step]:
+    def step(program: Program) -> Step:
+        waits = wait or program.name == "postgres"
+        return Step(program.name, lambda: _start(supervisor, program, plan.home, wait=waits), program.after)
+
+    return [*map(step, make_programs(plan)), *_database_steps(plan), _people_step(plan)]
+
+
+def _database_steps(plan: Plan) -> list[Step]:
+    if is_current(plan.home):
+        return [Step("databases", lambda: ensure_databases(plan), ("postgres",))]
+    migrations = migration_steps(plan, after=("roles",))
+    names = tuple(step.name for step in migrations)
+    first = Step("roles", lambda: ensure_databases(plan), ("postgres",))
+    return [first, *migrations, Step("databases", lambda: record_digest(plan.home), names)]
+
+
+def _people_step(plan: Plan) -> Step:
+    command = (sys.executable, "-m", "sandbox.stack.airflow_setup", "people")
+    log = plan.home.log_of("airflow-people")
+    return Step(
+        "airflow-people",
+        lambda: run_logged("airflow-people", command, airflow_environment(plan), log),
+        ("databases",),
+    )
+
+
+def _start(supervisor: Supervisor, program: Program, home: Home, *, wait: bool) -> None:
+    supervisor.start_program(program.name)
+    if not wait:
+        return
+    deadline = time.monotonic() + program.start_timeout_s
+    while (trouble := program.check()) is not None:
+        state = supervisor.states()[program.name]
+        log = home.log_of(program.name)
+        if state.word in ("fatal", "exited"):
+            raise PartFailed(program.name, f"it ends at once: {log_tail(log, 1) or state.reason}", log)
+        if time.monotonic() > deadline:
+            raise PartFailed(program.name, f"not ready after {program.start_timeout_s} s: {trouble}", log)
+        time.sleep(POLL_S)
+
+
+def _stop(supervisor: Supervisor, names: Sequence[str]) -> None:
+    for name in names:
+        supervisor.stop_program(name)
+    _wait_until(lambda: all(supervisor.states()[name].pid is None for name in names), STOP_TIMEOUT_S)
+
+
+def _wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _keep_timeline(home: Home, results: dict[str, Result]) -> None:
+    rows = [
+        {
+            "step": one.name,
+            "began_s": round(one.began_s, 1),
+            "ended_s": round(one.ended_s, 1),
+            "error": str(one.error or ""),
+        }
+        for one in results.values()
+    ]
+    (home.run / TIMELINE).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def _raise_if_nothing_started(results: dict[str, Result]) -> None:
+    first = next(iter(results.values()), None)
+    if first is not None and first.error is not None and first.name in ("database-template", "postgres"):
+        raise first.error
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Keep another start or stop of the same home out."""
+    with (home.run / "control.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"another start or stop of {home.root} is going on") from None
+        yield

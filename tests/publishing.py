@@ -1,0 +1,83 @@
+"""Published requests for tests and benchmarks: plans, a ledger that publishes, folders as the bundle writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prodsys.building.folders import PlanStore, write_version
+from prodsys.intake.catalogue import load_catalogue
+from prodsys.ledger.publications import Publication, publish
+from prodsys.ledger.session import SessionFactory, transaction
+from prodsys.ledger.tables import PlanRow, RequestRow
+from prodsys.model.plan import Plan, build_plan
+from prodsys.model.request import RequestSpec
+from prodsys.model.specs import Catalogue
+from prodsys.settings import REPOSITORY
+
+
+def read_catalogue() -> Catalogue:
+    return load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
+
+
+def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: int = 3) -> Plan:
+    spec = RequestSpec(
+        request_id=request_id,
+        campaign="SPD MC 2025",
+        stage="S2",
+        collision="pp",
+        energy_gev=27,
+        polarization="UU",
+        geometry="DSSD, TS, TOF",
+        software="spdroot-dev",
+        version="4.1.7.2",
+        tag="minbias-P8-spdroot4172-dev",
+        events=20 * seeds,
+        events_per_file=20,
+        seeds=f"1-{seeds}",
+    )
+    return build_plan(spec, revision, catalogue)
+
+
+@dataclass
+class Ledger:
+    """A ledger's database, with a short way to publish."""
+
+    url: str
+    sessions: SessionFactory
+    catalogue: Catalogue
+
+    def publish(self, request_id: str, revision: int = 1, *, owner: str = "mgr", retired: bool = False) -> int:
+        plan = make_plan(self.catalogue, request_id, revision, seeds=2 + revision)
+        with transaction(self.sessions) as session:
+            if session.get(RequestRow, request_id) is None:
+                session.add(
+                    RequestRow(
+                        request_id=request_id,
+                        state="approved",
+                        recorded_status="draft",
+                        campaign="SPD MC 2025",
+                        requester=owner,
+                    )
+                )
+                session.flush()
+            if session.get(PlanRow, (request_id, plan.digest())) is None:
+                body = plan.model_dump(mode="json")
+                session.add(
+                    PlanRow(request_id=request_id, digest=plan.digest(), revision=revision, body=body, planned_by=owner)
+                )
+                session.flush()
+            return publish(session, request_id, revision, plan.digest(), owner, retired=retired)
+
+
+def write_folder(folder: Path, request_ids: Iterable[str], catalogue: Catalogue) -> Path:
+    """A folder of published requests, without a database."""
+    plans = PlanStore(folder / "objects")
+    publications = []
+    for number, request_id in enumerate(request_ids, start=1):
+        plan = make_plan(catalogue, request_id)
+        publications.append(Publication(number, request_id, 1, plan.digest(), "mgr"))
+        plans.put(publications[-1], plan.model_dump(mode="json"))
+    write_version(folder / "1", 1, publications, plans)
+    return folder / "1"

@@ -1,0 +1,168 @@
+"""The rooms of DESIGN section 2: who may import whom, read from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PLUGINS = REPOSITORY / "plugins"
+
+# Each room with the rooms it may import besides itself: those below it in
+#   errors < model < intake, panda, ddm, iam, orchestrator < ledger < actions < hooks < triggers < sensors, operators <
+#   building < dags; actions < panel, cli
+# `settings` stands beside errors. Rooms on one line do not import each other.
+LINES = (
+    ("errors", "settings"),
+    ("model",),
+    ("intake", "panda", "ddm", "iam", "orchestrator"),
+    ("ledger",),
+    ("actions",),
+    ("hooks",),
+    ("triggers",),
+    ("sensors", "operators"),
+    ("building",),
+    ("dags",),
+)
+SIDE = {"panel": "actions", "cli": "actions"}  # rooms that stand on another one, outside the line
+SANDBOX_MAY = {"model", "cli"}  # of the package, by DESIGN; what these stand on comes with them
+WITH_AIRFLOW = {"hooks", "triggers", "sensors", "operators", "building", "dags", "plugin file", "sandbox"}
+ONLY = {"pandaclient": {"panda"}, "rucio": {"ddm"}}
+SAME_LINE = {"settings": {"errors"}}  # a setting that is missing is an error of ours
+
+
+def _allowed() -> dict[str, set[str]]:
+    allowed: dict[str, set[str]] = {}
+    below: set[str] = set()
+    for line in LINES:
+        for room in line:
+            allowed[room] = below | {room} | SAME_LINE.get(room, set())
+        below = below | set(line)
+    for room, top in SIDE.items():
+        allowed[room] = allowed[top] | {room}
+    allowed["plugin file"] = below | set(SIDE) - {"dags"}
+    allowed["sandbox"] = {"errors", "settings"}.union(*(allowed[room] for room in SANDBOX_MAY))
+    return allowed
+
+
+ALLOWED = _allowed()
+
+
+def room_of(path: Path) -> str:
+    """Room that a file belongs to."""
+    parts = path.relative_to(REPOSITORY).parts
+    if parts[0] in ("dags", "sandbox"):
+        return parts[0]
+    if parts[1] == "prodsys":
+        return parts[2].removesuffix(".py")
+    return "plugin file"
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that a tree imports anywhere, with its line; names imported from the package itself count as modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: imports are absolute"
+            if node.module == "prodsys":
+                yield from ((f"prodsys.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield str(node.module), node.lineno
+        elif isinstance(node, ast.Call) and _is_import_call(node):
+            yield str(node.args[0].value), node.lineno  # type: ignore[attr-defined]
+
+
+def _is_import_call(node: ast.Call) -> bool:
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    named = bool(node.args) and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    return name in ("import_module", "__import__") and named
+
+
+def faults_of(source: str, room: str, name: str = "file") -> list[str]:
+    """What a file of a room imports against the rule."""
+    found = []
+    for module, line in imported(ast.parse(source)):
+        parts = module.split(".")
+        if parts[0] == "prodsys" and len(parts) > 1 and parts[1] not in ALLOWED[room]:
+            found.append(f"{name}:{line}: {room} imports {module}")
+        if parts[0] == "airflow" and room not in WITH_AIRFLOW:
+            found.append(f"{name}:{line}: {room} imports Airflow")
+        if parts[0] in ONLY and room not in ONLY[parts[0]] and room != "sandbox":
+            found.append(f"{name}:{line}: {room} imports {parts[0]}")
+        if parts[0] == "sandbox" and room not in ("sandbox",):
+            found.append(f"{name}:{line}: {room} imports the sandbox")
+        if parts[0] == "dags":
+            found.append(f"{name}:{line}: {room} imports dags")
+    return found
+
+
+def sources() -> list[Path]:
+    folders = (PLUGINS, REPOSITORY / "dags", REPOSITORY / "sandbox")
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def test_every_file_imports_only_what_lies_below_it():
+    faults = [
+        fault
+        for path in sources()
+        for fault in faults_of(path.read_text(encoding="utf-8"), room_of(path), str(path.relative_to(REPOSITORY)))
+    ]
+    assert faults == []
+
+
+def test_every_room_is_known():
+    assert {room_of(path) for path in sources()} - {"__init__"} <= ALLOWED.keys()
+
+
+def test_nothing_happens_when_a_room_is_imported():
+    for path in PLUGINS.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        strange = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+        assert not strange, f"{path}: nothing but a docstring stands in __init__.py"
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("model", "import prodsys.intake.files"),
+        ("intake", "from prodsys.panda import client"),
+        ("panda", "from prodsys import ledger"),
+        ("actions", "import prodsys.hooks.panda"),
+        ("cli", "from prodsys.panel.app import x"),
+        ("panel", "from prodsys.hooks import y"),
+        ("ledger", "import airflow"),
+        ("actions", "def f():\n    from airflow.sdk import dag"),
+        ("cli", "from importlib import import_module\nimport_module('airflow.models')"),
+        ("hooks", "import pandaclient.Client"),
+        ("actions", "from rucio.client import Client"),
+        ("cli", "import sandbox.stack"),
+        ("sensors", "import prodsys.operators.submit"),
+        ("operators", "import prodsys.sensors.task"),
+        ("sandbox", "import prodsys.hooks.x"),
+        ("errors", "import prodsys.model.seeds"),
+    ],
+)
+def test_the_rule_says_no(room, source):
+    assert faults_of(source, room)
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("model", "from prodsys.errors import SpecInvalid"),
+        ("settings", "from prodsys.errors import SettingMissing"),
+        ("actions", "import prodsys.panda.client\nimport prodsys.ledger.tables"),
+        ("cli", "import prodsys.actions.planning"),
+        ("operators", "import prodsys.triggers.panda_task\nimport airflow.sdk"),
+        ("dags", "from prodsys.building.dag_builder import build_dag"),
+        ("plugin file", "import airflow\nimport prodsys.panel.app"),
+        ("sandbox", "import prodsys.model.names\nimport prodsys.cli.output\nimport rucio.client"),
+        ("panda", "import pandaclient.Client"),
+    ],
+)
+def test_the_rule_says_yes(room, source):
+    assert faults_of(source, room) == []
