@@ -3,14 +3,15 @@
 from airflow.sdk import DAG
 
 from prodsys.building.doors import door
-from prodsys.operators.doors import ImportOperator
+from prodsys.operators.doors import DropFolderOperator, SpecFolderOperator
 
 DOCS = """
-Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file that was taken moves to `done`, a faulty
-one to `faulty`, with a report beside it) and the YAML files under `include/specs/requests`. Importing the same file twice
-changes nothing. What is imported is a draft: nothing runs before somebody has planned, approved and launched it.
+Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file that was taken moves to `done`, a
+faulty one to `faulty`, with a report beside it) and the YAML files under `include/specs/requests`. Importing the same
+file twice changes nothing. What is imported is a draft: nothing runs before somebody has planned, approved and launched
+it.
 """
 
-with DAG(**door("intake", "Import request files", "* * * * *", DOCS)) as dag:
-    ImportOperator(task_id="drop_folder", source="drop folder")
-    ImportOperator(task_id="specs", source="specs")
+with DAG("intake", schedule="* * * * *", **door("Import request files", DOCS)) as dag:
+    DropFolderOperator(task_id="drop_folder")
+    SpecFolderOperator(task_id="specs")

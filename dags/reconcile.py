@@ -6,10 +6,10 @@ from prodsys.building.doors import door
 from prodsys.operators.doors import ReconcileOperator
 
 DOCS = """
-Every minute compares the ledger with PanDA and Airflow. It mends what is safe (adopts the id of a task that turned up, reads a
-status again, links a run) and aborts a PanDA task only where a person marked its wait as failed. Whatever is in doubt is written
-down for a person.
+Every minute compares the ledger with PanDA and Airflow. It mends what is safe (adopts the id of a task that turned up,
+reads a status again, links a run) and aborts a PanDA task only where a person marked its wait as failed. Whatever is in
+doubt is written down for a person.
 """
 
-with DAG(**door("reconcile", "Compare ledger, PanDA and Airflow", "* * * * *", DOCS)) as dag:
+with DAG("reconcile", schedule="* * * * *", **door("Compare ledger, PanDA and Airflow", DOCS)) as dag:
     ReconcileOperator(task_id="reconcile")

@@ -6,8 +6,8 @@ from airflow.sdk import DAG, Param
 from prodsys.building.doors import LEDGER, REPORTS, door
 
 DOCS = """
-Runs the statements of `include/sql/reports` on the ledger every morning. Each result is the airflow task's XCom `return_value`
-and stands in its log.
+Runs the statements of `include/sql/reports` on the ledger every morning. Each result is the airflow task's XCom
+`return_value` and stands in its log.
 """
 PARAMS = {
     "campaign": Param("%", type="string", maxLength=200, description="SQL LIKE pattern of the campaign's name"),
@@ -19,7 +19,13 @@ STATEMENTS = {
     "tasks_not_final": {"older_than_h": "{{ params.older_than_h | int }}"},
 }
 
-with DAG(**door("report", "Requests, seeds and open tasks", "0 6 * * *", DOCS), **REPORTS, params=PARAMS) as dag:
+with DAG(
+    "report",
+    schedule="0 6 * * *",
+    template_searchpath=REPORTS,
+    params=PARAMS,
+    **door("Requests, seeds and open tasks", DOCS),
+) as dag:
     for name, parameters in STATEMENTS.items():
         SQLExecuteQueryOperator(
             task_id=name, conn_id=LEDGER, sql=f"{name}.sql", parameters=parameters, show_return_value_in_logs=True

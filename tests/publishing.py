@@ -10,7 +10,7 @@ from prodsys.building.folders import PlanStore, write_version
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.publications import Publication, publish
 from prodsys.ledger.session import SessionFactory, transaction
-from prodsys.ledger.tables import PlanRow, RequestRow
+from prodsys.ledger.tables import PlanRow, RequestRow, RevisionRow
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
@@ -62,6 +62,9 @@ class Ledger:
                     )
                 )
                 session.flush()
+            if session.get(RevisionRow, (request_id, revision)) is None:
+                session.get_one(RequestRow, request_id).revision = revision
+                session.add(_revision(plan, owner))
             if session.get(PlanRow, (request_id, plan.digest())) is None:
                 body = plan.model_dump(mode="json")
                 session.add(
@@ -69,6 +72,18 @@ class Ledger:
                 )
                 session.flush()
             return publish(session, request_id, revision, plan.digest(), owner, retired=retired)
+
+
+def _revision(plan: Plan, owner: str) -> RevisionRow:
+    return RevisionRow(
+        request_id=plan.request_id,
+        revision=plan.revision,
+        digest=plan.spec_digest,
+        configuration=plan.configuration_digest,
+        spec=plan.spec.model_dump(mode="json"),
+        source={},
+        created_by=owner,
+    )
 
 
 def write_folder(folder: Path, request_ids: Iterable[str], catalogue: Catalogue) -> Path:

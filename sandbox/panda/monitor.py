@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Connection, RowMapping, func, select
 
@@ -39,12 +39,6 @@ def _page(name: str, status: int = 200, **values: Any) -> Response:
 
 def _missing(what: str) -> Response:
     return _page("missing.html", 404, title="not found", what=what)
-
-
-@router.get("/")
-def index() -> Response:
-    """Lead to the list of tasks."""
-    return RedirectResponse("/tasks")
 
 
 @router.get("/tasks")

@@ -5,6 +5,8 @@ rules:
   - name: one bad seed
     match: {task: 'DEMO2025-014\\.SIM', seed: 40002}
     fail: {times: always, error: {pilotErrorCode: 1305, transExitCode: 65, diag: "segmentation violation"}}
+  - match: {site: SPD_PNPI}
+    slow: {wall_s: 30}
   - match: {task: 'SIM'}
     lose_reply: {times: 1}
   - match: {task: 'SIM', file: '\\.P\\.'}
@@ -80,6 +82,14 @@ class Fail(BaseModel):
     error: JobError = JobError()
 
 
+class Slow(BaseModel):
+    """The job takes its time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wall_s: float = Field(gt=0, le=3600, description="least wall time of the job [s], not divided by the speed")
+
+
 class Lose(BaseModel):
     """Something gets lost, once or more often."""
 
@@ -96,13 +106,14 @@ class Rule(BaseModel):
     name: str = ""
     match: Match = Match()
     fail: Fail | None = None
+    slow: Slow | None = None
     lose_reply: Lose | None = None
     lose_file: Lose | None = None
 
     @model_validator(mode="after")
     def _one_deed(self) -> Rule:
-        if sum(deed is not None for deed in (self.fail, self.lose_reply, self.lose_file)) != 1:
-            raise ValueError("a rule has exactly one of fail, lose_reply, lose_file")
+        if sum(deed is not None for deed in (self.fail, self.slow, self.lose_reply, self.lose_file)) != 1:
+            raise ValueError("a rule has exactly one of fail, slow, lose_reply, lose_file")
         return self
 
     @property

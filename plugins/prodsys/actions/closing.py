@@ -92,7 +92,7 @@ def _common(plan: Plan) -> dict[str, Any]:
     spec = plan.spec
     return {
         "request": plan.request_id,
-        "campaign": plan.campaign,
+        "prod_campaign": plan.campaign,  # Rucio keeps `campaign` to itself
         "configuration": plan.configuration_digest,
         "plan": plan.digest(),
         "software": spec.software,

@@ -1,8 +1,8 @@
 """The DAG bundle of published requests: versions are publication numbers, files lie on local disk (DESIGN decision 3).
 
 Parsing and running read files only. The ledger is asked when a new version appears, and when a run needs the files of a
-version that this host does not have (any more); where it is, the process finds in ``PRODSYS_DATABASE_URL``, never in the
-arguments of the bundle, which Airflow shows.
+version that this host does not have (any more). Its address stands in ``PRODSYS_DATABASE_URL``, never in the arguments
+of the bundle, which Airflow shows.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class RequestBundle(BaseDagBundle):
         Raises
         ------
         AirflowRescheduleException
-            The files of a pinned version are not here and the ledger does not answer: Airflow starts the task later, and
-            no try is lost.
+            The files of a pinned version are not here and the ledger does not answer: Airflow starts the task later,
+            and no try is lost.
         """
         if self._pinned is None:
             self._follow()

@@ -10,17 +10,15 @@ from prodsys.settings import REPOSITORY
 
 LEDGER = "prodsys_ledger"  # the Airflow connection to the ledger
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)  # before any run; nothing is caught up
-REPORTS = {"template_searchpath": [str(REPOSITORY / "include" / "sql" / "reports")]}
+REPORTS = str(REPOSITORY / "include" / "sql" / "reports")
 
 
-def door(dag_id: str, description: str, schedule: str, docs: str) -> dict[str, Any]:
+def door(description: str, docs: str) -> dict[str, Any]:
     """Arguments of a standing DAG: one run at a time, on the state as it is, nothing caught up."""
     return {
-        "dag_id": dag_id,
         "description": description,
         "doc_md": f"### {description}\n{docs}",
         "tags": ["prodsys", "service"],
-        "schedule": schedule,
         "start_date": BEGINNING,
         "catchup": False,
         "max_active_runs": 1,

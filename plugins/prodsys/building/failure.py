@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class NoteFailure:
     """Callback of a request's airflow tasks and of its DAG; the first call tells, the others change nothing.
 
-    The airflow task that fails calls it in its own process and knows the error. Where that process died, Airflow calls it
-    in the DAG processor, with less to say; the reconciler covers for both.
+    The airflow task that fails calls it in its own process and knows the error. Where that process died, Airflow calls
+    it in the DAG processor, with less to say; the reconciler covers for both.
     """
 
     request_id: str
@@ -35,7 +35,7 @@ class NoteFailure:
 
 
 def _reason(context: Mapping[str, Any]) -> str:
-    """``sim.settle: DEMO2025-011 SIM: failed: ...``: the airflow task and the error's own words, as far as they are known."""
+    """``sim.settle: DEMO2025-011 SIM: failed: ...``: the airflow task and the error's own words, as far as known."""
     task = context.get("task")
     words = context.get("exception") or context.get("reason") or "see the log"
     return f"{task.task_id if task is not None else 'run'}: {words}"

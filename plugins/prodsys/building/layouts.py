@@ -1,6 +1,7 @@
 """Layouts: how a chain becomes airflow tasks. A layout never changes its shape; a new shape gets a new name.
 
-A run that was begun with a layout may be resumed months later, so a layout stays as long as an unarchived request uses it.
+A run that was begun with a layout may be resumed months later, so a layout stays as long as an unarchived request uses
+it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from prodsys.model.request import digest_of
 
 TAG_LENGTH = 100  # of a DAG tag; source: Airflow 3.3.2, models/dag.py, DagTag.name
 DIGEST_SHOWN = 12  # hex digits of the digest in a file name
-STUB = '''"""Airflow DAG of request {request_id}. The request bundle wrote this file; change the request, never the file."""
+STUB = '''"""Airflow DAG of request {request_id}. The request bundle wrote it; change the request, never this file."""
 
 from pathlib import Path
 

@@ -102,9 +102,9 @@ class RucioClient(RucioQuestions):
 
     def ensure_closed(self, did: Did) -> None:
         """Close the dataset; nothing can be added to it afterwards."""
-        if self._did(did)["open"]:
+        if self._info(did).open:
             self._unless("UnsupportedOperation", "close", did, lambda rucio: rucio.close(*_pair(did)))
-        if self._did(did)["open"]:
+        if self._info(did).open:
             raise RucioUnavailable(f"{did} was closed and is open: somebody opens it again")
 
     def ensure_container(self, did: Did, children: Sequence[Did]) -> None:
@@ -155,7 +155,7 @@ class RucioClient(RucioQuestions):
         """Id of this account's rule for the DID; one with the same copies and expression is taken as it is."""
         if (found := self._own_rule(did, copies, rse_expression)) is not None:
             return found
-        large = self._did(did)["length"] * copies > LOCKS_AT_ONCE
+        large = self._info(did).length * copies > LOCKS_AT_ONCE
 
         def add(rucio: Any) -> list[str]:
             return rucio.add_replication_rule(
@@ -218,10 +218,7 @@ class RucioClient(RucioQuestions):
 
     def _own_rule(self, did: Did, copies: int, rse_expression: str) -> str | None:
         wanted = (self.account, copies, rse_expression)
-        for rule in self._rules_of(did):
-            if (rule["account"], rule["copies"], rule["rse_expression"]) == wanted:
-                return str(rule["id"])
-        return None
+        return next((rule_id for rule_id, terms in self._rules_of(did).items() if terms == wanted), None)
 
     def _attach_files(self, did: Did, batch: Sequence[Mapping[str, Any]]) -> None:
         self._rucio.call(

@@ -13,7 +13,7 @@ def hash_path(did: Did) -> PurePosixPath:
 
     Notes
     -----
-    Source: Rucio 41.5, algorithm ``hash``: ``user.jdoe`` and ``MC.x`` become folders, then four digits of the md5 of the DID.
+    Source: Rucio 41.5, algorithm ``hash``: the parts of the scope, then four digits of the md5 of the DID, two by two.
     """
     digits = hashlib.md5(str(did).encode(), usedforsecurity=False).hexdigest()
     return PurePosixPath(*did.scope.split("."), digits[0:2], digits[2:4], did.name)

@@ -27,102 +27,108 @@ class RucioQuestions:
 
     def ping(self) -> str:
         """Version of the server."""
-        return str(self._rucio.call("ping", "", lambda rucio: rucio.ping())["version"])
+        return self._rucio.call("ping", "", lambda rucio: str(rucio.ping()["version"]))
 
     def whoami(self) -> str:
         """Account that the server takes this client for."""
-        return str(self._rucio.call("whoami", "", lambda rucio: rucio.whoami())["account"])
+        return self._rucio.call("whoami", "", lambda rucio: str(rucio.whoami()["account"]))
 
     def list_files(self, did: Did) -> dict[str, FileFact]:
         """Files of a dataset, or of everything below a container: LFN -> size and checksum."""
-        found = self._rucio.call("list_files", str(did), lambda rucio: list(rucio.list_files(did.scope, did.name)))
-        return {file["name"]: FileFact(int(file["bytes"] or 0), file["adler32"] or "") for file in found}
+
+        def ask(rucio: Any) -> dict[str, FileFact]:
+            found = rucio.list_files(did.scope, did.name)
+            return {file["name"]: FileFact(int(file["bytes"] or 0), file["adler32"] or "") for file in found}
+
+        return self._rucio.call("list_files", str(did), ask)
 
     def list_children(self, did: Did) -> tuple[Did, ...]:
         """What is directly in a container, in the order of names."""
-        found = self._rucio.call("list_content", str(did), lambda rucio: list(rucio.list_content(did.scope, did.name)))
-        return tuple(sorted(Did(child["scope"], child["name"]) for child in found))
+
+        def ask(rucio: Any) -> tuple[Did, ...]:
+            return tuple(
+                sorted(Did(child["scope"], child["name"]) for child in rucio.list_content(did.scope, did.name))
+            )
+
+        return self._rucio.call("list_content", str(did), ask)
 
     def dataset_info(self, did: Did) -> DatasetInfo | None:
         """The dataset or container, or None when there is none of this name."""
         try:
-            found = self._did(did)
+            return self._info(did)
         except Refusal as refusal:
             if refusal.kind == "DataIdentifierNotFound":
                 return None
             raise
-        return DatasetInfo(did, DidType(found["type"]), found["open"], found["length"], found["bytes"])
 
     def metadata(self, did: Did) -> dict[str, Any]:
         """JSON metadata of a DID; empty when it has none."""
-        return dict(
-            self._rucio.call(
-                "get_metadata", str(did), lambda rucio: rucio.get_metadata(did.scope, did.name, plugin="JSON")
-            )
+        return self._rucio.call(
+            "get_metadata", str(did), lambda rucio: dict(rucio.get_metadata(did.scope, did.name, plugin="JSON"))
         )
 
     def list_replicas_by_rse(self, did: Did) -> dict[str, set[str]]:
         """Storage -> LFNs of the available replicas of a dataset."""
         found: dict[str, set[str]] = defaultdict(set)
-        for replica in self._replicas(did):
-            for rse in replica["rses"]:
-                found[rse].add(replica["name"])
+        for lfn, pfns in self._replicas(did).items():
+            for rse in pfns:
+                found[rse].add(lfn)
         return dict(found)
 
     def pfns(self, did: Did, rse: str) -> dict[str, str]:
         """LFN -> PFN of the available replicas on one storage."""
-        return {
-            replica["name"]: replica["rses"][rse][0] for replica in self._replicas(did, rse) if rse in replica["rses"]
-        }
+        return {lfn: pfns[rse] for lfn, pfns in self._replicas(did, rse).items() if rse in pfns}
 
     def rule_state(self, rule_id: str) -> RuleInfo:
         """A rule; its state is GONE when it expired, was denied or deleted."""
         try:
-            rule = self._rucio.call("get_replication_rule", rule_id, lambda rucio: rucio.get_replication_rule(rule_id))
+            return self._rucio.call(
+                "get_replication_rule", rule_id, lambda rucio: _rule_info(rucio.get_replication_rule(rule_id))
+            )
         except Refusal as refusal:
             if refusal.kind == "RuleNotFound":
                 return RuleInfo(rule_id, RuleState.GONE)
             raise
-        return _rule_info(rule)
 
     def rule_states(self, rule_ids: Sequence[str]) -> dict[str, RuleInfo]:
         """Rule id -> rule, for any number of rules in few calls."""
-        known: dict[str, RuleInfo] = {}
-        if len(rule_ids) > SINGLE_RULES:
-            wanted = set(rule_ids)
-            filters = {"account": self.account}
-            rules = self._rucio.call(
-                "list_replication_rules", self.account, lambda rucio: list(rucio.list_replication_rules(filters))
-            )
-            known = {rule["id"]: _rule_info(rule) for rule in rules if rule["id"] in wanted}
+        known = self._all_own_rules() if len(rule_ids) > SINGLE_RULES else {}
         return {rule_id: known.get(rule_id) or self.rule_state(rule_id) for rule_id in rule_ids}
 
-    def _did(self, did: Did) -> dict[str, Any]:
-        """Rucio's row of a DID, its length and bytes counted: those of an open dataset are not kept up to date."""
-        row = self._rucio.call("get_did", str(did), lambda rucio: rucio.get_did(did.scope, did.name, dynamic=True))
-        return {
-            "type": row["type"],
-            "open": bool(row.get("open")),
-            "length": int(row.get("length") or 0),
-            "bytes": int(row.get("bytes") or 0),
-        }
+    def _all_own_rules(self) -> dict[str, RuleInfo]:
+        def ask(rucio: Any) -> dict[str, RuleInfo]:
+            return {str(row["id"]): _rule_info(row) for row in rucio.list_replication_rules({"account": self.account})}
 
-    def _rules_of(self, did: Did) -> list[dict[str, Any]]:
-        return self._rucio.call(
-            "list_did_rules", str(did), lambda rucio: list(rucio.list_did_rules(did.scope, did.name))
-        )
+        return self._rucio.call("list_replication_rules", self.account, ask)
 
-    def _replicas(self, did: Did, rse: str | None = None) -> list[dict[str, Any]]:
-        """Available replicas; in random order, since Rucio's default looks up a map of the world for every file."""
-        return self._rucio.call(
-            "list_replicas",
-            str(did),
-            lambda rucio: list(
-                rucio.list_replicas(
-                    [{"scope": did.scope, "name": did.name}], rse_expression=rse, sort="random", resolve_archives=False
-                )
-            ),
-        )
+    def _info(self, did: Did) -> DatasetInfo:
+        """A dataset or container, its length and bytes counted: Rucio does not keep those of an open one up to date."""
+
+        def ask(rucio: Any) -> DatasetInfo:
+            row = rucio.get_did(did.scope, did.name, dynamic=True)
+            length, size = int(row.get("length") or 0), int(row.get("bytes") or 0)
+            return DatasetInfo(did, DidType(row["type"]), bool(row.get("open")), length, size)
+
+        return self._rucio.call("get_did", str(did), ask)
+
+    def _rules_of(self, did: Did) -> dict[str, tuple[str, int, str]]:
+        """Rule id -> account, copies and expression of all rules of a DID."""
+
+        def ask(rucio: Any) -> dict[str, tuple[str, int, str]]:
+            rows = rucio.list_did_rules(did.scope, did.name)
+            return {str(row["id"]): (row["account"], int(row["copies"]), row["rse_expression"]) for row in rows}
+
+        return self._rucio.call("list_did_rules", str(did), ask)
+
+    def _replicas(self, did: Did, rse: str | None = None) -> dict[str, dict[str, str]]:
+        """LFN -> storage -> PFN; in random order, since Rucio's default looks up a map of the world for every file."""
+
+        def ask(rucio: Any) -> dict[str, dict[str, str]]:
+            wanted = [{"scope": did.scope, "name": did.name}]
+            rows = rucio.list_replicas(wanted, rse_expression=rse, sort="random", resolve_archives=False)
+            return {row["name"]: {name: pfns[0] for name, pfns in row["rses"].items()} for row in rows}
+
+        return self._rucio.call("list_replicas", str(did), ask)
 
 
 def _rule_info(rule: Mapping[str, Any]) -> RuleInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin
@@ -9,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from prodsys.errors import SpecInvalid
-from prodsys.intake.nearest import nearest
+from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Fault, shown
 from prodsys.intake.yaml_file import KeyPath, YamlDocument, key_path
 
@@ -61,9 +62,20 @@ def _words(item: Mapping[str, Any], model: type[BaseModel], path: KeyPath) -> tu
         return cause.message, cause.remedy
     if isinstance(cause, ValueError):
         return str(cause), _described(model, path)
+    return plain_words(item, _described(model, path))
+
+
+def plain_words(item: Mapping[str, Any], described: str) -> tuple[str, str]:
+    """Message and remedy of one of pydantic's errors, without its jargon."""
+    context = item.get("ctx") or {}
     if item["type"] == "string_type" and isinstance(item["input"], int | float):
         return "is a number here, not a text", f'put it in quotes: "{item["input"]}"'
-    return str(item["msg"])[:1].lower() + str(item["msg"])[1:], _described(model, path)
+    if item["type"] == "string_pattern_mismatch":
+        return "has not the right form", f"{described}; pattern {context['pattern']}"
+    if item["type"] == "literal_error":
+        known = [word.strip("'") for word in re.split(r", | or ", context["expected"])]
+        return "is not a known word", suggest(str(item["input"]), known)
+    return str(item["msg"])[:1].lower() + str(item["msg"])[1:], described
 
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from prodsys.errors import SpecInvalid
 from prodsys.intake.cells import CellRefused, Reading
+from prodsys.intake.model_faults import plain_words
 from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Accepted, Fault, Note, shown
 from prodsys.model import seeds as seeds_of
@@ -70,7 +71,7 @@ def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> A
     try:
         spec = RequestSpec.model_validate(given)
     except ValidationError as error:
-        _add_model_faults(record, error)
+        _add_model_faults(record, error, given)
         return None
     if record.faults:
         return None
@@ -138,7 +139,7 @@ def pick_chain(record: Record, kinds: Iterable[str], catalogue: Catalogue) -> st
     return None
 
 
-def _add_model_faults(record: Record, error: ValidationError) -> None:
+def _add_model_faults(record: Record, error: ValidationError, values: Mapping[str, Any]) -> None:
     for item in error.errors(include_url=False):
         name = str(item["loc"][0]) if item["loc"] else "tag"
         if item["type"] == "missing" or record.is_faulty(name):
@@ -148,10 +149,10 @@ def _add_model_faults(record: Record, error: ValidationError) -> None:
             record.fault(name, "", cause.message, cause.remedy)
         elif item["loc"]:
             info = RequestSpec.model_fields.get(name)
-            message = str(item["msg"])[:1].lower() + str(item["msg"])[1:]
-            record.fault(name, item["input"], message, (info.description if info else "") or "")
+            message, remedy = plain_words(item, (info.description if info else "") or "")
+            record.fault(name, item["input"], message, remedy)
         elif not record.faults:
-            record.fault("request_id", "", str(item["msg"]).removeprefix("Value error, "), "mend the row")
+            record.fault(name, values.get(name, ""), str(item["msg"]).removeprefix("Value error, "), "mend the row")
     if not record.faults:
         missing = ", ".join(str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"])
         record.fault("request_id", "", f"lacks {missing}", "fill it in")

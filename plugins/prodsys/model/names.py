@@ -180,7 +180,7 @@ def check_name(name: str) -> str:
     if len(name) > NAME_LENGTH:
         raise SpecInvalid("name", f"{name} has {len(name)} characters", f"at most {NAME_LENGTH}")
     if not _NAME.fullmatch(name):
-        bad = sorted(set(re.findall(r"[^/A-Za-z0-9.\-_]", name)))
+        bad = sorted(set(re.findall(r"[^/A-Za-z0-9.\-_]", name))) or [name[:1] + " in front"]
         raise SpecInvalid("name", f"{name!r} holds {' '.join(map(repr, bad))}", "letters, digits and . - _ / only")
     return name
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from prodsys.model import seeds as seeds_of
-from prodsys.model.names import RequestId, Sample, check_name, energy_text
+from prodsys.model.names import NAME_LENGTH, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RecordedStatus
 from prodsys.model.tag import parse_tag
@@ -66,7 +66,7 @@ class RequestSpec(BaseModel):
     )
     partition: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9_]{1,25}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$",
         description="Rucio scope; None: follows from campaign and stage",
     )
     variant: str = Field(
@@ -100,7 +100,12 @@ class RequestSpec(BaseModel):
     @model_validator(mode="after")
     def _names_fit(self) -> RequestSpec:
         longest = Sample("X" * 25, self.tag, self.energy_gev, self.polarization, self.request_id)
-        check_name(f"{longest}.RECO.b000.00.log.000000.root")
+        length = len(f"{longest}.RECO.b000.00.log.000000.root")
+        if length > NAME_LENGTH:
+            raise ValueError(
+                f"the tag is too long: names of files would have up to {length} characters, Rucio takes {NAME_LENGTH}; "
+                f"take {length - NAME_LENGTH} off the tag"
+            )
         return self
 
     @property

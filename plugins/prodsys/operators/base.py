@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class ServiceOperator(BaseOperator):
 class RequestOperator(ServiceOperator):
     """Base of operators that do one thing for one request."""
 
-    template_fields = ("request_id",)
+    template_fields: Sequence[str] = ("request_id",)
 
     def __init__(self, *, request_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,8 +1,11 @@
-"""Operators of the standing DAGs: import what was dropped, start what waits, repair what is safe."""
+"""Operators of the standing DAGs: import request files, start what waits, repair what is safe."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
 
 from prodsys.operators.base import ServiceOperator
 
@@ -10,26 +13,51 @@ if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
     from prodsys.actions.context import Context
-
-Source = Literal["drop folder", "specs"]
+    from prodsys.actions.importing import ImportAnswer
 
 
 class ImportOperator(ServiceOperator):
-    """Imports request files: from ``$PRODSYS_HOME/intake``, or from the specs' ``requests``."""
+    """Base of the imports: what is good is imported, then the airflow task fails when something was not."""
 
-    template_fields = ("source",)
+    def report(self, answers: Mapping[str, ImportAnswer]) -> None:
+        """Log what each source brought, every fault with its cell and remedy.
 
-    def __init__(self, *, source: Source, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.source = source
+        Raises
+        ------
+        AirflowFailException
+            There were faults: somebody has to mend a file.
+        """
+        faults = [fault for answer in answers.values() for fault in answer.faults]
+        for source, answer in answers.items():
+            self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
+            for note in answer.notes:
+                self.log.info("%s", note)
+        for fault in faults:
+            self.log.error("%s", fault)
+        if faults:
+            raise AirflowFailException(f"{len(faults)} faults, all in the log; the first: {faults[0]}")
+
+
+class DropFolderOperator(ImportOperator):
+    """Imports the files dropped into ``$PRODSYS_HOME/intake``."""
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
-        """Import; the log says what was taken and what was refused, cell by cell."""
-        from prodsys.actions.importing import import_folder
+        """Import; taken files move to ``done``, faulty ones to ``faulty``."""
+        from prodsys.actions.intaking import import_dropped
+
+        self.report(import_dropped(ctx, ctx.home / "intake"))
+
+
+class SpecFolderOperator(ImportOperator):
+    """Imports the requests under version control, ``include/specs/requests``."""
+
+    def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
+        """Import; the files stay."""
+        from prodsys.actions.intaking import import_versioned
         from prodsys.settings import read_settings
 
-        folder = ctx.home / "intake" if self.source == "drop folder" else read_settings().specs / "requests"
-        self.log.info("%s: %s", folder, import_folder(ctx, folder))
+        folder = read_settings().specs / "requests"
+        self.report({str(folder): import_versioned(ctx, folder)})
 
 
 class DispatchOperator(ServiceOperator):
@@ -53,7 +81,9 @@ class ReconcileOperator(ServiceOperator):
         self.repair = repair
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
-        """Reconcile; the log says what was found."""
+        """Reconcile; the log says what was found and what is left for a person."""
         from prodsys.actions.reconciling import reconcile
 
-        self.log.info("%s", reconcile(ctx, repair=self.repair))
+        for found in reconcile(ctx, repair=self.repair):
+            say = self.log.info if found.repaired else self.log.warning
+            say("%s: %s (%s): %s", found.request_id or "all", found.what, found.cause, found.advice)

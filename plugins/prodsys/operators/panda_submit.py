@@ -24,7 +24,7 @@ class PandaSubmitOperator(StepOperator):
     def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
         super().__init__(pool=pool, **kwargs)
 
-    def act(self, ctx: Context, context: AirflowContext) -> int:
+    def act(self, ctx: Context, context: AirflowContext) -> int:  # noqa: ARG002
         """JEDI task id."""
         from prodsys.actions.submitting import ensure_submitted
 

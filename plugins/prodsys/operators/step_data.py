@@ -33,17 +33,14 @@ class StepDataOperator(StepOperator):
         answers = ensure_step_data(ctx, self.request_id, self.step)
         for answer in answers:
             self.log.info("%s: %s files, %s events", answer.did, answer.files, answer.events)
-        self._announce(context, {answer.did: answer for answer in answers})
+        announce(self.outlets, answers, context["outlet_events"])
         return [answer.did for answer in answers]
 
-    def _announce(self, context: AirflowContext, held: dict[str, DataAnswer]) -> None:
-        """Hand DID, files and events over with the asset events of this airflow task."""
-        events = context["outlet_events"]
-        for asset in _assets(self.outlets):
-            answer = held.get(asset.name)
-            files, number = (answer.files, answer.events) if answer else (0, 0)
-            events[asset].extra = {"did": asset.name, "files": files, "events": number}
 
-
-def _assets(outlets: Iterable[Any]) -> Iterable[Asset]:
-    return (outlet for outlet in outlets if isinstance(outlet, Asset))
+def announce(outlets: Iterable[Any], answers: Iterable[DataAnswer], events: Any) -> None:
+    """Hand DID, files and events of each dataset over with its asset event; one that stayed empty says so."""
+    held = {answer.did: answer for answer in answers}
+    for asset in (outlet for outlet in outlets if isinstance(outlet, Asset)):
+        answer = held.get(asset.name)
+        files, number = (answer.files, answer.events) if answer else (0, 0)
+        events[asset].extra = {"did": asset.name, "files": files, "events": number}

@@ -34,6 +34,7 @@ FEW = 5  # so many tasks missing in a list are asked for one by one
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
 # PanDA's codes in `data`
 UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
+_STRANGE: set[str] = set()  # words we have warned about
 _NEW_TASK = re.compile(r"^succeeded\. new jediTaskID=(\d+)$")
 _PLAIN_NAME = re.compile(r"^[A-Za-z0-9._\-]+$")
 
@@ -266,10 +267,12 @@ def _shaped(call: str, read: Callable[[], T]) -> T:
         raise PandaUnavailable(f"{call} was answered in an unknown shape: {type(error).__name__} {error}") from error
 
 
-def _status(jedi_task_id: int, word: object) -> TaskStatus:
-    status = TaskStatus(str(word))
-    if status is TaskStatus.UNKNOWN:
-        LOG.warning("PanDA task %s has status %r, which we do not know: waiting goes on", jedi_task_id, word)
+def _status(jedi_task_id: int, said: object) -> TaskStatus:
+    word = str(said)
+    status = TaskStatus(word)
+    if status is TaskStatus.UNKNOWN and word not in _STRANGE:
+        _STRANGE.add(word)
+        LOG.warning("PanDA task %s has status %r, which we do not know: it is waited for", jedi_task_id, word)
     return status
 
 

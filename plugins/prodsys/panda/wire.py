@@ -134,6 +134,8 @@ class Wire:
         if code == httpx.codes.FORBIDDEN and NOT_A_MEMBER in words:
             return PandaRoleMissing(f"PanDA turned {call} away: {words} (Origin {self._origin})")
         if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) and "expired" in words:
+            if forget := getattr(self._token, "forget", None):
+                forget()  # a provider that keeps its token must not hand out this one again
             return PandaUnavailable(f"the token of {call} has expired: {words}")
         if code == httpx.codes.NOT_FOUND:
             return self._no_api(call)

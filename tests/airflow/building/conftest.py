@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine, make_session_factory
 from prodsys.model.specs import Catalogue
-
 from tests import airflow_environment  # noqa: F401 - before Airflow
 from tests.publishing import Ledger, read_catalogue
 

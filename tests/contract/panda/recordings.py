@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ DATA = Path(__file__).resolve().parents[2] / "data" / "panda"
 @functools.cache
 def calls(scenario: str) -> list[dict[str, Any]]:
     """All calls of a scenario, in their order."""
-    with gzip.open(DATA / f"{scenario}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    lines = (DATA / f"{scenario}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 @functools.cache
 def statuses() -> dict[str, Any]:
     """Statuses of all tasks by scenario and task id."""
-    with gzip.open(DATA / "statuses.json.gz", "rt", encoding="utf-8") as content:
-        return json.load(content)
+    return json.loads((DATA / "statuses.json").read_text(encoding="utf-8"))
 
 
 def submissions(scenario: str) -> list[dict[str, Any]]:

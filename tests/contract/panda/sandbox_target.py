@@ -12,10 +12,11 @@ from pathlib import Path
 
 import httpx
 import yaml
-from contract.panda.tokens import ISSUER, Issuer
+from tests.contract.panda.tokens import ISSUER, Issuer
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 60.0
+NARROW = "SPD_NARROW"
 
 
 def free_port() -> int:
@@ -33,11 +34,15 @@ class Sandbox:
         self.issuer = Issuer(folder)
         self.scenario = folder / "scenario.yaml"
         self.rse_root = folder / "rse"
+        sites = folder / "sites.yaml"
+        queues = [{"name": name, "rse": "LOCAL_EOS", "slots": slots} for name, slots in (("SPD_LOCAL", 8), (NARROW, 2))]
+        sites.write_text(yaml.safe_dump(queues), encoding="utf-8")
         self.url = f"http://127.0.0.1:{self.port}"
         given = {
             "DATABASE_URL": database_url,
             "SPEED": str(speed),
             "ADDER": "none",
+            "SITES": str(sites),
             "RSE_ROOT": str(self.rse_root),
             "WORK": str(folder / "work"),
             "SCENARIO": str(self.scenario),

@@ -16,9 +16,11 @@ ALL_TYPES = ["input", "pseudo_input", "random_seed", "output", "log"]
 class Server:
     """Calls of the API with a token and an Origin."""
 
-    def __init__(self, url: str, token: str, origin: str, patience_s: float = PATIENCE_S) -> None:
-        self.url, self.token, self.origin, self._patience_s = url, token, origin, patience_s
-        self._http = httpx.Client(base_url=url, timeout=30)
+    def __init__(
+        self, url: str, token: str, origin: str, patience_s: float = PATIENCE_S, narrow: str | None = None
+    ) -> None:
+        self.url, self.token, self.origin, self.patience_s, self.narrow = url, token, origin, patience_s, narrow
+        self.http = httpx.Client(base_url=url, timeout=30)
 
     def call(
         self,
@@ -43,7 +45,7 @@ class Server:
             headers["Origin"] = origin
         content = body if isinstance(body, (str, bytes)) else None
         given = {"content": content} if content is not None else {"json": body} if body is not None else {}
-        return self._http.request(method, path, params=query, headers=headers, **given)
+        return self.http.request(method, path, params=query, headers=headers, **given)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Envelope of a GET."""
@@ -62,7 +64,7 @@ class Server:
     def follow(self, task_id: int, until: set[str] | None = None, seen: list[str] | None = None) -> list[str]:
         """Statuses in their order until one of `until` (default: the final ones)."""
         until, seen = until or FINAL, [] if seen is None else seen
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline:
             reply = self.get("task/get_status", task_id=task_id)
             if reply["success"] and reply["data"] not in seen[-1:]:
@@ -70,11 +72,11 @@ class Server:
             if reply["data"] in until:
                 return seen
             time.sleep(0.03)
-        raise AssertionError(f"task {task_id} is not {sorted(until)} after {self._patience_s} s: {seen}")
+        raise AssertionError(f"task {task_id} is not {sorted(until)} after {self.patience_s} s: {seen}")
 
     def wait_for_jobs(self, task_id: int, status: str, count: int = 1) -> None:
         """Wait until so many jobs of a task have a status."""
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline:
             jobs = self.get("task/get_job_descriptions", task_id=task_id)["data"]
             if sum(job["jobStatus"] == status for job in jobs) >= count:

@@ -46,7 +46,7 @@ class Delivery:
         ensure_dataset_complete(client, self.did, self.files, self.rse_of, close=True)
         client.ensure_container(self.step, [self.did])
         client.ensure_metadata(self.did, {"prod_events": 100, "prod_seeds": "1-5"})
-        rules = [WantedRule(self.did, 2, "JINR_EOS|PNPI_EOS", None, "Production Output")]
+        rules = [WantedRule(self.did, 1, "JINR_EOS", None, "Production Output")]
         return ensure_rules(client, rules)[self.did]
 
     def state(self, client):
@@ -57,7 +57,7 @@ class Delivery:
             client.dataset_info(self.did).length,
             client.list_children(self.step) == (self.did,),
             client.metadata(self.did),
-            [(rule["copies"], rule["rse_expression"]) for rule in rules],
+            list(rules.values()),
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 from prodsys.ddm.facts import DidType, FileFact
 from prodsys.ddm.verbs import ensure_dataset_complete
 from prodsys.errors import DatasetConflict, RucioRefused, SpecInvalid
+from prodsys.model.names import Did
 from tests.rucio_fixture import CallList
 
 RSES = ("JINR_EOS", "PNPI_EOS")
@@ -148,6 +149,24 @@ def test_rucio_41_lets_the_owner_detach_files_from_a_closed_dataset(rucio, rucio
     assert gone not in rucio.list_files(did)
 
 
+def test_a_detached_file_keeps_its_replica_where_no_rule_ever_held_it(rucio, rucio_server):
+    """Nobody deletes it: such files are left on the storage for its owner to clear away."""
+    did = rucio_server.did()
+    files = files_of(did, 2)
+    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    gone = next(iter(files))
+    rucio.detach_files(did, [gone])
+    assert rucio.list_replicas_by_rse(Did(did.scope, gone)) == {storages(files)[gone]: {gone}}
+
+
+def test_a_detached_file_can_be_registered_again(rucio, rucio_server):
+    did = rucio_server.did()
+    files = files_of(did, 2)
+    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    rucio.detach_files(did, list(files)[:1])
+    assert ensure_dataset_complete(rucio, did, files, storages(files), close=True).length == 2
+
+
 def test_the_last_file_can_be_detached(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 1)
@@ -247,7 +266,7 @@ def test_racing_writers_end_with_one_dataset_one_container_and_one_rule(rucio_se
             info = ensure_dataset_complete(client, did, files, storages(files), close=True)
             client.ensure_container(step, [did])
             said.append((info, client.ensure_rule(did, 1, "JINR_EOS|PNPI_EOS", None, "Production Output")))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
             said.append(error)
 
     writers = [threading.Thread(target=write) for _ in range(4)]

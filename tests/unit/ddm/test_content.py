@@ -53,7 +53,7 @@ def test_a_truncated_file_is_said_to_be_lost(tmp_path, share):
 def test_garbage_is_said_to_be_no_root_file(tmp_path, content):
     path = tmp_path / "bad.root"
     path.write_bytes(content)
-    with pytest.raises(FileUnreadable, match="ROOT file|truncated"):
+    with pytest.raises(FileUnreadable, match=r"ROOT file|truncated"):
         count_events(path)
 
 

@@ -31,7 +31,7 @@ tags = st.from_regex(r"[A-Za-z0-9_\-]{1,60}", fullmatch=True)
 energies = st.integers(1, 100_000_000).map(lambda value: value / 1000)
 samples = st.builds(
     Sample,
-    st.from_regex(r"[A-Za-z0-9_]{1,25}", fullmatch=True),
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_]{0,24}", fullmatch=True),
     tags,
     energies,
     st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True),

@@ -1,0 +1,140 @@
+"""Wait for the PanDA task of a step."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+
+from prodsys.errors import PandaError, PandaUnavailable, TaskEnded, TaskUnknown
+from prodsys.hooks.failing import final_errors_fail
+from prodsys.hooks.links import PandaTaskLink
+from prodsys.hooks.panda import PandaHook
+from prodsys.model.statuses import WITH_OUTPUT, TaskStatus
+from prodsys.triggers.panda_task import PandaTaskTrigger
+from prodsys.triggers.waiting import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from airflow.sdk import Context as AirflowContext
+
+    from prodsys.actions.context import Context
+    from prodsys.actions.waiting import WaitTarget
+
+WHO = "airflow"
+WORDS_LENGTH = 500  # characters of PanDA's words that the error shows
+NOT_YET_SHOWN = frozenset({TaskStatus.UNSEEN, TaskStatus.UNKNOWN})
+
+
+class PandaTaskSensor(BaseSensorOperator):
+    """Waits, deferred, until the task of a step is final; its id is told by the ledger.
+
+    First until PanDA shows the task, so that what it stored is compared with what was sent while there is time; then
+    until it is final. Done and finished are the same to it: what came back is settled by the next airflow task. Broken,
+    failed, aborted and exhausted fail at once with PanDA's own words. A PanDA that is away is waited for.
+
+    Parameters
+    ----------
+    request_id, step
+        Whose task.
+    panda_conn_id
+        Airflow connection of type ``panda``.
+    """
+
+    template_fields = ("request_id", "step")
+    operator_extra_links = (PandaTaskLink(),)
+    ui_color = "#dfeaf2"
+
+    def __init__(
+        self, *, request_id: str, step: str, panda_conn_id: str = PandaHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.request_id, self.step, self.panda_conn_id = request_id, step, panda_conn_id
+        self.jedi_task_id: int | None = None
+
+    def execute(self, context: AirflowContext) -> None:  # noqa: ARG002
+        """Wait; every try starts here."""
+        with final_errors_fail():
+            ctx = self._hands()
+            self._wait(ctx, self._target(ctx), time.time() + ctx.catalogue.profile.times.wait_max_s)
+
+    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002
+        """JEDI task id once the task is final with output; goes on waiting when it is not."""
+        with final_errors_fail():
+            ctx = self._hands()
+            target = self._target(ctx)
+            status, reason = self._read(event, target)
+            if status == DEADLINE:
+                raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
+            still = self._record(ctx, target, TaskStatus(status))
+            if still is not None:
+                self._wait(ctx, still, deadline_ts)
+            return self._end(ctx, target.jedi_task_id)
+
+    def _hands(self) -> Context:
+        from prodsys.hooks.context import build_context
+
+        return build_context(who=WHO)
+
+    def _target(self, ctx: Context) -> WaitTarget:
+        from prodsys.actions.waiting import task_to_wait_for
+
+        target = task_to_wait_for(ctx, self.request_id, self.step)
+        self.jedi_task_id = target.jedi_task_id
+        return target
+
+    def _read(self, event: Any, target: WaitTarget) -> tuple[str, str]:
+        """Status and reason of an event; one that is not about our task brings no news."""
+        about = event.get("jedi_task_id") if isinstance(event, dict) else None
+        if about != target.jedi_task_id:
+            self.log.warning("an event that is not about task %s is ignored: %r", target.jedi_task_id, event)
+            return TaskStatus.UNKNOWN, ""
+        return str(event.get("status")), str(event.get("reason") or "")
+
+    def _record(self, ctx: Context, target: WaitTarget, status: TaskStatus) -> WaitTarget | None:
+        """The task to go on waiting for, None when it is final."""
+        from prodsys.actions.waiting import record_status
+
+        try:
+            still = record_status(ctx, target.jedi_task_id, status)
+        except PandaUnavailable as error:
+            self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
+            return target
+        self.log.info("PanDA task %s (%s) is %s", target.jedi_task_id, target.task_name, status)
+        return still
+
+    def _wait(self, ctx: Context, target: WaitTarget, deadline_ts: float) -> NoReturn:
+        times = ctx.catalogue.profile.times
+        self.jedi_task_id = target.jedi_task_id
+        shown = target.status not in NOT_YET_SHOWN
+        trigger = PandaTaskTrigger(
+            jedi_task_id=target.jedi_task_id,
+            task_name=target.task_name,
+            until_final=shown,
+            deadline_ts=deadline_ts if shown else min(deadline_ts, time.time() + times.unseen_max_s),
+            conn_id=self.panda_conn_id,
+            poll_s=times.poll_s,
+            window_s=times.modified_window_s,
+            finality_gap_s=times.finality_gap_s,
+        )
+        kept: Mapping[str, Any] = {"deadline_ts": deadline_ts}
+        self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs=dict(kept))
+
+    def _end(self, ctx: Context, jedi_task_id: int) -> int:
+        """The id, or the error of a task that ended without output."""
+        try:
+            task = ctx.panda.get_task(jedi_task_id)
+        except TaskUnknown as error:
+            raise PandaUnavailable(f"task {jedi_task_id} was final and is not shown any more") from error
+        if task.status in WITH_OUTPUT:
+            return jedi_task_id
+        raise TaskEnded(jedi_task_id, task.status, one_line(task.error_dialog))
+
+
+def one_line(words: str) -> str:
+    """PanDA's words in one line of bounded length: they may hold a stack trace."""
+    line = " ".join(words.split())
+    return line if len(line) <= WORDS_LENGTH else line[: WORDS_LENGTH - 3] + "..."

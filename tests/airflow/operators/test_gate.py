@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
+
+from prodsys.building.failure import NoteFailure
+from prodsys.errors import LedgerUnavailable
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
+from prodsys.operators.gate import GateOperator
+from prodsys.operators.settle import SettleOperator
+from tests.airflow.operators.conftest import REQUEST
+from tests.publishing import Ledger
+
+MakeContext = Callable[..., dict[str, Any]]
+
+
+def gate(revision: int = 1, request_id: str = REQUEST) -> GateOperator:
+    with DAG(dag_id=f"prod__{request_id}", schedule=None):
+        operator = GateOperator(task_id="gate", request_id=request_id, revision=revision)
+        behind = SettleOperator(task_id="settle", request_id=request_id, step="SIM")
+        operator >> behind >> SettleOperator(task_id="last", request_id=request_id, step="RECO")
+    return operator
+
+
+def state(ledger: Ledger, to: str | None = None) -> str:
+    with transaction(ledger.sessions) as session:
+        row = get_request(session, REQUEST)
+        row.state = to or row.state
+        return row.state
+
+
+def turned_away(operator: GateOperator, context: dict[str, Any]) -> str:
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        operator.execute(context)
+    assert sorted(skipped.value.tasks) == ["last", "settle"]
+    return context["ti"].xcoms["return_value"]
+
+
+def test_the_first_run_drives(ledger: Ledger, context: MakeContext) -> None:
+    assert "drives" in gate().execute(context())
+    assert state(ledger) == "running"
+
+
+def test_the_same_run_may_enter_again(ledger: Ledger, context: MakeContext) -> None:
+    gate().execute(context())
+    assert "drives" in gate().execute(context())
+
+
+def test_a_run_of_a_complete_request_ends_at_once_with_its_certificate(ledger: Ledger, context: MakeContext) -> None:
+    state(ledger, "complete")
+    assert "certificate" in turned_away(gate(), context())
+
+
+def test_a_run_of_another_revision_ends_at_once(ledger: Ledger, context: MakeContext) -> None:
+    assert "revision 2" in turned_away(gate(revision=2), context())
+
+
+def test_a_request_that_is_not_in_the_ledger_fails_without_another_try(ledger: Ledger, context: MakeContext) -> None:
+    with pytest.raises(AirflowFailException, match="PROD2025-999 is not in the ledger"):
+        gate(request_id="PROD2025-999").execute(context())
+
+
+def test_a_ledger_that_is_away_is_tried_again(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = "postgresql+psycopg://prodsys@127.0.0.1:1/prodsys"
+    monkeypatch.setenv("PRODSYS_DATABASE_URL", away)
+    monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", away.replace("postgresql+psycopg", "postgres"))
+    with pytest.raises(LedgerUnavailable):
+        gate().execute(context())
+
+
+def test_a_failed_run_is_told_to_the_ledger_with_the_words_of_the_error(ledger: Ledger, context: MakeContext) -> None:
+    operator = gate()
+    operator.execute(context())
+    failed = context() | {"dag": operator.dag, "task": operator, "exception": AirflowFailException("broken: no site")}
+    NoteFailure(REQUEST)(failed)
+    with transaction(ledger.sessions) as session:
+        row = get_request(session, REQUEST)
+        assert (row.state, row.reason) == ("failed", "gate: broken: no site")
+
+
+def test_the_second_call_about_a_failure_changes_nothing(ledger: Ledger, context: MakeContext) -> None:
+    operator = gate()
+    operator.execute(context())
+    for words in ("first", "second"):
+        NoteFailure(REQUEST)(context() | {"dag": operator.dag, "reason": words})
+    with transaction(ledger.sessions) as session:
+        assert get_request(session, REQUEST).reason == "run: first"
+
+
+def test_after_a_failure_another_run_goes_on(ledger: Ledger, context: MakeContext) -> None:
+    operator = gate()
+    operator.execute(context())
+    NoteFailure(REQUEST)(context() | {"dag": operator.dag, "reason": "x"})
+    assert "which was failed" in gate().execute(context("manual__2"))
+    assert state(ledger) == "running"
+
+
+def test_a_failure_with_the_ledger_away_raises_nothing(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PRODSYS_DATABASE_URL", "postgresql+psycopg://prodsys@127.0.0.1:1/prodsys")
+    monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", "postgres://prodsys@127.0.0.1:1/prodsys")
+    NoteFailure(REQUEST)(context() | {"dag": gate().dag, "reason": "x"})
+    assert "does not know yet" in caplog.text

@@ -1,0 +1,57 @@
+"""The four doors under dags/."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from tests.airflow_environment import REPOSITORY
+
+DAGS = REPOSITORY / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+LINES, STATEMENTS = 60, 12  # budgets of a door
+
+Parse = Callable[[Path], DagBag]
+
+
+def test_the_doors_are_the_four_of_the_design(parse: Parse) -> None:
+    bag = parse(DAGS)
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"intake", "dispatch", "reconcile", "report"}
+
+
+def test_every_dag_says_whose_and_what_it_is(parse: Parse) -> None:
+    for dag in parse(DAGS).dags.values():
+        assert dag.tags, dag.dag_id
+        assert dag.owner == "prodsys", dag.dag_id
+        assert len(dag.doc_md or "") > 100, dag.dag_id
+        assert dag.description, dag.dag_id
+
+
+def test_no_door_runs_beside_itself_or_catches_up(parse: Parse) -> None:
+    for dag in parse(DAGS).dags.values():
+        assert (dag.max_active_runs, dag.catchup, dag.dagrun_timeout) == (1, False, None), dag.dag_id
+        assert all(task.execution_timeout for task in dag.tasks), dag.dag_id
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_door_is_thin(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LINES
+    assert sum(isinstance(node, ast.stmt) for node in ast.walk(ast.parse(text))) <= STATEMENTS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_door_imports_only_airflow_building_and_operators(path: Path) -> None:
+    imported = {
+        node.module if isinstance(node, ast.ImportFrom) else name.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    allowed = ("airflow.", "prodsys.building.", "prodsys.operators.")
+    assert all(name and name.startswith(allowed) for name in imported)
