@@ -1,7 +1,7 @@
 """The one exception tree of Prodsys.
 
-A name says whether another try helps: every ``*Unavailable`` may be tried again, everything else may not. An error carries
-the ids it speaks of, and its text says what is wrong, where, and what to do about it.
+A name says whether another try helps: every ``*Unavailable`` may be tried again, everything else may not. An error
+carries the ids it speaks of, and its text says what is wrong, where, and what to do about it.
 """
 
 from __future__ import annotations

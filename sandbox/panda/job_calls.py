@@ -73,6 +73,12 @@ def reassign(call: Call, job_ids: list[int]) -> Reply:  # noqa: ARG001
     return Reply()
 
 
+@endpoint("job/set_debug_mode", "POST", production=True)
+def set_debug_mode(call: Call, job_id: int, mode: bool) -> Reply:  # noqa: ARG001
+    """Accept and do nothing; not recorded."""
+    return Reply()
+
+
 @endpoint("job/get_metadata_for_analysis_jobs", "GET")
 def get_metadata_for_analysis_jobs(call: Call, task_id: int) -> Reply:
     """Job reports of the finished jobs by job id."""

@@ -39,6 +39,12 @@ def get_user_attributes(call: Call) -> Reply:
     return Reply(True, said, data)
 
 
+@endpoint("system/get_attributes", "GET")
+def get_attributes(call: Call) -> Reply:
+    """What the server sees of the caller; not recorded: only as much as panda-client reads."""
+    return Reply(data={"environment": {"REQUEST_METHOD": "GET", "GRST_CRED_0": call.user.dn}})
+
+
 @endpoint("metaconfig/get_banned_users", "GET")
 def get_banned_users(call: Call) -> Reply:  # noqa: ARG001
     """Nobody is banned."""

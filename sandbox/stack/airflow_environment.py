@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from prodsys.settings import read_settings
+from sqlalchemy.engine import make_url
 
 from sandbox.stack.home import REPOSITORY, random_fernet_key
 from sandbox.stack.plan import ROBOT, ROLE, VO, Plan
@@ -125,23 +125,18 @@ def connections(plan: Plan) -> dict[str, str]:
 
 
 def _connection_rows(plan: Plan) -> dict[str, dict[str, object]]:
-    ledger = read_settings({**plan.prodsys_environment}).need("DATABASE_URL")
-    secret_file = str(plan.client_secret_file(ROBOT))
-    iam = {"iam_issuer": plan.issuer, "iam_client_id": ROBOT, "iam_client_secret_file": secret_file}
+    """Return the rows by connection id; the secret of the robot stays in its file, which the hooks know."""
+    robot = {"login": ROBOT}
+    panda = {"origin": f"{VO}.{ROLE}", "issuer": plan.issuer}
+    rucio = {"account": ROBOT, "issuer": plan.issuer}
     return {
-        "prodsys_ledger": _postgres_row(ledger),
-        "panda_default": {
-            "conn_type": "panda",
-            "host": plan.url("panda"),
-            "extra": {"vo": VO, "origin": f"{VO}.{ROLE}", "monitor_url": plan.url("panda"), **iam},
-        },
-        "rucio_default": {"conn_type": "rucio", "host": plan.url("rucio"), "login": ROBOT, "extra": iam},
+        "prodsys_ledger": _postgres_row(plan.prodsys_environment["PRODSYS_DATABASE_URL"]),
+        "panda_default": {"conn_type": "panda", "host": plan.url("panda"), **robot, "extra": panda},
+        "rucio_default": {"conn_type": "rucio", "host": plan.url("rucio"), **robot, "extra": rucio},
     }
 
 
 def _postgres_row(url: str) -> dict[str, object]:
-    from sqlalchemy.engine import make_url
-
     parts = make_url(url)
     return {
         "conn_type": "postgres",

@@ -22,7 +22,7 @@ from sandbox.stack.steps import NotTried, Result
 from sandbox.stack.supervision import log_tail
 
 app = typer.Typer(help="The sandbox of this machine: start, stop, look.", no_args_is_help=True)
-OUT, ERR = Console(), Console(stderr=True)
+OUT, ERR = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red", "failed": "red", "stopped": "dim"}
 LOG_LINES = 50
 Found = TypeVar("Found")
@@ -113,19 +113,16 @@ def _addresses(found: StackStatus) -> str:
 
 
 def _print_status(found: StackStatus) -> None:
-    table = Table("program", "state", "address", "since", "pid", "memory [MB]", "log", box=None)
+    table = Table("program", "state", "pid", "since", "MB", "address", box=None, pad_edge=False)
     for one in found.programs:
         state = f"[{COLOURS[one.state]}]{one.state}[/]"
-        table.add_row(
-            one.name, state, one.address, _since(one), str(one.pid or ""), _megabytes(one.memory_bytes), one.log.name
-        )
+        table.add_row(one.name, state, str(one.pid or ""), _since(one), _megabytes(one.memory_bytes), one.address)
     OUT.print(table)
     for one in found.programs:
         if one.reason:
             OUT.print(f"{one.name}: {escape(one.reason)}")
-    memory = _megabytes(sum(one.memory_bytes for one in found.programs))
-    home = current_home()
-    print(f"home {home.root}, logs {home.log}, memory {memory} MB")
+    memory, home = _megabytes(sum(one.memory_bytes for one in found.programs)), current_home()
+    print(f"home {home.root}, logs {home.log}/<program>.log, memory {memory} MB")
     print(f"passwords of {', '.join(PEOPLE)}: {home.secrets}/airflow-<name>.password")
 
 
@@ -133,7 +130,7 @@ def _since(one: ProgramStatus) -> str:
     if one.since is None:
         return ""
     age = timedelta(seconds=int(time.time() - one.since))
-    return f"{datetime.fromtimestamp(one.since):%H:%M:%S} ({age})"
+    return f"{datetime.fromtimestamp(one.since):%d %b %H:%M:%S} ({age})"
 
 
 def _megabytes(number: int) -> str:

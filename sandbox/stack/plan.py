@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 from prodsys.settings import Settings, read_settings
-
 from sandbox.stack.home import REPOSITORY, Credentials, Home
 from sandbox.stack.ports import LOOPBACK
 from sandbox.stack.postgres import Cluster

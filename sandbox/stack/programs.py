@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 from sandbox.rucio.configuration import RucioSettings, server_environment
 from sandbox.stack import health
 from sandbox.stack.airflow_environment import airflow_environment
@@ -167,9 +169,16 @@ def panda_environment(plan: Plan) -> dict[str, str]:
         "RUCIO_URL": plan.url("rucio"),
         "RUCIO_ACCOUNT": "production",
         "URL": plan.url("panda"),
+        "SPEED": str(profile_speed(plan)),
     }
     given = {name: os.environ[f"SANDBOX_PANDA_{name}"] for name in HANDED_ON if f"SANDBOX_PANDA_{name}" in os.environ}
     return {f"SANDBOX_PANDA_{name}": value for name, value in {**own, **given}.items()}
+
+
+def profile_speed(plan: Plan) -> float:
+    """By what PanDA's rhythms are divided, so that they fit the times of the profile."""
+    path = plan.settings.specs / "profiles" / f"{plan.settings.profile}.yaml"
+    return float(yaml.safe_load(path.read_text(encoding="utf-8")).get("speed", 1))
 
 
 def _airflow(plan: Plan) -> list[Program]:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from prodsys.settings import Settings, read_settings
 
+from prodsys.settings import Settings, read_settings
 from sandbox.stack.health import expires_at
 from sandbox.stack.home import write_private
 

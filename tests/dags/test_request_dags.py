@@ -61,6 +61,13 @@ def test_every_dag_says_whose_and_what_it_is(parse: Parse, published: Path) -> N
         assert dag.dagrun_timeout is None
 
 
+def test_no_callback_runs_in_the_dag_processor(parse: Parse, published: Path) -> None:
+    """One that did would make it parse the file for ever: apache/airflow issue 73432."""
+    for dag in parse(published).dags.values():
+        assert not (dag.has_on_failure_callback or dag.has_on_success_callback)
+        assert not any(task.has_on_failure_callback or task.has_on_retry_callback for task in dag.tasks)
+
+
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 def test_a_layout_keeps_its_shape(layout: str, parse: Parse, published: Path) -> None:
     dag = parse(published).dags["prod__PROD2025-016"]

@@ -62,7 +62,7 @@ def room_of(path: Path) -> str:
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every module that a tree imports anywhere, with its line; names imported from the package itself count as modules."""
+    """Every module that a tree imports anywhere, with its line; ``from prodsys import x`` counts as ``prodsys.x``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 from sqlalchemy.orm import Session
 
 from prodsys.building.folders import Manifest, PlanStore, is_complete, update_folder, write_version
-from prodsys.building.retries import FIRST_DELAY
+from prodsys.building.retries import FILES_DELAY
 from prodsys.errors import LedgerError, LedgerUnavailable, PlanChanged, SpecInvalid
 from prodsys.ledger.publications import Publication, active_publications, current_version, plan_bodies
 from prodsys.ledger.session import make_engine, make_session_factory, transaction
@@ -76,7 +76,7 @@ class RequestBundle(BaseDagBundle):
             publications = self._read(version)
         except LedgerUnavailable as error:
             log.warning("version %s of bundle %s is not on this disk and %s", version, self.name, error)
-            raise AirflowRescheduleException(datetime.now(UTC) + FIRST_DELAY) from error
+            raise AirflowRescheduleException(datetime.now(UTC) + FILES_DELAY) from error
         with self.lock():
             if not is_complete(self.path, version):
                 write_version(self.path, version, publications, self._plans)

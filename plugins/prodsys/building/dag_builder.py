@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from prodsys.building.failure import NoteFailure
 from prodsys.building.layouts import get_layout
 from prodsys.building.published import PublishedSpec
 from prodsys.building.retries import request_retries
@@ -14,8 +13,11 @@ NOTE_LENGTH = 500
 
 
 def build_dag(spec: PublishedSpec) -> DAG:
-    """The DAG of a published request: started by hand, by REST or by the dispatcher, never by a clock."""
-    layout, note_failure = get_layout(spec.layout), NoteFailure(spec.request_id)
+    """The DAG of a published request: started by hand, by REST or by the dispatcher, never by a clock.
+
+    It has no callbacks, and neither have its airflow tasks: see `RequestOperator`.
+    """
+    layout = get_layout(spec.layout)
     with DAG(
         dag_id=spec.dag_id,
         dag_display_name=spec.display_name,
@@ -26,9 +28,8 @@ def build_dag(spec: PublishedSpec) -> DAG:
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
         is_paused_upon_creation=False,
-        default_args={"owner": spec.owner, "on_failure_callback": note_failure, **request_retries()},
+        default_args={"owner": spec.owner, **request_retries()},
         params=_params(),
-        on_failure_callback=note_failure,
     ) as dag:
         layout(spec)
     return dag

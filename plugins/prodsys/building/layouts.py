@@ -26,7 +26,7 @@ Layout = Callable[[PublishedSpec], None]
 
 def lay_out_linear_1(spec: PublishedSpec) -> None:
     """``gate``, then per step ``submit, wait, settle, data``, then ``close``."""
-    gate = GateOperator(task_id="gate", request_id=spec.request_id, revision=spec.revision)
+    gate = GateOperator(task_id="gate", **_request(spec))
     chain(gate, *(_step_group(spec, step) for step in spec.steps), _close_group(spec))
 
 
@@ -48,26 +48,30 @@ def get_layout(name: str) -> Layout:
         raise SpecInvalid("layout", f"{name!r} is not built here", f"known: {known}; install a newer prodsys") from None
 
 
+def _request(spec: PublishedSpec) -> dict[str, Any]:
+    return {"request_id": spec.request_id, "revision": spec.revision}
+
+
 def _step_group(spec: PublishedSpec, step: PublishedStep) -> TaskGroup:
-    common: dict[str, Any] = {"request_id": spec.request_id, "step": step.kind, "doc_md": step.doc_md}
+    common = _request(spec) | {"step": step.kind, "doc_md": step.doc_md}
+    wait = {name: value for name, value in common.items() if name != "revision"}
     assets = [Asset(name=asset.name, uri=asset.uri, group="dataset") for asset in step.assets]
     with TaskGroup(group_id=step.kind.lower(), tooltip=step.task_name) as group:
         submit = OPERATORS.get(step.kind, PandaSubmitOperator)(
             task_id="submit", priority_weight=spec.priority, weight_rule="absolute", **common
         )
-        wait = PandaTaskSensor(task_id="wait", **common)
         settle = SettleOperator(task_id="settle", **common)
         data = StepDataOperator(task_id="data", outlets=assets, **common)
-        chain(submit, wait, settle, data)
+        chain(submit, PandaTaskSensor(task_id="wait", **wait), settle, data)
     return group
 
 
 def _close_group(spec: PublishedSpec) -> TaskGroup:
-    common: dict[str, Any] = {"request_id": spec.request_id}
+    common = _request(spec)
     with TaskGroup(group_id="close", tooltip="containers, replicas, certificate") as group:
         collect = CollectOperator(task_id="collect", **common)
         replicate = ReplicateOperator(task_id="replicate", **common)
-        wait = RucioRuleSensor(task_id="wait_replicas", **common)
+        wait = RucioRuleSensor(task_id="wait_replicas", request_id=spec.request_id)
         certify = CertifyOperator(task_id="certify", **common)
         chain(collect, replicate, wait, certify)
     return group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module, metadata
@@ -45,10 +46,17 @@ class LazyGroup(TyperGroup):
         if name in GROUPS:
             self.commands[name] = _load_group(name)
         elif name in self.joined:
-            loaded = self.joined[name].load()
-            self.commands[name] = get_command(loaded) if isinstance(loaded, typer.Typer) else loaded
-            self.commands[name].name = name
+            self.commands[name] = self._load_joined(name)
         return super().resolve_command(ctx, args)
+
+    def _load_joined(self, name: str) -> Any:
+        try:
+            loaded = self.joined[name].load()
+        except (ImportError, AttributeError) as error:
+            raise ProductionError(f"the command {name} cannot be loaded: {error}") from error
+        command = get_command(loaded) if isinstance(loaded, typer.Typer) else loaded
+        command.name = name
+        return command
 
 
 def _load_group(name: str) -> TyperGroup:
@@ -90,6 +98,9 @@ def _root(
 
 def main(args: list[str] | None = None) -> None:
     """Run the command; an error of ours becomes one message on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows question marks
     try:
         get_command(app)(args=args, prog_name="prodsys")
     except ProductionError as error:

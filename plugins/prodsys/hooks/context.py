@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prodsys.actions.context import Clients, Context, clients_of
+from prodsys.actions.context import Context, make_context
 from prodsys.hooks.ledger import LedgerHook
 from prodsys.hooks.panda import PandaHook
 from prodsys.hooks.rucio import RucioHook
-from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.journal import LedgerJournal
-from prodsys.settings import read_settings
+from prodsys.settings import Settings, read_settings
 
 SERVICE = frozenset({"service"})  # role of our own processes: what they do was decided by a person before
 
@@ -18,15 +17,15 @@ SERVICE = frozenset({"service"})  # role of our own processes: what they do was 
 def build_context(who: str) -> Context:
     """Context of a service, from the connections ``prodsys_ledger``, ``panda_default`` and ``rucio_default``.
 
-    Nothing is contacted before it is used.
+    No service is contacted before it is used; what the connections do not say comes from the settings.
     """
-    settings = read_settings()
-    catalogue = load_catalogue(settings.specs, settings.profile)
-    sessions = LedgerHook().get_sessions()
-    journal = LedgerJournal(sessions, who)
-    clients = Clients(
+    ledger_url = LedgerHook().ledger_url.render_as_string(hide_password=False)
+    settings = Settings({**read_settings().values, "PRODSYS_DATABASE_URL": ledger_url})
+    ctx = make_context(who, SERVICE, settings)
+    journal = LedgerJournal(ctx.sessions, who)
+    clients = replace(
+        ctx.clients,
         panda=lambda: PandaHook(journal=journal).get_conn(),
         rucio=lambda: RucioHook(journal=journal).get_conn(),
-        airflow=clients_of(settings, catalogue, journal).airflow,
     )
-    ...
+    return replace(ctx, clients=clients)

@@ -18,7 +18,8 @@ class LedgerHook(PostgresHook):
     hook_name = "Prodsys ledger"
 
     def __init__(self, *args: Any, postgres_conn_id: str = default_conn_name, **kwargs: Any) -> None:
-        super().__init__(*args, **{self.conn_name_attr: postgres_conn_id}, **kwargs)
+        kwargs[self.conn_name_attr] = postgres_conn_id
+        super().__init__(*args, **kwargs)
 
     @property
     def ledger_url(self) -> URL:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperatorLink, XCom
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
 
 from prodsys.settings import Settings, read_settings
 
@@ -26,10 +27,9 @@ class PandaTaskLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Address of the page, "" while there is no task or no monitor."""
-        jedi_task_id = getattr(operator, "jedi_task_id", None)
-        if jedi_task_id is None:
-            jedi_task_id = XCom.get_value(ti_key=ti_key, key="return_value")
-        return task_page(jedi_task_id, read_settings())
+        if hasattr(operator, "jedi_task_id"):  # asking for an XCom that is not there leaves an error in the log
+            return task_page(operator.jedi_task_id, read_settings())
+        return task_page(XCom.get_value(ti_key=ti_key, key="return_value"), read_settings())
 
 
 def task_page(jedi_task_id: object, settings: Settings) -> str:

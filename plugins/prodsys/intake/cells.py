@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -74,7 +75,8 @@ def read_request_id(text: str, prefixes: Iterable[str]) -> Reading[str]:
     try:
         parsed = RequestId.parse(text.translate(_DASHES))
     except SpecInvalid as error:
-        raise CellRefused("is not a request id", "prefix, year, dash, three or more digits: PROD2025-016") from error
+        message = f"is not a request id{_foreign_letters(text)}"
+        raise CellRefused(message, "prefix, year, dash, three or more digits: PROD2025-016") from error
     if parsed.prefix not in prefixes:
         remedy = f"{suggest(parsed.prefix, prefixes)}; a new one goes into policy.yaml"
         raise CellRefused(f"begins with an unknown prefix {parsed.prefix!r}", remedy)
@@ -159,7 +161,8 @@ def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
     """Tag and labels; words after the tag are remarks, not part of any name and no choice of a partition."""
     tag, remarks = split_remark(text.translate(_DASHES))
     if not _TAG.fullmatch(tag):
-        raise CellRefused("cannot be part of a dataset name", "letters, digits, - and _ only, then a blank and remarks")
+        message = f"cannot be part of a dataset name{_foreign_letters(tag)}"
+        raise CellRefused(message, "letters, digits, - and _ only, then a blank and remarks")
     if odd := [word for word in remarks if not _REMARK.fullmatch(word)]:
         raise CellRefused(f"has a strange remark {odd[0]!r} after the tag", "plain words only")
     notes = [f"{word!r} after the tag is a remark: a label, no part of names, no partition" for word in remarks]
@@ -177,3 +180,10 @@ def read_step(text: str) -> Reading[str]:
     if near:
         return Reading(_STEPS[near], (f"is taken as {near!r}",))
     raise CellRefused("is not a kind of step", suggest(word, ("simu", "reco")))
+
+
+def _foreign_letters(text: str) -> str:
+    """Letters of other alphabets, by name: a Cyrillic letter looks like a Latin one."""
+    found = sorted({char for char in text if char.isalpha() and not char.isascii()})
+    names = ", ".join(f"{char!r} ({unicodedata.name(char, 'unnamed').lower()})" for char in found[:3])
+    return f": it holds {names}" if found else ""

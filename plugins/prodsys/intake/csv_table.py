@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
-from prodsys.intake.result import Fault, Note, shown
+from prodsys.intake.result import Note
 from prodsys.intake.table import MAX_ROWS, Row, Table
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -28,15 +28,10 @@ def read_csv(text: str, path: Path) -> Table:
         raise FileUnreadable(str(path), f"is huge: {len(lines):,} rows", f"at most {MAX_ROWS:,}; split it")
     delimiter = _delimiter(lines, path)
     width = max(len(_split(line, delimiter) or ()) for line in lines[:10])
-    rows, faults = [], []
-    for item in _records(lines, delimiter, width, str(path)):
-        if isinstance(item, Fault):
-            faults.append(item)
-        else:
-            rows.append(item)
+    rows = tuple(_records(lines, delimiter, width))
     words = f"the delimiter is a {DELIMITERS[delimiter]}, not a comma: understood"
     notes = () if delimiter == "," else (Note(str(path), 1, "", delimiter, words),)
-    return Table(str(path), tuple(rows), tuple(faults), notes)
+    return Table(str(path), rows, notes=notes)
 
 
 def _delimiter(lines: list[str], path: Path) -> str:
@@ -57,7 +52,7 @@ def _split(record: str, delimiter: str, strict: bool = False) -> list[str] | Non
         return None
 
 
-def _records(lines: list[str], delimiter: str, width: int, file: str) -> Iterator[Row | Fault]:
+def _records(lines: list[str], delimiter: str, width: int) -> Iterator[Row]:
     """Every record with its first line; an odd quotation mark costs its own line only."""
     at = 0
     while at < len(lines):
@@ -65,7 +60,8 @@ def _records(lines: list[str], delimiter: str, width: int, file: str) -> Iterato
         record = "\n".join(lines[at : at + height])
         cells = _split(record, delimiter, strict=height > 1) if height else None
         if cells is None or (height > 1 and len(cells) != width):
-            yield Fault(file, at + 1, "", shown(lines[at]), "has a quotation mark without its partner", 'close the "')
+            first = lines[at].partition(delimiter)[0].strip('" ')
+            yield Row(at + 1, (first, lines[at]), broken="has a quotation mark without its partner")
             at += 1
             continue
         if any(cell.strip() for cell in cells):

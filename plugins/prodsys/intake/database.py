@@ -10,7 +10,7 @@ from prodsys.intake import cells
 from prodsys.intake.cells import CellRefused, Reading
 from prodsys.intake.reading import Record, accept
 from prodsys.intake.result import Accepted, Intake
-from prodsys.intake.rows import campaign_of, check_row, read_cell
+from prodsys.intake.rows import campaign_of, check_row, gather, read_cell
 from prodsys.intake.table import Form, Headings, Row, Table, data_rows, find_headings
 from prodsys.model.seeds import SeedRange
 from prodsys.model.specs import Catalogue
@@ -67,19 +67,14 @@ _READERS: dict[str, cells.Reader] = {
 def read_database(table: Table, catalogue: Catalogue) -> Intake:
     """Requests of an export; a faulty row leaves the others alone."""
     headings = find_headings(table, FORM)
-    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes]
     if set(FORM.headings) - FORM.optional - headings.columns.keys():
-        return Intake((), tuple(faults), tuple(notes))
+        return gather(table, headings, ())
     names = {name: headings.name(name) for name in FORM.headings}
-    accepted = []
-    for row in data_rows(table, headings):
-        record = Record(table.file, row.line, names | {"seeds": names["seed_last"]})
-        found = _read_request(record, row, headings, catalogue)
-        faults += record.faults
-        notes += record.notes
-        if found:
-            accepted.append(found)
-    return Intake(tuple(accepted), tuple(faults), tuple(notes))
+    names |= {"seeds": names["seed_last"]}
+    records = [(Record(table.file, row.line, names), row) for row in data_rows(table, headings)]
+    return gather(
+        table, headings, ((record, _read_request(record, row, headings, catalogue)) for record, row in records)
+    )
 
 
 def _read_request(record: Record, row: Row, headings: Headings, catalogue: Catalogue) -> Accepted | None:
@@ -91,6 +86,7 @@ def _read_request(record: Record, row: Row, headings: Headings, catalogue: Catal
     values: dict[str, Any] = {}
     for name, reader in readers.items():
         values[name] = read_cell(record, row, headings, name, reader)
+    record.request_id = values["request_id"] or ""
     for name in ("campaign", "description"):
         values[name] = read_cell(record, row, headings, name, cells.read_word, required=False)
     values["campaign"] = values["campaign"] or campaign_of(record, values["request_id"], catalogue)

@@ -36,7 +36,7 @@ def read_files(paths: Sequence[Path], catalogue: Catalogue) -> Intake:
             part, found = _read_file(path, catalogue)
         except FileUnreadable as error:
             part, found = Intake(faults=(Fault(str(path), None, "", "", error.message, error.remedy),)), []
-        parts.append(_without_twins(part))
+        parts.append(part)
         steps += found
     return processings.link(_without_repeats(Intake.join(parts)), steps, catalogue)
 
@@ -116,25 +116,6 @@ def _not_recognised(tables: list[Table], path: Path) -> tuple[Fault, ...]:
     message = "is not a list of requests: its headings are neither those of the sheet nor of the database"
     remedy = f"the sheet begins with {sheet.FORM.headings['request_id']!r}, the export with 'id, request, campaign'"
     return (*faults, Fault(str(path), 1, "", "", message, remedy))
-
-
-def _without_twins(intake: Intake) -> Intake:
-    """An id that stands twice in one file: refused when its rows differ, kept once when they do not."""
-    groups: dict[str, list[Accepted]] = {}
-    for one in intake.accepted:
-        groups.setdefault(one.spec.request_id, []).append(one)
-    faults = list(intake.faults)
-    accepted = []
-    for request_id, group in groups.items():
-        first = group[0]
-        differ = any(other.spec != first.spec for other in group[1:])
-        for other in group[1:]:
-            message = f"stands there twice, in rows {first.row} and {other.row}{', and they differ' if differ else ''}"
-            remedy = "delete one row, or give it an id of its own"
-            faults.append(Fault(other.file, other.row, other.column, request_id, message, remedy))
-        if not differ:
-            accepted.append(first)
-    return Intake(tuple(accepted), tuple(faults), intake.notes)
 
 
 def _without_repeats(intake: Intake) -> Intake:

@@ -7,12 +7,14 @@ import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from prodsys.errors import SpecInvalid
 from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Fault, shown
 from prodsys.intake.yaml_file import KeyPath, YamlDocument, key_path
+
+MISSING = "is missing"
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], document: YamlDocument, at: KeyPath = ()) -> list[Fault]:
@@ -24,7 +26,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], document: YamlDocu
         for item, path in found
         if not (item["type"] == "missing" and path in meant)  # its misspelt twin is named already
     ]
-    return sorted(faults, key=lambda fault: fault.row or 0)
+    return sorted(faults, key=lambda fault: (fault.message == MISSING, fault.row or 0))
 
 
 def _path(loc: tuple[int | str, ...]) -> KeyPath:
@@ -56,7 +58,7 @@ def _words(item: Mapping[str, Any], model: type[BaseModel], path: KeyPath) -> tu
     if item["type"] == "extra_forbidden":
         return _unknown_key(str(path[-1]), _known_keys(model, path[:-1]))
     if item["type"] == "missing":
-        return "is missing", _described(model, path)
+        return MISSING, _described(model, path)
     cause = (item.get("ctx") or {}).get("error")
     if isinstance(cause, SpecInvalid):
         return cause.message, cause.remedy
@@ -101,6 +103,8 @@ def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     current: Any = model
     for part in path:
         current = _strip(current)
+        if isinstance(current, type) and issubclass(current, RootModel):
+            current = current.model_fields["root"].annotation
         if isinstance(current, type) and issubclass(current, BaseModel):
             info = current.model_fields.get(str(part))
             current = info.annotation if info else None

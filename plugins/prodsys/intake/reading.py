@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from prodsys.errors import SpecInvalid
-from prodsys.intake.cells import CellRefused, Reading
+from prodsys.intake.cells import CellRefused, Reader
 from prodsys.intake.model_faults import plain_words
 from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Accepted, Fault, Note, shown
@@ -17,8 +18,6 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -31,6 +30,7 @@ class Record:
     faults: list[Fault] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     lines: Mapping[str, int] = field(default_factory=dict)  # field -> its own line, where that is not `row`
+    request_id: str = ""  # as soon as it is read
 
     def fault(self, name: str, value: object, message: str, remedy: str) -> None:
         """Write down that a field cannot be."""
@@ -42,14 +42,14 @@ class Record:
         line = self.lines.get(name, self.row)
         self.notes.append(Note(self.file, line, self.columns.get(name, name), shown(value), message))
 
-    def read(self, name: str, text: str, read: Any, required: bool = True) -> Any:
+    def read(self, name: str, text: str, read: Reader, required: bool = True) -> Any:
         """Value of a cell; None when it is faulty, which is written down, or empty."""
         if not text:
             if required:
                 self.fault(name, "", "is empty", "fill it in")
             return None
         try:
-            reading: Reading[Any] = read(text)
+            reading = read(text)
         except CellRefused as refused:
             self.fault(name, text, refused.message, refused.remedy)
             return None
@@ -68,14 +68,12 @@ def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> A
     given = {name: value for name, value in values.items() if value is not None}
     check_events(record, given)
     check_known(record, given, catalogue)
+    check_partition(record, given, catalogue)
     try:
         spec = RequestSpec.model_validate(given)
     except ValidationError as error:
         _add_model_faults(record, error, given)
         return None
-    if record.faults:
-        return None
-    check_partition(record, spec, catalogue)
     if record.faults:
         return None
     return Accepted(spec, record.file, record.row, tuple(record.notes), record.columns.get("request_id", "request_id"))
@@ -114,18 +112,31 @@ def check_known(record: Record, values: Mapping[str, Any], catalogue: Catalogue)
         record.fault("chain", chain, "is not a chain", suggest(chain, catalogue.chains))
 
 
-def check_partition(record: Record, spec: RequestSpec, catalogue: Catalogue) -> None:
+def check_partition(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> None:
     """Campaign and stage must give a partition that has a policy."""
+    table = catalogue.partitions
+    name, campaign, stage = (values.get(key) for key in ("partition", "campaign", "stage"))
+    if not name and not (campaign and re.fullmatch(r"S\d+", str(stage))):
+        return  # said by the model
     try:
-        catalogue.partitions.policy_of(catalogue.partitions.partition_of(spec))
+        table.policy_of(str(name or table.partition_for(str(campaign), str(stage))))
     except SpecInvalid as error:
-        name = "partition" if spec.partition else "campaign"
-        record.fault(name, spec.partition or spec.campaign, error.message, error.remedy)
+        record.fault("partition" if name else "campaign", name or campaign, error.message, error.remedy)
 
 
-def pick_chain(record: Record, kinds: Iterable[str], catalogue: Catalogue) -> str | None:
-    """Chain with these steps; when only some of a chain's steps are shown it is taken all the same, with a note."""
-    wanted = set(kinds)
+def pick_chain(record: Record, words: Mapping[str, str], catalogue: Catalogue) -> str | None:
+    """Chain with these steps; when only some of a chain's steps are shown it is taken all the same, with a note.
+
+    Parameters
+    ----------
+    record
+        Where notes and faults go.
+    words
+        Kind of each step shown -> the word that stands for it in the source.
+    catalogue
+        The known chains.
+    """
+    wanted, shown_words = set(words), ", ".join(words.values())
     steps = {name: {step.kind for step in chain.steps} for name, chain in catalogue.chains.items()}
     for name in sorted(steps):
         if steps[name] == wanted:
@@ -133,9 +144,9 @@ def pick_chain(record: Record, kinds: Iterable[str], catalogue: Catalogue) -> st
     default = RequestSpec.model_fields["chain"].default
     for name in sorted(steps, key=lambda one: (one != default, len(steps[one]), one)):
         if wanted and wanted < steps[name]:
-            record.note("step", ", ".join(sorted(wanted)), f"only this step is shown: the chain {name} is taken")
+            record.note("step", shown_words, f"only this step is shown: the chain {name} is taken")
             return name
-    record.fault("step", ", ".join(sorted(wanted)), "no chain has these steps", f"known: {', '.join(sorted(steps))}")
+    record.fault("step", shown_words, "no chain has these steps", f"known: {', '.join(sorted(steps))}")
     return None
 
 

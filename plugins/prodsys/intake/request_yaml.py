@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from prodsys.intake import cells
-from prodsys.intake.model_faults import faults_of
+from prodsys.intake.model_faults import MISSING, faults_of
 from prodsys.intake.reading import Record, accept
 from prodsys.intake.result import Accepted, Fault, Intake
 from prodsys.intake.rows import campaign_of
@@ -52,7 +52,8 @@ def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) 
             values[name] = record.read(name, _as_text(values[name]), reader)
     if values.get("tag"):
         values["tag"], remarks = values["tag"]
-        values["labels"] = (*(values.get("labels") or ()), *remarks)
+        if isinstance(values.get("labels", []), list):
+            values["labels"] = (*values.get("labels", []), *remarks)
     if "campaign" not in values:
         values["campaign"] = campaign_of(record, values.get("request_id"), catalogue)
     values = {key: value for key, value in values.items() if value is not None}
@@ -85,5 +86,6 @@ def _add_faults(record: Record, error: ValidationError, document: YamlDocument) 
 
 
 def _is_new(fault: Fault, record: Record) -> bool:
-    """A key is missing because its value could not be read: that is named already."""
-    return not (fault.message == "is missing" and record.is_faulty(fault.column))
+    """False for a key that is missing because its value, or the id it follows from, could not be read."""
+    source = "request_id" if fault.column == "campaign" else fault.column
+    return not (fault.message == MISSING and record.is_faulty(source))

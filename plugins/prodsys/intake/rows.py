@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from prodsys.errors import SpecInvalid
-from prodsys.intake.cells import Reading
+from prodsys.intake.cells import Reader
 from prodsys.intake.reading import Record
-from prodsys.intake.result import Fault, shown
-from prodsys.intake.table import Headings, Row
+from prodsys.intake.result import Accepted, Fault, Intake, shown
+from prodsys.intake.table import Headings, Row, Table
 from prodsys.model.specs import Catalogue
 
 
@@ -18,18 +18,21 @@ def read_cell(
     row: Row,
     headings: Headings,
     name: str,
-    reader: Callable[[str], Reading[Any]],
+    reader: Reader,
     required: bool = True,
 ) -> Any:
     """Value of a field in a row; None when the form has no such column, or the cell is empty or faulty."""
     column = headings.columns.get(name)
-    if column is None or column in row.refused:  # what is refused is said by check_row
+    if column is None or column in row.refused or row.broken:  # what is refused is said by check_row
         return None
     return record.read(name, row.cell(column), reader, required)
 
 
 def check_row(record: Record, row: Row, headings: Headings) -> None:
     """Write down cells that cannot be read at all, and cells beyond the last heading."""
+    if row.broken:
+        record.faults.append(Fault(record.file, row.line, "", shown(row.cells[-1]), row.broken, 'close the "'))
+        return
     for column, (message, remedy) in row.refused.items():
         name = headings.names.get(column, f"column {column + 1}")
         record.faults.append(Fault(record.file, row.line, name, shown(row.cell(column)), message, remedy))
@@ -50,3 +53,34 @@ def campaign_of(record: Record, request_id: str | None, catalogue: Catalogue) ->
     except SpecInvalid as error:
         record.fault("request_id", request_id, error.message, error.remedy)
         return None
+
+
+def gather(table: Table, headings: Headings, read: Iterable[tuple[Record, Accepted | None]]) -> Intake:
+    """Everything that the rows of a table gave; an id that stands twice is a fault that names both rows.
+
+    Rows that say the same are kept once, rows that differ are all refused: nobody knows which one counts.
+    """
+    accepted: dict[str, Accepted] = {}
+    first: dict[str, tuple[Record, Accepted | None]] = {}
+    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes]
+    for record, found in read:
+        twin = first.setdefault(record.request_id, (record, found)) if record.request_id else (record, found)
+        if twin[0] is not record:
+            _refuse_twin(record, found, twin, accepted)
+        elif found:
+            accepted[found.spec.request_id] = found
+        faults += record.faults
+        notes += record.notes
+    return Intake(tuple(accepted.values()), tuple(faults), tuple(notes))
+
+
+def _refuse_twin(
+    record: Record, found: Accepted | None, twin: tuple[Record, Accepted | None], accepted: dict[str, Accepted]
+) -> None:
+    """Write down that an id stands twice, and take the first row back when the second says something else."""
+    first, earlier = twin
+    same = found is not None and earlier is not None and found.spec == earlier.spec
+    message = f"stands there twice, in rows {first.row} and {record.row}{'' if same else ', and they differ'}"
+    record.fault("request_id", record.request_id, message, "delete one row, or give it an id of its own")
+    if not same:
+        accepted.pop(record.request_id, None)

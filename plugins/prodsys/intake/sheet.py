@@ -9,7 +9,7 @@ from typing import Any
 from prodsys.intake import cells
 from prodsys.intake.reading import Record, accept, pick_chain
 from prodsys.intake.result import Accepted, Intake
-from prodsys.intake.rows import campaign_of, check_row, read_cell
+from prodsys.intake.rows import campaign_of, check_row, gather, read_cell
 from prodsys.intake.table import Form, Headings, Row, Table, data_rows, find_headings
 from prodsys.model.specs import Catalogue
 
@@ -50,18 +50,13 @@ _READERS: dict[str, cells.Reader] = {
 def read_sheet(table: Table, catalogue: Catalogue) -> Intake:
     """Requests of a sheet; a faulty row leaves the others alone."""
     headings = find_headings(table, FORM)
-    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes]
     if set(FORM.headings) - headings.columns.keys():
-        return Intake((), tuple(faults), tuple(notes))
-    accepted = []
-    for rows in _requests(table, headings):
-        record = Record(table.file, rows[0].line, _column_names(headings))
-        found = _read_request(record, rows, headings, catalogue)
-        faults += record.faults
-        notes += record.notes
-        if found:
-            accepted.append(found)
-    return Intake(tuple(accepted), tuple(faults), tuple(notes))
+        return gather(table, headings, ())
+    names = _column_names(headings)
+    records = [(Record(table.file, rows[0].line, names), rows) for rows in _requests(table, headings)]
+    return gather(
+        table, headings, ((record, _read_request(record, rows, headings, catalogue)) for record, rows in records)
+    )
 
 
 def _column_names(headings: Headings) -> dict[str, str]:
@@ -74,7 +69,8 @@ def _requests(table: Table, headings: Headings) -> Iterator[list[Row]]:
     id_column = headings.columns["request_id"]
     rows: list[Row] = []
     for row in data_rows(table, headings):
-        if rows and (row.cell(id_column) or _is_orphan(row, headings)):
+        named = row.cells[0] if row.broken else row.cell(id_column)
+        if rows and (named or _is_orphan(row, headings)):
             yield rows
             rows = []
         rows.append(row)
@@ -88,9 +84,16 @@ def _is_orphan(row: Row, headings: Headings) -> bool:
     return sum(bool(row.cell(headings.columns[name])) for name in read) > len(read) // 2
 
 
+def _is_stray_step(row: Row, headings: Headings) -> bool:
+    """The first row of a request that holds nothing but a step."""
+    if row.broken or row.refused:
+        return False
+    return not row.cell(headings.columns["request_id"]) and not _is_orphan(row, headings)
+
+
 def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue: Catalogue) -> Accepted | None:
     first = rows[0]
-    if not first.cell(headings.columns["request_id"]) and not _is_orphan(first, headings) and not first.refused:
+    if _is_stray_step(first, headings):
         step = first.cell(headings.columns["step"])
         record.fault("request_id", "", "is empty, and no request stands above", f"write the id of this row ({step})")
         return None
@@ -102,36 +105,39 @@ def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue
     }
     for name, reader in readers.items():
         values[name] = read_cell(record, first, headings, name, reader)
+    record.request_id = values["request_id"] or ""
     values["software"], values["version"] = values["software"] or (None, None)
     values["tag"], values["labels"] = values["tag"] or (None, ())
     values["campaign"] = campaign_of(record, values["request_id"], catalogue)
-    kinds = _read_steps(record, rows, headings)
-    values["chain"] = pick_chain(record, kinds, catalogue) if kinds else None
+    steps = _read_steps(record, rows, headings)
+    values["chain"] = pick_chain(record, steps, catalogue) if steps and not record.is_faulty("step") else None
     return accept(record, values, catalogue)
 
 
-def _read_steps(record: Record, rows: list[Row], headings: Headings) -> list[str]:
-    """Kinds of steps of all rows of a request, each row's own faults at its own line."""
-    kinds: list[str] = []
+def _read_steps(record: Record, rows: list[Row], headings: Headings) -> dict[str, str]:
+    """Kind -> word of the steps of all rows of a request, each row's own faults at its own line."""
+    steps: dict[str, str] = {}
     for row in rows:
         own = Record(record.file, row.line, record.columns)
         if row is not rows[0]:
             check_row(own, row, headings)
             _check_continuation(own, row, headings)
         kind = read_cell(own, row, headings, "step", cells.read_step)
-        if kind in kinds:
-            word = row.cell(headings.columns["step"])
+        word = row.cell(headings.columns["step"])
+        if kind in steps:
             own.fault("step", word, "stands there twice for this request", "delete the row")
         elif kind:
-            kinds.append(kind)
+            steps[kind] = word
         record.faults += own.faults
         record.notes += own.notes
-    return kinds
+    return steps
 
 
 def _check_continuation(record: Record, row: Row, headings: Headings) -> None:
     """A row without id names a step and nothing else."""
     for name in FORM.headings:
         value = row.cell(headings.columns[name])
-        if name not in ("request_id", "step") and value and headings.columns[name] not in row.refused:
+        if row.broken or headings.columns[name] in row.refused:
+            continue
+        if name not in ("request_id", "step") and value:
             record.fault(name, value, "stands in a row without an id", "write the id too, or delete the cell")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import zip_longest
 
 from prodsys.intake.cells import squeeze
 from prodsys.intake.nearest import nearest
@@ -21,6 +23,7 @@ class Row:
     line: int
     cells: tuple[str, ...]
     refused: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    broken: str = ""  # why the row as a whole cannot be cut into cells; the first cell is a guess then
 
     def cell(self, column: int) -> str:
         """Text of a cell; "" beyond the end of the row."""
@@ -29,7 +32,7 @@ class Row:
     @property
     def is_blank(self) -> bool:
         """Nothing stands in it."""
-        return not self.refused and not any(squeeze(cell) for cell in self.cells)
+        return not self.refused and not self.broken and not any(squeeze(cell) for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Form:
     optional: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()  # headings that are known and not read
     rows: int = 1  # rows of headings
+
+    @cached_property
+    def wanted(self) -> dict[str, str]:
+        """Normal heading -> field."""
+        return {normal(heading): name for name, heading in self.headings.items()}
 
 
 @dataclass(frozen=True)
@@ -74,69 +82,92 @@ def normal(heading: str) -> str:
 
 def likeness(table: Table, form: Form) -> int:
     """How many headings of the form stand in the first rows."""
-    wanted = {normal(heading) for heading in form.headings.values()}
-    return max((len(_merged(table, at, form.rows)[0].keys() & wanted) for at in _candidates(table)), default=0)
+    return max(
+        (len(_read_headings(table, at, form).found.keys() & form.wanted.keys()) for at in _candidates(table)), default=0
+    )
 
 
 def find_headings(table: Table, form: Form) -> Headings:
     """Columns of the form by the names of their headings, in any order."""
-    wanted = {normal(heading): name for name, heading in form.headings.items()}
-    at = max(_candidates(table), key=lambda index: len(_merged(table, index, form.rows)[0].keys() & wanted.keys()))
-    found, names, height = _merged(table, at, form.rows)
-    columns = {wanted[text]: places[0] for text, places in found.items() if text in wanted}
-    line = table.rows[at].line
-    faults = [
-        Fault(table.file, line, names[place], "", "stands there twice as a heading", "keep one column")
-        for text, places in found.items()
-        if text in wanted
-        for place in places[1:]
+    readings = [_read_headings(table, at, form) for at in _candidates(table)]
+    best = max(readings, key=lambda reading: len(reading.found.keys() & form.wanted.keys()))
+    columns = {form.wanted[text]: places[0] for text, places in best.found.items() if text in form.wanted}
+    twice = [place for text, places in best.found.items() if text in form.wanted for place in places[1:]]
+    strange, notes = _strange(table.file, best, form)
+    missing = [
+        text
+        for text, name in form.wanted.items()
+        if name not in columns and name not in form.optional and text not in strange
     ]
-    unknown = {text: places for text, places in found.items() if text not in wanted}
-    missing = {text: name for text, name in wanted.items() if name not in columns and name not in form.optional}
-    strange, notes = _strange(table.file, line, unknown, names, form, wanted.keys() - found.keys())
-    misspelt = {near for near, _ in strange}
-    faults += [fault for _, fault in strange]
-    faults += [_missing(table.file, line, form.headings[missing[text]]) for text in missing if text not in misspelt]
-    return Headings(columns, names, at + height, tuple(faults), tuple(notes))
+    faults = [
+        *(
+            _heading_fault(table.file, best, place, "stands there twice as a heading", "keep one column")
+            for place in twice
+        ),
+        *strange.values(),
+        *(_missing(table.file, best.line, form.headings[form.wanted[text]]) for text in missing),
+    ]
+    return Headings(columns, best.names, best.first_row, tuple(faults), tuple(notes))
 
 
 def _candidates(table: Table) -> range:
     return range(min(HEADING_SEARCH, len(table.rows)))
 
 
-def _merged(table: Table, at: int, height: int) -> tuple[dict[str, list[int]], dict[int, str], int]:
-    """Headings of the row ``at``; with two rows of them a sub-heading stands for the group above it."""
-    top = table.rows[at].cells
-    below = table.rows[at + 1].cells if height > 1 and at + 1 < len(table.rows) else ()
-    two = bool(below) and not any(cell.strip() for cell in below[:1])  # a row of data begins with its id
-    names: dict[int, str] = {}
-    for place in range(max(len(top), len(below) if two else 0)):
-        above = squeeze(top[place]) if place < len(top) else ""
-        sub = squeeze(below[place]) if two and place < len(below) else ""
+@dataclass(frozen=True)
+class _HeadingRows:
+    """The headings that begin in one row of a table."""
+
+    line: int
+    found: Mapping[str, list[int]]  # normal heading -> its columns
+    names: Mapping[int, str]  # column -> heading as written
+    lines: Mapping[int, int]  # column -> line of its heading
+    first_row: int  # index of the row below
+
+
+def _read_headings(table: Table, at: int, form: Form) -> _HeadingRows:
+    """Headings that begin in row ``at``; with two rows of them a sub-heading stands for the group above it."""
+    rows = table.rows[at : at + form.rows]
+    top = [squeeze(cell) for cell in rows[0].cells]
+    below = [squeeze(cell) for cell in rows[1].cells] if len(rows) > 1 else []
+    if not _are_headings(below, top, form):
+        below = []
+    names, lines = {}, {}
+    for place, (above, sub) in enumerate(zip_longest(top, below, fillvalue="")):
         if sub or above:
             names[place] = sub or above
+            lines[place] = rows[1].line if sub else rows[0].line
     found: dict[str, list[int]] = {}
     for place, name in names.items():
         found.setdefault(normal(name), []).append(place)
-    return found, names, 2 if two else 1
+    return _HeadingRows(rows[0].line, found, names, lines, at + (2 if below else 1))
 
 
-def _strange(
-    file: str, line: int, unknown: Mapping[str, list[int]], names: Mapping[int, str], form: Form, absent: set[str]
-) -> tuple[list[tuple[str, Fault]], list[Note]]:
-    faults, notes = [], []
-    known = {normal(heading): heading for heading in form.headings.values()}
-    for text, places in unknown.items():
-        if text in form.ignored:
+def _are_headings(row: list[str], above: list[str], form: Form) -> bool:
+    """The row holds a known heading, or nothing under the first heading while a group of headings stands above."""
+    grouped = any(normal(cell) in form.ignored for cell in above)
+    return any(normal(cell) in form.wanted for cell in row) or (grouped and bool(row) and not row[0])
+
+
+def _strange(file: str, rows: _HeadingRows, form: Form) -> tuple[dict[str, Fault], list[Note]]:
+    """Faults of misspelt headings by what was meant, and notes about columns that nobody reads."""
+    faults, notes = {}, []
+    absent = form.wanted.keys() - rows.found.keys()
+    for text, places in rows.found.items():
+        if text in form.wanted or text in form.ignored:
             continue
         near = nearest(text, absent, LIKE)
-        name = names[places[0]]
         if near:
-            remedy = f"did you mean {known[near]!r}?"
-            faults.append((near, Fault(file, line, shown(name), "", "is not a known heading", remedy)))
+            remedy = f"did you mean {form.headings[form.wanted[near]]!r}?"
+            faults[near] = _heading_fault(file, rows, places[0], "is not a known heading", remedy)
         else:
-            notes.append(Note(file, line, shown(name), "", "is not a known heading: the column is not read"))
+            message = "is not a known heading: the column is not read"
+            notes.append(Note(file, rows.lines[places[0]], shown(rows.names[places[0]]), "", message))
     return faults, notes
+
+
+def _heading_fault(file: str, rows: _HeadingRows, place: int, message: str, remedy: str) -> Fault:
+    return Fault(file, rows.lines[place], shown(rows.names[place]), "", message, remedy)
 
 
 def _missing(file: str, line: int, heading: str) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from prodsys.errors import FileUnreadable
 from prodsys.intake.result import Fault, shown
 from prodsys.intake.table import MAX_ROWS, Row, Table
 
-MAX_UNPACKED = 200_000_000  # bytes; an XLSX is a ZIP, and a ZIP can hold a bomb
+MAX_UNPACKED = 100_000_000  # bytes; an XLSX is a ZIP, and a ZIP can hold a bomb
 Refused = dict[int, tuple[str, str]]
 
 
@@ -41,7 +42,8 @@ def read_xlsx(content: bytes, path: Path) -> tuple[Table, ...]:
     """
     _check_size(content, path)
     try:
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=False)
+        with warnings.catch_warnings(action="ignore"):  # about styles and extensions that we do not read
+            book = load_workbook(io.BytesIO(content), read_only=True, data_only=False)
         alone = len(book.worksheets) == 1
         tables = [
             _read_sheet(sheet, content, str(path) if alone else f"{path} [{sheet.title}]") for sheet in book.worksheets

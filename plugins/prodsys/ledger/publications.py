@@ -65,4 +65,4 @@ def active_publications(session: Session, version: int) -> list[Publication]:
 def plan_bodies(session: Session, digests: Collection[str]) -> dict[str, dict[str, Any]]:
     """Bodies of plans by digest; a digest that the ledger lacks is not in it."""
     wanted = select(PlanRow.digest, PlanRow.body).where(PlanRow.digest.in_(digests))
-    return dict(session.execute(wanted).tuples().all()) if digests else {}
+    return {row.digest: row.body for row in session.execute(wanted)} if digests else {}

@@ -126,18 +126,19 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     """Outcome of a step.
 
     A file is bound to its seed by its job, never by the number in its name: second attempts take the next free serial
-    number. A RECO job's seed is that of the SIM job whose files it read; when they come from two SIM jobs, both seeds are
-    mispaired and the whole step is.
+    number. A RECO job's seed is that of the SIM job whose files it read; when they come from two SIM jobs, both seeds
+    are mispaired and the whole step is.
     """
     by_seed: dict[int, list[JobRecord]] = defaultdict(list)
     lost: dict[int, list[JobRecord]] = defaultdict(list)
     notes: list[str] = []
-    for job in jobs:
+    records = tuple(jobs)
+    for job in records:
         for seed in _seeds_of(job, question, notes):
             (by_seed if job.status is JobStatus.FINISHED else lost)[seed].append(job)
     outcomes = tuple(_settle_seed(seed, by_seed[seed], lost[seed], question, notes) for seed in question.seeds)
     kept = {file.lfn for outcome in outcomes if outcome.state is SeedState.DELIVERED for file in outcome.files.values()}
-    done = {file.lfn: file for found in by_seed.values() for job in found for file in job.outputs}
+    done = {file.lfn: file for job in records if job.status is JobStatus.FINISHED for file in job.outputs}
     strays = tuple(file for lfn, file in sorted(done.items()) if lfn not in kept)
     verdict = judge(outcomes, question.asked, question.accept_percent)
     return StepOutcome(outcomes, verdict, question.asked, tuple(notes), strays)

@@ -163,16 +163,18 @@ class PartitionTable(Spec):
 
     def partition_of(self, spec: RequestSpec) -> str:
         """Partition of a request: the one it names, else what follows from campaign and stage."""
-        if spec.partition:
-            return spec.partition
-        found = re.fullmatch(self.campaign_pattern, spec.campaign)
+        return spec.partition or self.partition_for(spec.campaign, spec.stage, f"{spec.request_id}.campaign")
+
+    def partition_for(self, campaign: str, stage: str, place: str = "campaign") -> str:
+        """Partition that follows from campaign and stage; SpecInvalid, naming the place, when none does."""
+        found = re.fullmatch(self.campaign_pattern, campaign)
         if not found:
             raise SpecInvalid(
-                f"{spec.request_id}.campaign",
-                f"no partition follows from {spec.campaign!r}",
+                place,
+                f"no partition follows from {campaign!r}",
                 f"campaigns look like {self.default_campaign.format(year=2025)!r}; or name a partition",
             )
-        return self.template.format(year=found["year"], stage=spec.stage)
+        return self.template.format(year=found["year"], stage=stage)
 
     def campaign_for(self, request_id: str) -> str:
         """Campaign of a source without one: ``SPD MC <year of the id>``."""

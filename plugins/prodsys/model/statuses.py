@@ -65,6 +65,7 @@ class JobStatus(StrEnum):
     DEFINED = "defined"
     ASSIGNED = "assigned"
     WAITING = "waiting"
+    THROTTLED = "throttled"
     ACTIVATED = "activated"
     SENT = "sent"
     STARTING = "starting"

@@ -1,16 +1,16 @@
-"""What all operators of a request have in common: hands to act with, and one way to tell errors apart."""
+"""What all operators have in common: hands to act with, the right to drive, and the words left behind by a failure."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from prodsys.errors import AirflowRefused, AirflowUnavailable, ProductionError, ServiceUnavailable
+from prodsys.hooks.failing import final_errors_fail
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
 WHO = "airflow"  # in audit lines and the journal; the line names the run
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def final_errors_fail() -> Iterator[None]:
-    """Fail an airflow task at once when another try cannot help; what is only unavailable is tried again."""
-    try:
-        yield
-    except ServiceUnavailable:
-        raise
-    except ProductionError as error:
-        raise AirflowFailException(str(error)) from error
 
 
 class ServiceOperator(BaseOperator):
@@ -48,16 +37,62 @@ class ServiceOperator(BaseOperator):
 
 
 class RequestOperator(ServiceOperator):
-    """Base of operators that do one thing for one request."""
+    """Base of operators that do one thing for one request; a failure is told to the ledger in the error's own words.
+
+    That is done here and not by Airflow's callbacks: one that ran in the DAG processor makes it parse the file for ever
+    (apache/airflow issue 73432, seen on 3.3.2). What dies without a word is found by the reconciler.
+    """
 
     template_fields: Sequence[str] = ("request_id",)
 
-    def __init__(self, *, request_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, request_id: str, revision: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.request_id = request_id
+        self.request_id, self.revision = request_id, revision
+
+    def execute(self, context: AirflowContext) -> Any:
+        """Answer of the action; an error that ends the run is written down first."""
+        from prodsys.hooks.context import build_context
+
+        with final_errors_fail():
+            ctx = build_context(who=WHO)
+            try:
+                return self.act(ctx, context)
+            except ProductionError as error:
+                if not isinstance(error, ServiceUnavailable) or is_last_try(context):
+                    self._tell(ctx, context, error)
+                raise
+
+    def _tell(self, ctx: Context, context: AirflowContext, error: ProductionError) -> None:
+        from prodsys.actions.driving import note_failure
+
+        run = context["dag_run"]
+        try:
+            note_failure(ctx, self.request_id, run.dag_id, run.run_id, f"{self.task_id}: {error}")
+        except ProductionError as silence:
+            self.log.error("the ledger does not know yet that run %s failed: %s", run.run_id, silence)
 
 
-class StepOperator(RequestOperator):
+class DrivingOperator(RequestOperator):
+    """Base of operators behind the gate. Each asks again whether the run drives: a person may have cleared it alone."""
+
+    ends_delivered: ClassVar[bool] = False  # True: has something to say about a request that is complete
+
+    def act(self, ctx: Context, context: AirflowContext) -> Any:
+        """Drive on, or be skipped with the reason."""
+        from prodsys.actions.driving import enter
+
+        run = context["dag_run"]
+        answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id)
+        if not (answer.drive or self.ends_delivered):
+            raise AirflowSkipException(answer.message)
+        return self.drive(ctx, context)
+
+    def drive(self, ctx: Context, context: AirflowContext) -> Any:
+        """Call the action."""
+        raise NotImplementedError
+
+
+class StepOperator(DrivingOperator):
     """Base of operators that do one thing for one step of a request."""
 
     template_fields = ("request_id", "step")
@@ -65,6 +100,12 @@ class StepOperator(RequestOperator):
     def __init__(self, *, step: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.step = step
+
+
+def is_last_try(context: AirflowContext) -> bool:
+    """Whether Airflow will not try again after this one."""
+    instance: Any = context["ti"]
+    return instance.try_number > instance.max_tries
 
 
 def note_run(ctx: Context, context: AirflowContext, note: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
@@ -19,10 +19,6 @@ class GateOperator(RequestOperator, SkipMixin):
 
     inherits_from_skipmixin = True  # cleared airflow tasks behind a closed gate stay skipped
     ui_color = "#f4e8c1"
-
-    def __init__(self, *, revision: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.revision = revision
 
     def act(self, ctx: Context, context: AirflowContext) -> str:
         """The answer's words; a run that may not drive is skipped behind this."""

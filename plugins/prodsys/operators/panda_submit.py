@@ -23,14 +23,15 @@ class PandaSubmitOperator(StepOperator):
 
     def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
         super().__init__(pool=pool, **kwargs)
+        self.jedi_task_id: int | None = None  # for the link
 
-    def act(self, ctx: Context, context: AirflowContext) -> int:  # noqa: ARG002
+    def drive(self, ctx: Context, context: AirflowContext) -> int:  # noqa: ARG002
         """JEDI task id."""
         from prodsys.actions.submitting import ensure_submitted
 
-        jedi_task_id = ensure_submitted(ctx, self.request_id, self.step)
-        self.log.info("PanDA task %s runs %s of %s", jedi_task_id, self.step, self.request_id)
-        return jedi_task_id
+        self.jedi_task_id = ensure_submitted(ctx, self.request_id, self.step)
+        self.log.info("PanDA task %s runs %s of %s", self.jedi_task_id, self.step, self.request_id)
+        return self.jedi_task_id
 
 
 class SimOperator(PandaSubmitOperator):

@@ -18,7 +18,7 @@ class SettleOperator(StepOperator):
 
     ui_color = "#e2d4f0"
 
-    def act(self, ctx: Context, context: AirflowContext) -> str:
+    def drive(self, ctx: Context, context: AirflowContext) -> str:
         """The verdict; an accepted partial stays green and leaves a note on the run."""
         from prodsys.actions.settling import settle_step
 

@@ -26,7 +26,7 @@ class StepDataOperator(StepOperator):
     def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
         super().__init__(pool=pool, **kwargs)
 
-    def act(self, ctx: Context, context: AirflowContext) -> list[str]:
+    def drive(self, ctx: Context, context: AirflowContext) -> list[str]:
         """DIDs of the step's datasets."""
         from prodsys.actions.data import ensure_step_data
 

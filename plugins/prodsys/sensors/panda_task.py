@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
-from prodsys.errors import PandaError, PandaUnavailable, TaskEnded, TaskUnknown
+from prodsys.errors import IdentityUnavailable, PandaError, PandaUnavailable, TaskEnded, TaskUnknown
 from prodsys.hooks.failing import final_errors_fail
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.panda import PandaHook
@@ -61,7 +61,7 @@ class PandaTaskSensor(BaseSensorOperator):
             ctx = self._hands()
             self._wait(ctx, self._target(ctx), time.time() + ctx.catalogue.profile.times.wait_max_s)
 
-    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002
+    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002, RET503 - defers
         """JEDI task id once the task is final with output; goes on waiting when it is not."""
         with final_errors_fail():
             ctx = self._hands()
@@ -69,10 +69,14 @@ class PandaTaskSensor(BaseSensorOperator):
             status, reason = self._read(event, target)
             if status == DEADLINE:
                 raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
-            still = self._record(ctx, target, TaskStatus(status))
-            if still is not None:
-                self._wait(ctx, still, deadline_ts)
-            return self._end(ctx, target.jedi_task_id)
+            still: WaitTarget | None = target
+            try:
+                still = self._record(ctx, target, TaskStatus(status))
+                if still is None:
+                    return self._end(ctx, target.jedi_task_id)
+            except (PandaUnavailable, IdentityUnavailable) as error:
+                self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
+            self._wait(ctx, still or target, deadline_ts)
 
     def _hands(self) -> Context:
         from prodsys.hooks.context import build_context
@@ -98,11 +102,7 @@ class PandaTaskSensor(BaseSensorOperator):
         """The task to go on waiting for, None when it is final."""
         from prodsys.actions.waiting import record_status
 
-        try:
-            still = record_status(ctx, target.jedi_task_id, status)
-        except PandaUnavailable as error:
-            self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
-            return target
+        still = record_status(ctx, target.jedi_task_id, status)
         self.log.info("PanDA task %s (%s) is %s", target.jedi_task_id, target.task_name, status)
         return still
 

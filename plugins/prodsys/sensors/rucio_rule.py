@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 
 from prodsys.ddm.verbs import rule_complete
-from prodsys.errors import RucioError, RucioUnavailable
+from prodsys.errors import IdentityUnavailable, RucioError, RucioUnavailable
 from prodsys.hooks.failing import final_errors_fail
 from prodsys.hooks.rucio import RucioHook
 from prodsys.triggers.rule import COMPLETE, RucioRuleTrigger
@@ -59,11 +59,11 @@ class RucioRuleSensor(BaseSensorOperator):
             rules = self._rules(ctx)
             complete = self._look(ctx, rules)
             status, reason = self._read(event)
-            if complete:
-                return len(rules)
-            if status != COMPLETE and reason:
+            if not complete and reason and status != COMPLETE:
                 raise RucioError(f"replicas of {self.request_id}: {reason}; clear this airflow task to go on waiting")
-            self._wait(ctx, rules, deadline_ts)
+            if not complete:
+                self._wait(ctx, rules, deadline_ts)
+            return len(rules)
 
     def _hands(self) -> Context:
         from prodsys.hooks.context import build_context
@@ -91,7 +91,7 @@ class RucioRuleSensor(BaseSensorOperator):
 
         try:
             states = ctx.rucio.rule_states([rule.rule_id for rule in rules])
-        except RucioUnavailable as error:
+        except (RucioUnavailable, IdentityUnavailable) as error:
             self.log.warning("the replicas of %s are waited for a little longer: %s", self.request_id, error)
             return False
         seen = {rule_id: RuleSeen(info.state, info.locks_ok, info.error) for rule_id, info in states.items()}

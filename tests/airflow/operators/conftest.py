@@ -32,6 +32,8 @@ class TaskInstance:
     """What operators use of a task instance: XComs are kept to be looked at."""
 
     map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 10
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -66,7 +68,8 @@ def ledger(
 
 @pytest.fixture
 def context() -> Callable[..., dict[str, Any]]:
-    def make(run_id: str = f"{REQUEST}-r1") -> dict[str, Any]:
-        return {"dag_run": Run(f"prod__{REQUEST}", run_id), "run_id": run_id, "ti": TaskInstance()}
+    def make(run_id: str = f"{REQUEST}-r1", try_number: int = 1) -> dict[str, Any]:
+        run, instance = Run(f"prod__{REQUEST}", run_id), TaskInstance(try_number=try_number)
+        return {"dag_run": run, "run_id": run_id, "ti": instance}
 
     return make

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
-from prodsys.building.failure import NoteFailure
-from prodsys.errors import LedgerUnavailable
+from prodsys.errors import LedgerUnavailable, PandaRefused, PandaUnavailable, ProductionError
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
+from prodsys.operators.base import DrivingOperator, RequestOperator
 from prodsys.operators.gate import GateOperator
 from prodsys.operators.settle import SettleOperator
 from tests.airflow.operators.conftest import REQUEST
@@ -19,11 +19,38 @@ from tests.publishing import Ledger
 MakeContext = Callable[..., dict[str, Any]]
 
 
+class Refusing(RequestOperator):
+    """Its action always ends in an error."""
+
+    def __init__(self, *, error: ProductionError, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.error = error
+
+    def act(self, ctx: Any, context: Any) -> None:
+        raise self.error
+
+
+class Driving(DrivingOperator):
+    """Its action always succeeds."""
+
+    def drive(self, ctx: Any, context: Any) -> str:
+        return "driven"
+
+
+def refusing(error: ProductionError | None = None) -> Refusing:
+    wrong = error or PandaRefused("submit", "no site", 4)
+    return Refusing(task_id="refuse", request_id=REQUEST, revision=1, error=wrong)
+
+
+def driving() -> Driving:
+    return Driving(task_id="drive", request_id=REQUEST, revision=1)
+
+
 def gate(revision: int = 1, request_id: str = REQUEST) -> GateOperator:
     with DAG(dag_id=f"prod__{request_id}", schedule=None):
         operator = GateOperator(task_id="gate", request_id=request_id, revision=revision)
-        behind = SettleOperator(task_id="settle", request_id=request_id, step="SIM")
-        operator >> behind >> SettleOperator(task_id="last", request_id=request_id, step="RECO")
+        behind = SettleOperator(task_id="settle", request_id=request_id, revision=revision, step="SIM")
+        operator >> behind >> SettleOperator(task_id="last", request_id=request_id, revision=revision, step="RECO")
     return operator
 
 
@@ -75,37 +102,48 @@ def test_a_ledger_that_is_away_is_tried_again(
         gate().execute(context())
 
 
-def test_a_failed_run_is_told_to_the_ledger_with_the_words_of_the_error(ledger: Ledger, context: MakeContext) -> None:
-    operator = gate()
-    operator.execute(context())
-    failed = context() | {"dag": operator.dag, "task": operator, "exception": AirflowFailException("broken: no site")}
-    NoteFailure(REQUEST)(failed)
+def test_a_failure_is_told_to_the_ledger_in_the_words_of_the_error(ledger: Ledger, context: MakeContext) -> None:
+    gate().execute(context())
+    with pytest.raises(AirflowFailException):
+        refusing().execute(context())
     with transaction(ledger.sessions) as session:
         row = get_request(session, REQUEST)
-        assert (row.state, row.reason) == ("failed", "gate: broken: no site")
+        assert (row.state, row.reason) == ("failed", "refuse: PanDA refused submit: no site (code 4)")
 
 
-def test_the_second_call_about_a_failure_changes_nothing(ledger: Ledger, context: MakeContext) -> None:
-    operator = gate()
-    operator.execute(context())
-    for words in ("first", "second"):
-        NoteFailure(REQUEST)(context() | {"dag": operator.dag, "reason": words})
-    with transaction(ledger.sessions) as session:
-        assert get_request(session, REQUEST).reason == "run: first"
+def test_an_outage_is_told_on_the_last_try_only(ledger: Ledger, context: MakeContext) -> None:
+    gate().execute(context())
+    for number, expected in ((1, "running"), (11, "failed")):
+        with pytest.raises(PandaUnavailable):
+            refusing(PandaUnavailable("no answer")).execute(context(try_number=number))
+        assert state(ledger) == expected
 
 
 def test_after_a_failure_another_run_goes_on(ledger: Ledger, context: MakeContext) -> None:
-    operator = gate()
-    operator.execute(context())
-    NoteFailure(REQUEST)(context() | {"dag": operator.dag, "reason": "x"})
+    gate().execute(context())
+    with pytest.raises(AirflowFailException):
+        refusing().execute(context())
     assert "which was failed" in gate().execute(context("manual__2"))
     assert state(ledger) == "running"
 
 
-def test_a_failure_with_the_ledger_away_raises_nothing(
-    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_task_cleared_alone_takes_the_wheel_again(ledger: Ledger, context: MakeContext) -> None:
+    gate().execute(context())
+    with pytest.raises(AirflowFailException):
+        refusing().execute(context())
+    assert driving().execute(context()) == "driven"
+    assert state(ledger) == "running"
+
+
+def test_a_task_of_a_run_that_may_not_drive_is_skipped_with_the_reason(ledger: Ledger, context: MakeContext) -> None:
+    state(ledger, "complete")
+    with pytest.raises(AirflowSkipException, match="is complete"):
+        driving().execute(context())
+
+
+def test_a_failure_with_the_ledger_away_is_still_the_failure(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PRODSYS_DATABASE_URL", "postgresql+psycopg://prodsys@127.0.0.1:1/prodsys")
     monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", "postgres://prodsys@127.0.0.1:1/prodsys")
-    NoteFailure(REQUEST)(context() | {"dag": gate().dag, "reason": "x"})
-    assert "does not know yet" in caplog.text
+    with pytest.raises(AirflowFailException, match="no site"):
+        refusing().execute(context())

@@ -19,7 +19,7 @@ from prodsys.errors import (
     SubmissionInDoubt,
     TaskEnded,
 )
-from prodsys.operators.base import final_errors_fail
+from prodsys.hooks.failing import final_errors_fail
 from prodsys.operators.panda_submit import RecoOperator, SimOperator
 
 
@@ -63,6 +63,6 @@ def test_tries_bridge_half_an_hour() -> None:
 
 
 def test_the_two_submit_operators_know_their_step() -> None:
-    assert SimOperator(task_id="sim", request_id="PROD2025-016").step == "SIM"
-    assert RecoOperator(task_id="reco", request_id="PROD2025-016").step == "RECO"
-    assert SimOperator(task_id="sim2", request_id="PROD2025-016").pool == "panda_submit"
+    assert SimOperator(task_id="sim", request_id="PROD2025-016", revision=1).step == "SIM"
+    assert RecoOperator(task_id="reco", request_id="PROD2025-016", revision=1).step == "RECO"
+    assert SimOperator(task_id="sim2", request_id="PROD2025-016", revision=1).pool == "panda_submit"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from prodsys.panda.client import PandaClient
 
+from prodsys.panda.client import PandaClient
 from tests.contract.client.replay import Replay, serve
 
 TOKEN = "eyJ.secret.token"

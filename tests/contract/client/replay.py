@@ -40,6 +40,7 @@ class Answer:
     status: int
     body: bytes
     before: Callable[[], object] = lambda: None
+    content_type: str = "text/plain"  # as PanDA says of all it sends
 
 
 @dataclass
@@ -99,12 +100,13 @@ def serve(*scenarios: str) -> Iterator[Replay]:
         def _answer(self) -> None:
             parts = urlsplit(self.path)
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body, query = (json.loads(raw) if raw else None), parse_qs(parts.query)
+            is_json = self.headers.get("Content-Type", "").startswith("application/json")
+            body, query = (json.loads(raw) if raw and is_json else None), parse_qs(parts.query)
             replay.seen.append(Seen(self.command, parts.path, query, dict(self.headers), body))
             answer = replay.find(self.command, parts.path, query, body)
             answer.before()
             self.send_response(answer.status)
-            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)

@@ -34,7 +34,9 @@ RULES: list[dict[str, Any]] = [
     _fail(r"partial_finished$", 2, STAGE_OUT, 1002),
     _fail(r"\.1\.failed$", 1, EXIT_65),
     _fail(r"scouts_broken", "always", EXIT_65),
-    {"match": {"task": "finish_cmd", "seed": list(range(1003, 1011))}, "slow": {"wall_s": 3}},
+    {"match": {"task": r"finish_cmd\.soft$", "seed": [1003, 1004, 1005]}, "slow": {"wall_s": 6}},
+    {"match": {"task": r"finish_cmd(\.none_done)?$", "seed": list(range(1003, 1011))}, "slow": {"wall_s": 30}},
+    {"match": {"task": r"\.slow\."}, "slow": {"wall_s": 3}},
     {"match": {"task": r"SIM\.A3\.lostp$", "file": r"\.P\.000002\."}, "lose_file": {"times": 1}},
 ]
 """What goes wrong in the recordings, in the words of the sandbox's scenarios."""

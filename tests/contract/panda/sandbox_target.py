@@ -17,6 +17,8 @@ from tests.contract.panda.tokens import ISSUER, Issuer
 REPOSITORY = Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 60.0
 NARROW = "SPD_NARROW"
+IMPATIENT = {"finish_s": 12, "parent_s": 60, "soft_finish_s": 60, "pending_s": 40}
+"""Rhythms that nobody wants to wait for, shorter than recorded [s]; all are divided by the speed."""
 
 
 def free_port() -> int:
@@ -29,13 +31,15 @@ def free_port() -> int:
 class Sandbox:
     """Server and JEDI of the sandbox; both can be killed and started again."""
 
-    def __init__(self, folder: Path, database_url: str, speed: float = 20.0, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, speed: float = 20.0, rse: str = "LOCAL_EOS", **settings: str
+    ) -> None:
         self.folder, self.port = folder, free_port()
         self.issuer = Issuer(folder)
         self.scenario = folder / "scenario.yaml"
         self.rse_root = folder / "rse"
         sites = folder / "sites.yaml"
-        queues = [{"name": name, "rse": "LOCAL_EOS", "slots": slots} for name, slots in (("SPD_LOCAL", 8), (NARROW, 2))]
+        queues = [{"name": name, "rse": rse, "slots": slots} for name, slots in (("SPD_LOCAL", 8), (NARROW, 2))]
         sites.write_text(yaml.safe_dump(queues), encoding="utf-8")
         self.url = f"http://127.0.0.1:{self.port}"
         given = {
@@ -51,6 +55,9 @@ class Sandbox:
             "URL": self.url,
             **settings,
         }
+        rhythms = folder / "rhythms.yaml"
+        rhythms.write_text(yaml.safe_dump(IMPATIENT), encoding="utf-8")
+        given["RHYTHMS"] = str(rhythms)
         path = f"{REPOSITORY / 'plugins'}:{REPOSITORY}"
         own = {f"SANDBOX_PANDA_{name}": value for name, value in given.items()}
         self._environment = {**os.environ, "PYTHONPATH": path, **own}

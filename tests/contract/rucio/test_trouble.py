@@ -1,5 +1,6 @@
 """Tokens that end, servers that go and come back, answers that never arrive."""
 
+import contextlib
 import http.server
 import io
 import socket
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 
+import httpx
 import pytest
 
 from prodsys.ddm.client import RucioClient
@@ -89,23 +91,90 @@ def test_a_server_that_never_answers_is_unavailable_after_its_time():
         assert time.monotonic() - started < 5
 
 
-def test_a_page_of_a_proxy_is_no_answer_of_rucio():
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<html>please log in</html>")
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+@contextlib.contextmanager
+def serving(handler):
+    """Address of a small HTTP server with this handler."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        client = RucioClient(f"http://127.0.0.1:{server.server_port}", "production", lambda: "t", 0.5)
-        with pytest.raises(RucioUnavailable):
-            client.whoami()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, content_type, body):
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_page_of_a_proxy_is_no_answer_of_rucio():
+    class Page(Handler):
+        def do_GET(self):
+            self.answer(200, "text/html", b"<html>please log in</html>")
+
+    with serving(Page) as url, pytest.raises(RucioUnavailable):
+        RucioClient(url, "production", lambda: "t", 0.5).whoami()
+
+
+def test_an_overloaded_server_is_asked_again_until_it_answers():
+    class Overloaded(Handler):
+        asked = 0
+
+        def do_GET(self):
+            Overloaded.asked += 1
+            if Overloaded.asked <= 5:
+                self.answer(503, "text/plain", b"too busy")
+            else:
+                self.answer(200, "application/json", b'{"account": "production"}')
+
+    journal = CallList()
+    with serving(Overloaded) as url:
+        assert RucioClient(url, "production", lambda: "t", 2, journal).whoami() == "production"
+    assert journal.calls("unavailable")
+    assert journal.lines[-1]["outcome"] == "ok"
+
+
+def test_every_answer_to_a_change_is_lost_once_and_all_ends_well(rucio_server):
+    """The server did it, the connection broke before we heard: doing it again changes nothing."""
+    lost = set()
+
+    class Lossy(Handler):
+        def forward(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")
+            }
+            answer = httpx.request(
+                self.command, rucio_server.url + self.path, content=body, headers=headers, timeout=60
+            )
+            what = (self.command, self.path)
+            if self.command != "GET" and "/replicas/list" not in self.path and what not in lost:
+                lost.add(what)
+                self.close_connection = True  # not a byte of the answer
+                return
+            self.answer(answer.status_code, answer.headers.get("Content-Type", ""), answer.content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = forward
+
+    did, step = rucio_server.did(), rucio_server.did("step")
+    files = {f"{did.name}.{i:06d}.root": FileFact(10 + i, f"{i:x}") for i in range(1, 6)}
+    with serving(Lossy) as url:
+        client = rucio_server.client(url=url, timeout_s=10)
+        ensure_dataset_complete(client, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+        client.ensure_container(step, [did])
+        client.ensure_metadata(did, {"prod_seeds": "1-5"})
+        rule_id = client.ensure_rule(did, 1, "JINR_EOS", None, "Production Output")
+        client.detach_files(did, list(files)[:1])
+    assert len(lost) >= 7
+    direct = rucio_server.client()
+    assert direct.list_files(did) == dict(list(files.items())[1:])
+    assert direct.list_children(step) == (did,)
+    assert list(direct._rules_of(did)) == [rule_id]
 
 
 def test_a_server_that_goes_and_comes_back_costs_nothing(rucio_server):

@@ -1,6 +1,7 @@
 """Every verb against a real Rucio server: it does what it says, twice the same, and refuses contradictions."""
 
 import threading
+import time
 
 import pytest
 
@@ -191,6 +192,18 @@ def test_a_container_holds_its_children_once_and_takes_more_later(rucio, rucio_s
     assert (info.type, info.length) == (DidType.CONTAINER, 4)
 
 
+def test_a_closed_container_is_left_alone_when_complete_and_refuses_more(rucio, rucio_server):
+    one, two, step = rucio_server.did(), rucio_server.did(), rucio_server.did("step")
+    rucio.ensure_dataset(one)
+    rucio.ensure_dataset(two)
+    for _ in range(2):
+        rucio.ensure_container(step, [one])
+        rucio.ensure_closed(step)
+    assert not rucio.dataset_info(step).open
+    with pytest.raises(RucioRefused, match="UnsupportedOperation"):
+        rucio.ensure_container(step, [one, two])
+
+
 def test_a_container_of_a_dataset_that_does_not_exist_is_refused(rucio, rucio_server):
     with pytest.raises(RucioRefused, match="attach_dids"):
         rucio.ensure_container(rucio_server.did("step"), [rucio_server.did()])
@@ -237,6 +250,18 @@ def test_every_column_of_rucio_is_refused_as_a_key(rucio, rucio_server):
 def test_a_scope_may_be_asked_for_twice(rucio):
     for _ in range(2):
         rucio.ensure_scope("MC2025_S2")
+
+
+def test_a_scope_that_is_missing_is_made_where_the_robot_may(rucio, rucio_server):
+    scope = f"T{time.time_ns() // 1_000_000}"
+    for _ in range(2):
+        rucio.ensure_scope(scope)
+    assert rucio.ensure_dataset(rucio_server.did(scope=scope)).open
+
+
+def test_a_scope_that_cannot_be_made_is_refused_with_a_remedy(rucio):
+    with pytest.raises(RucioRefused, match="ask Rucio's administrators"):
+        rucio.ensure_scope("no scope has blanks")
 
 
 def test_a_dataset_in_an_unknown_scope_is_refused_in_rucios_words(rucio, rucio_server):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+
 from prodsys.errors import IdentityUnavailable
 from prodsys.iam.tokens import ClientCredentials
 

@@ -34,7 +34,8 @@ def test_every_kind_of_blank_is_a_blank(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["-5", "0", "4.5", "4e7", "40M", "4,000", "4.000", "5 00 000", "1,000 000", "٤٠٠٠", "9" * 40, "abc", "1_000"]
+    "text",
+    ["-5", "0", "4.5", "4e7", "40M", "4,000", "4.000", "5 00 000", "1,000 000", "٤٠٠٠", "9" * 40, "abc", "1_000"],
 )
 def test_what_is_no_number_of_things_is_refused(text):
     with pytest.raises(CellRefused):
@@ -151,7 +152,9 @@ def test_what_cannot_be_in_a_name_is_refused(text):
         cells.read_tag(text)
 
 
-@pytest.mark.parametrize(("text", "remedy"), [("PRDO2031-001", "PROD"), ("prod2031-001", "PROD2025-016"), ("X", "PROD")])
+@pytest.mark.parametrize(
+    ("text", "remedy"), [("PRDO2031-001", "PROD"), ("prod2031-001", "PROD2025-016"), ("X", "PROD")]
+)
 def test_an_id_that_is_none_is_refused_with_a_guess(text, remedy):
     with pytest.raises(CellRefused) as caught:
         cells.read_request_id(text, ("PROD", "TEST"))
@@ -161,6 +164,13 @@ def test_an_id_that_is_none_is_refused_with_a_guess(text, remedy):
 @pytest.mark.parametrize(("text", "step"), [("simu", "SIM"), ("Reco", "RECO"), ("simulation", "SIM")])
 def test_a_kind_of_step_is_read(text, step):
     assert cells.read_step(text).value == step
+
+
+def test_a_letter_of_another_alphabet_is_named():
+    with pytest.raises(CellRefused, match="cyrillic capital letter er"):
+        cells.read_request_id("РROD2031-001", ("PROD",))
+    with pytest.raises(CellRefused, match="cyrillic small letter a"):
+        cells.read_tag("minbiаs-P8-spdroot4172-dev")
 
 
 def test_an_unknown_step_is_refused_with_a_guess():

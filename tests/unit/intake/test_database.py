@@ -11,20 +11,35 @@ from prodsys.intake.files import read_files
 from prodsys.model.seeds import show
 from tests.unit.intake.corpus import DEMO, csv_text, request, sheet
 
-HEAD = "id,request,campaign,status,n_processings,swproject,version,stage,collision,energy_gev,polarization,events"
-HEAD += ",events_per_file,tag,seed_first,seed_last,geometry,description"
+ROW = {
+    "id": "1",
+    "request": "PROD2031-001",
+    "campaign": "SPD MC 2031",
+    "status": "DONE",
+    "n_processings": "0",
+    "swproject": "spdroot-dev",
+    "version": "4.1.7.2",
+    "stage": "S2",
+    "collision": "pp",
+    "energy_gev": "27",
+    "polarization": "UU",
+    "events": "40000",
+    "events_per_file": "4000",
+    "tag": "minbias-P8-spdroot4172-dev test",
+    "seed_first": "1",
+    "seed_last": "10",
+    "geometry": "DSSD, TS",
+    "description": "text",
+}
 PROCESSINGS = ["ID", "Request", "type", "script", "dsn_pattern", "input_datasets", "output_datasets", "description"]
 FOLDER = "/cvmfs/spd.jinr.ru/production/MC/minbias-P8-spdroot4172-dev.27GeV."
 
 
 def export(**changes: str) -> str:
-    row = dict(zip(HEAD.split(","), ["1", "PROD2031-001", "SPD MC 2031", "DONE", "0", "spdroot-dev", "4.1.7.2", "S2", "pp"]
-               + ["27", "UU", "40000", "4000", "minbias-P8-spdroot4172-dev test", "1", "10", "DSSD, TS", "text"],
-               strict=True))  # fmt: skip
     out = io.StringIO()
-    writer = csv.DictWriter(out, row | changes)
+    writer = csv.DictWriter(out, ROW)
     writer.writeheader()
-    writer.writerow(row | changes)
+    writer.writerow(ROW | changes)
     return out.getvalue()
 
 
@@ -106,7 +121,11 @@ def test_two_variants_in_one_request_are_a_fault(tmp_path, catalogue):
 
 @pytest.mark.parametrize(
     ("row", "column"),
-    [(("PROD31", "simu", "x"), "Request"), (("PROD2031-001", "mrg", "x"), "type"), (("PROD2031-001", "simu", ""), "script")],
+    [
+        (("PROD31", "simu", "x"), "Request"),
+        (("PROD2031-001", "mrg", "x"), "type"),
+        (("PROD2031-001", "simu", ""), "script"),
+    ],
 )
 def test_a_faulty_processing_is_named(read, row, column):
     assert [(fault.row, fault.column) for fault in read(processings(row)).faults] == [(2, column)]

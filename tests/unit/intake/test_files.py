@@ -83,6 +83,11 @@ def test_the_example_in_the_specs_is_clean(catalogue):
         ("seeds: 1-10", "seeds: 1-10\npartition: MC2031", "partition", "known patterns"),
         ("seeds: 1-10", "seeds: 1-10\nseeds: 1-10", "seeds", "stands there twice"),
         ("events: 40 000", "events: 36000", "events", "9 seeds"),
+        ("seeds: 1-10", "seeds: 1-10\nlabels: test", "labels", "tuple"),
+        ("seeds: 1-10", "seeds: 1-10\nlabels: 7", "labels", "tuple"),
+        ("events: 40 000", "events: {a: 1}", "events", "whole number"),
+        ("events: 40 000", "events: true", "events", "whole number"),
+        ("energy_gev: 27 GeV", "energy_gev: .nan", "energy_gev", "GeV"),
     ],
 )
 def test_a_faulty_key_is_named_with_its_line_and_a_way_out(read, old, new, column, words):
@@ -98,8 +103,16 @@ def test_a_faulty_key_is_named_with_its_line_and_a_way_out(read, old, new, colum
 
 
 def test_all_faults_of_a_yaml_request_are_named_together(read):
-    text = YAML.replace("S2", "2").replace("27 GeV", "x").replace("polarization: UU", "polarisation: UU") + "priority: 5000\n"
-    assert [fault.column for fault in read(text, "r.yaml").faults] == ["stage", "energy_gev", "polarisation", "priority"]
+    text = (
+        YAML.replace("S2", "2").replace("27 GeV", "x").replace("polarization: UU", "polarisation: UU")
+        + "priority: 5000\n"
+    )
+    assert [fault.column for fault in read(text, "r.yaml").faults] == [
+        "stage",
+        "energy_gev",
+        "polarisation",
+        "priority",
+    ]
 
 
 @pytest.mark.parametrize(

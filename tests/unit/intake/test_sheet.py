@@ -9,7 +9,7 @@ import pytest
 from prodsys.intake.files import read_files
 from prodsys.model.seeds import show
 from prodsys.model.statuses import RecordedStatus
-from tests.unit.intake.corpus import DEMO, HEADINGS, ID, SUB, TOP, csv_text, reco, request, sheet
+from tests.unit.intake.corpus import DEMO, HEADINGS, SUB, TOP, csv_text, reco, request, sheet
 
 
 def test_the_sheet_of_2025_is_read_whole(catalogue):
@@ -30,16 +30,15 @@ def test_what_was_understood_in_the_sheet_of_2025_is_noted(catalogue):
     intake = read_files([DEMO / "requests_sheet.csv"], catalogue)
     notes = {(note.row, note.column, note.value) for note in intake.notes}
     assert (10, "Status", "Runnig") in notes
-    assert (3, "Processing type", "RECO") in notes
+    assert (3, "Processing type", "reco") in notes
     assert sum(note.column.startswith("Short description") for note in intake.notes) == 6
     assert len(intake.notes) == 8
 
 
-def test_columns_are_found_in_any_order(read):
+@pytest.mark.parametrize("seed", range(6))
+def test_columns_are_found_in_any_order(read, seed):
     order = list(range(len(TOP)))
-    random.Random(5).shuffle(order)
-    order.remove(ID)
-    order = [ID, *order]
+    random.Random(seed).shuffle(order)
     rows = [[row[place] for place in order] for row in sheet(request(1), request(2))]
     intake = read(rows)
     assert not intake.faults
@@ -129,7 +128,7 @@ def test_the_order_of_steps_does_not_matter(read):
         ([reco(), request(2), reco()], 3, "Production name/ID"),
         ([request(1, id=""), reco(), request(2), reco()], 3, "Production name/ID"),
         ([request(2), reco(), reco()], 5, "Processing type"),
-        ([request(2), ["", "Done"] + reco()[2:]], 4, "Status"),
+        ([request(2), ["", "Done", *reco()[2:]]], 4, "Status"),
         ([request(2), [""] * 12 + ["rceo"]], 4, "Processing type"),
         ([request(2), request(3, id=""), reco()], 4, "Production name/ID"),
     ],
@@ -145,6 +144,19 @@ def test_an_id_that_stands_twice_names_both_rows(read):
     assert (fault.row, fault.column, fault.value) == (7, "Production name/ID", "PROD2031-001")
     assert "rows 3 and 7" in fault.message
     assert [one.spec.request_id for one in intake.accepted] == ["PROD2031-002"]
+
+
+def test_an_id_that_stands_twice_is_named_even_when_one_row_is_faulty(read):
+    intake = read(sheet(request(1), request(2), request(1, energy="x")))
+    assert [one.spec.request_id for one in intake.accepted] == ["PROD2031-002"]
+    assert [(fault.row, fault.column) for fault in intake.faults] == [(7, "Energy"), (7, "Production name/ID")]
+
+
+def test_a_misspelt_sub_heading_is_named_in_its_own_row(read):
+    sub = [*SUB[:5], "Enrgy", *SUB[6:]]
+    [fault] = read([TOP, sub, request(1), reco()]).faults
+    assert (fault.row, fault.column) == (2, "Enrgy")
+    assert "did you mean 'Energy'?" in fault.remedy
 
 
 def test_the_same_row_twice_is_named_and_kept_once(read):

@@ -98,8 +98,19 @@ def test_energy_text_is_the_same_energy(energy):
 
 @pytest.mark.parametrize(
     "text",
-    ["PROD2025-16", "prod2025-016", "PROD2025_016", "PROD25-016", "PROD2025-0016", "2025-016", "PROD2025-016 ", ""]
-    + ["PROD2025-016\n", "PROD٢٠٢٥-016", "PROD2025-016.SIM"],
+    [
+        "",
+        "PROD2025-16",
+        "prod2025-016",
+        "PROD2025_016",
+        "PROD25-016",
+        "PROD2025-0016",
+        "2025-016",
+        "PROD2025-016 ",
+        "PROD2025-016\n",
+        "PROD٢٠٢٥-016",
+        "PROD2025-016.SIM",
+    ],
 )
 def test_what_is_no_request_id_is_refused(text):
     with pytest.raises(SpecInvalid, match="request id"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from prodsys.errors import AirflowRefused, AirflowUnavailable
 from prodsys.orchestrator.client import PAGE, AirflowClient
 

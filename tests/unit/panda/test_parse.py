@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+
 from prodsys.model.statuses import JobStatus, TaskStatus
 from prodsys.panda.parse import job_record, task_info
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from prodsys.errors import SpecInvalid
 from prodsys.panda.task_map import StepOrder, build_reco_map, build_sim_map, same_work
 

@@ -1,8 +1,8 @@
 """Permissions of the service account ``production``; ``None`` leaves the question to Rucio's generic policy.
 
 The generic policy gives an owner of a scope nearly all it needs. What is added: to make scopes of its own, and to
-change or delete the rules it made. (Rucio 41.5 lets every owner of a scope reopen a closed dataset: its gateway does not tell the
-policy what status is set.)
+change or delete the rules it made. (Rucio 41.5 lets every owner of a scope reopen a closed dataset: its gateway does
+not tell the policy which status is set.)
 
 `rucio.core.permission` imports this module, so nothing of it may be imported here.
 """

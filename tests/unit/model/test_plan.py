@@ -1,0 +1,91 @@
+"""The plan of a request: pure, and its digest is what approval binds to."""
+
+from __future__ import annotations
+
+import pytest
+
+from prodsys.errors import SpecInvalid
+from prodsys.intake.catalogue import load_catalogue
+from prodsys.model.plan import build_plan, pick_queue
+from prodsys.model.request import RequestSpec
+from tests.unit.intake.corpus import SPECS
+
+SPEC = RequestSpec.model_validate(
+    {
+        "request_id": "DEMO2031-012",
+        "campaign": "SPD MC 2031",
+        "stage": "S2",
+        "collision": "pp",
+        "energy_gev": 27,
+        "polarization": "UU",
+        "geometry": "DSSD, TS",
+        "software": "spdroot-dev",
+        "version": "4.1.7.2",
+        "tag": "minbias-P8-spdroot4172-dev",
+        "events": 60,
+        "events_per_file": 20,
+        "seeds": "1-3",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def specs():
+    return load_catalogue(SPECS, "sandbox")
+
+
+def test_equal_requests_have_equal_plans_and_a_change_shows(specs):
+    plan = build_plan(SPEC, 1, specs)
+    assert build_plan(SPEC, 1, specs).digest() == plan.digest()
+    assert build_plan(SPEC, 2, specs).digest() != plan.digest()
+    other = RequestSpec.model_validate(SPEC.model_dump() | {"seeds": "2-4"})
+    assert build_plan(other, 1, specs).digest() != plan.digest()
+
+
+def test_names_of_the_plan_follow_the_rule(specs):
+    plan = build_plan(SPEC, 1, specs)
+    sample = "MC2031_S2.minbias-P8-spdroot4172-dev.27GeV-UU.DEMO2031-012"
+    assert [str(did) for did in plan.dataset_dids()] == [
+        f"MC2031_S2:{sample}.{name}" for name in ("SIM.1.S", "SIM.1.P", "SIM.1.log", "RECO.1.R", "RECO.1.log")
+    ]
+    assert plan.request_container == f"MC2031_S2:{sample}"
+    assert [step.task_name for step in plan.steps] == ["DEMO2031-012.SIM", "DEMO2031-012.RECO"]
+    assert plan.before("RECO") == plan.step("SIM")
+    assert plan.before("SIM") is None
+
+
+def test_nothing_of_2025_is_built_in(specs):
+    plan = build_plan(SPEC, 1, specs)
+    assert "2025" not in plan.model_dump_json()
+    assert (plan.partition, plan.accept_percent) == ("MC2031_S2", 66)
+
+
+def test_a_plan_reads_back_from_its_json(specs):
+    plan = build_plan(SPEC, 1, specs)
+    again = type(plan).model_validate_json(plan.model_dump_json())
+    assert again == plan
+    assert again.digest() == plan.digest()
+
+
+def test_requests_take_turns_over_the_queues_by_slots(specs):
+    numbers = [f"DEMO2031-{number:03d}" for number in range(1, 101)]
+    names = [pick_queue(SPEC.model_copy(update={"request_id": number}), specs).name for number in numbers]
+    assert set(names) == {queue.name for queue in specs.sites.queues}
+    assert names.count("SPD_JINR") > names.count("SPD_PNPI") > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"chain": "SIM"}, "chain"),
+        ({"software": "sampo"}, "software"),
+        ({"version": "9.9"}, "version"),
+        ({"campaign": "COMPASS 2016"}, "campaign"),
+        ({"partition": "elsewhere"}, "partition"),
+    ],
+)
+def test_what_the_specs_lack_is_named(specs, change, place):
+    with pytest.raises(SpecInvalid) as caught:
+        build_plan(RequestSpec.model_validate(SPEC.model_dump() | change), 1, specs)
+    assert place in caught.value.place
+    assert "known" in caught.value.remedy or "look like" in caught.value.remedy
