@@ -41,10 +41,10 @@ help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup:  ## Make the environments (a second time: nothing to do)
-	@$(MAKE) -j2 $(MAIN)/.installed $(RUCIO)/.installed
+	@$(MAKE) -s -j2 $(MAIN)/.installed $(RUCIO)/.installed
 
 dev:
-	@$(MAKE) -j2 $(MAIN)/.installed-dev $(RUCIO)/.installed
+	@$(MAKE) -s -j2 $(MAIN)/.installed-dev $(RUCIO)/.installed
 
 demo: up  ## Start everything and run seven small productions to their certificates
 	@$(PRODSYS) demo

@@ -1,7 +1,7 @@
 """How long Airflow takes to read published requests: 7 against 300, per file and in total, as ratios.
 
-``python bench/parse_bundle.py [--json]``. Times are CPU seconds of one process and hold for this machine only; the ratios
-are what is looked at: the time per file must not grow with the number of files.
+``python bench/parse_bundle.py [--json]``. Times are CPU seconds of one process and hold for this machine only; the
+ratios are what is looked at: the time per file must not grow with the number of files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEW, MANY, ROUNDS = 7, 300, 3
 
 
 def measure(number: int) -> dict[str, float]:
-    """CPU seconds to write a version, to parse it, to serialise it, and one file alone as a starting airflow task does."""
+    """CPU seconds to write a version, to parse it, to serialise it, and to parse one file as a starting task does."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 from prodsys.hooks.links import PandaTaskLink
+from prodsys.hooks.warm import warm_up
 
 
 class ProdsysPlugin(AirflowPlugin):
@@ -12,3 +15,8 @@ class ProdsysPlugin(AirflowPlugin):
 
     name = "prodsys"
     operator_extra_links = [PandaTaskLink()]  # noqa: RUF012 - Airflow's own form
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:  # noqa: ARG003
+        """Import once, before airflow tasks are forked, what each of them needs."""
+        warm_up()

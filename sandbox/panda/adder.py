@@ -45,25 +45,25 @@ class Adder:
 
     def _register(self, jobs: Sequence[RowMapping]) -> None:
         lost = {job["panda_id"]: self._lost_files(job) for job in jobs}
-        additions = {job["panda_id"]: self._additions(job, lost[job["panda_id"]]) for job in jobs}
+        additions: dict[int, list[Addition]] = {}
         try:
+            for job in jobs:
+                additions[job["panda_id"]] = self._additions(job, lost[job["panda_id"]])
             self._catalogue.add_files([one for some in additions.values() for one in some])
         except CatalogueUnavailable as error:
             log.warning("%d jobs stay in holding: %s", len(jobs), error)
             return
         except CatalogueRefused:
-            self._register_singly(jobs, lost, additions)
+            self._register_singly(jobs, lost)
             return
         for job in jobs:
             self._settle(job, ok=True, lost=lost[job["panda_id"]])
 
-    def _register_singly(
-        self, jobs: Sequence[RowMapping], lost: dict[int, list[str]], additions: dict[int, list[Addition]]
-    ) -> None:
+    def _register_singly(self, jobs: Sequence[RowMapping], lost: dict[int, list[str]]) -> None:
         """Find out which job is the bad one; the others are fine."""
         for job in jobs:
             try:
-                self._catalogue.add_files(additions[job["panda_id"]])
+                self._catalogue.add_files(self._additions(job, lost[job["panda_id"]]))
             except CatalogueUnavailable as error:
                 log.warning("job %s stays in holding: %s", job["panda_id"], error)
             except CatalogueRefused as error:
@@ -73,14 +73,16 @@ class Adder:
                 self._settle(job, ok=True, lost=lost[job["panda_id"]])
 
     def _additions(self, job: RowMapping, lost: Sequence[str]) -> list[Addition]:
-        rse = self._sites[job["site"]].rse
+        site = self._sites.get(job["site"])
+        if site is None:
+            raise CatalogueRefused(f"queue {job['site']} is not known any more")
         with self._engine.connect() as connection:
             f = t.job_file.c
             query = select(f.lfn, f.dataset).where(f.panda_id == job["panda_id"], f.type.in_(("output", "log")))
             rows = connection.execute(query).tuples().all()
         reported = job["report"]["files"]
         return [
-            Addition(dataset, rse, lfn, reported[lfn]["size"], reported[lfn]["adler32"])
+            Addition(dataset, site.rse, lfn, reported[lfn]["size"], reported[lfn]["adler32"])
             for lfn, dataset in rows
             if lfn not in lost and lfn in reported
         ]

@@ -34,7 +34,7 @@ from sandbox.panda.tables import connect, create_schema
 log = logging.getLogger("sandbox.panda.jedi")
 
 _ONE_JEDI_LOCK = 7_263_002
-_LEAST_PAUSE_S = 0.05
+_LEAST_PERIOD_S = 0.2
 
 
 @dataclass
@@ -46,12 +46,14 @@ class Cycle:
     act: Callable[[], object]
     next_at: float = field(default=0.0)
 
-    def run_if_due(self) -> None:
-        """Do it when its time has come; trouble is logged and tried again next time."""
-        now = time.monotonic()
-        if now < self.next_at:
-            return
-        self.next_at = now + self.period_s
+    @property
+    def is_due(self) -> bool:
+        """Whether its time has come."""
+        return time.monotonic() >= self.next_at
+
+    def run(self) -> None:
+        """Do it; trouble is logged and tried again next time."""
+        self.next_at = time.monotonic() + self.period_s
         try:
             self.act()
         except (DBAPIError, ScenarioInvalid, OSError) as error:
@@ -72,7 +74,7 @@ class Jedi:
         self._stopped = threading.Event()
         self._runner = Runner(engine, rhythms, sites, settings.work, scenario)
         adder = Adder(engine, sites, catalogue, scenario)
-        quick = max(rhythms.activate_s / 2, 0.1)
+        quick = max(rhythms.activate_s / 2, _LEAST_PERIOD_S)
         self._own = _jedi_cycles(settings, engine, rhythms, catalogue)
         self._nodes = [Cycle("jobs", quick, self._runner.cycle), Cycle("activate", quick, self._activate(rhythms))]
         self._adder = [Cycle("adder", rhythms.add_s, adder.cycle)]
@@ -104,12 +106,17 @@ class Jedi:
         self._stopped.set()
 
     def _loop(self, cycles: list[Cycle], pausable: bool) -> None:
-        pause = max(min(cycle.period_s for cycle in cycles) / 2, _LEAST_PAUSE_S)
+        for cycle in cycles:
+            cycle.period_s = max(cycle.period_s, _LEAST_PERIOD_S)
+        pause = _LEAST_PERIOD_S / 4
         while not self._stopped.wait(pause):
-            if pausable and self._paused():
+            due = [cycle for cycle in cycles if cycle.is_due]
+            pause = max(min(cycle.next_at for cycle in cycles) - time.monotonic(), _LEAST_PERIOD_S / 4)
+            if due and pausable and self._paused():
+                pause = _LEAST_PERIOD_S
                 continue
-            for cycle in cycles:
-                cycle.run_if_due()
+            for cycle in due:
+                cycle.run()
 
     def _paused(self) -> bool:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sandbox.panda.refine import first_event_offset
-from sandbox.panda.templates import expand, parameter_text, serial_text
+from sandbox.panda.templates import TemplateInvalid, expand, parameter_text, serial_text
 
 
 class Row(Protocol):
@@ -29,6 +29,13 @@ class PlannedJob:
 def input_name(lfn: str, pseudo: bool) -> str:
     """Return what ``${IN}`` stands for: of a listed slot ``000001:40007`` only the part after the colon."""
     return lfn.split(":", 1)[1] if pseudo and ":" in lfn else lfn
+
+
+def _file_name(name: str) -> str:
+    """Return the name of an output if it may be one; it becomes part of a path on the storage."""
+    if not name or name.startswith("/") or ".." in name.split("/") or "\x00" in name:
+        raise TemplateInvalid(f"{name!r} is no name for an output file")
+    return name
 
 
 def plan_job(
@@ -57,7 +64,7 @@ def plan_job(
     Raises
     ------
     sandbox.panda.templates.TemplateInvalid
-        ``/M[...]`` cannot be computed.
+        ``/M[...]`` cannot be computed, or an output would get an impossible name.
     """
     events = sum(slot["n_events"] or 0 for slot in slots)
     values = {"IN": ",".join(input_name(slot["lfn"], pseudo) for slot in slots)}
@@ -71,5 +78,5 @@ def plan_job(
     for dataset, serial in outputs:
         number = serial_text(serial + dataset["first_number"])
         values.setdefault("SN", number)
-        names.append((dataset["dataset_id"], expand(dataset["pattern"] or "", {**values, "SN": number})))
+        names.append((dataset["dataset_id"], _file_name(expand(dataset["pattern"] or "", {**values, "SN": number}))))
     return PlannedJob(expand(parameter_text(params["jobParameters"]), values), names, events)

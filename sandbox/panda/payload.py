@@ -72,14 +72,14 @@ def _execute(spec: dict[str, Any], folder: Path, lines: list[str], report: dict[
         raise JobFailed(failure["pilotErrorCode"], failure["transExitCode"], failure["diag"])
     try:
         columns = _reconstruct(inputs) if inputs else _simulate(spec)
-    except (OSError, KeyError, ValueError) as error:
-        raise JobFailed(PAYLOAD_FAILED, 1, f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise JobFailed(PAYLOAD_FAILED, 1, f"{type(error).__name__}: {error}"[:500]) from error
     events = len(columns["event"])
     lines.append(f"{events} events")
-    for output in spec["outputs"]:
+    for number, output in enumerate(spec["outputs"]):
         if output["type"] == "log":
             continue
-        local = folder / output["lfn"].replace("/", "_")
+        local = folder / f"output-{number}.root"
         _write_root(local, columns)
         report["files"][output["lfn"]] = _stage_out(local, Path(output["path"])) | {"events": events}
         lines.append(f"output {output['path']}")

@@ -158,6 +158,7 @@ class Runner:
             if report is not None:
                 with self._engine.begin() as connection:
                     _take_report(connection, panda_id, report)
+                shutil.rmtree(self._folder(panda_id), ignore_errors=True)
 
     def _read_report(self, panda_id: int) -> dict[str, Any] | None:
         path = self._folder(panda_id) / "report.json"

@@ -139,7 +139,7 @@ def input_stream(value: str, position: int) -> str:
 
 
 def mark_outputs(parameters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same job parameters with ``${OUTPUTn}`` in place of each output's file name."""
+    """Job parameters as JEDI keeps them: ``${OUTPUTn}`` for each output, inputs with their list of datasets."""
     marked, count = [], 0
     for item in parameters:
         item = dict(item)
@@ -147,6 +147,8 @@ def mark_outputs(parameters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
             value = str(item.get("value", ""))
             item["value"] = value.replace(output_pattern(value), f"${{OUTPUT{count}}}")
             count += 1
+        elif item.get("param_type") == "input":
+            item["expandedList"] = [item.get("dataset")]
         marked.append(item)
     return marked
 

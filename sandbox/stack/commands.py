@@ -24,7 +24,7 @@ from sandbox.stack.supervision import log_tail
 app = typer.Typer(help="The sandbox of this machine: start, stop, look.", no_args_is_help=True)
 OUT, ERR = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 COLOURS = {"healthy": "green", "starting": "yellow", "unhealthy": "red", "failed": "red", "stopped": "dim"}
-LOG_LINES = 50
+LOG_LINES, TABLE_WIDTH = 50, 132
 Found = TypeVar("Found")
 
 
@@ -113,11 +113,11 @@ def _addresses(found: StackStatus) -> str:
 
 
 def _print_status(found: StackStatus) -> None:
-    table = Table("program", "state", "pid", "since", "MB", "address", box=None, pad_edge=False)
+    table = Table("program", "state", "pid", "since", "MB", "address", box=None, pad_edge=False, show_edge=False)
     for one in found.programs:
         state = f"[{COLOURS[one.state]}]{one.state}[/]"
         table.add_row(one.name, state, str(one.pid or ""), _since(one), _megabytes(one.memory_bytes), one.address)
-    OUT.print(table)
+    Console(width=max(OUT.width, TABLE_WIDTH)).print(table)
     for one in found.programs:
         if one.reason:
             OUT.print(f"{one.name}: {escape(one.reason)}")

@@ -18,7 +18,7 @@ from sandbox.rucio.configuration import write_configuration, write_layout
 from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import PartFailed, StackError
 from sandbox.stack.home import Home, current_home, write_private
-from sandbox.stack.leftovers import end_leftovers
+from sandbox.stack.leftovers import end_leftovers, processes_of
 from sandbox.stack.migration import ensure_databases, migration_steps, run_logged
 from sandbox.stack.plan import PEOPLE, PORT_NAMES, ROBOT, Plan
 from sandbox.stack.ports import choose_ports, read_ports
@@ -94,8 +94,10 @@ def status(home: Home | None = None) -> StackStatus:
     if not set(PORT_NAMES) <= set(plan.ports):
         return StackStatus(home.root, [])
     supervisor = Supervisor(plan)
-    states = supervisor.states() if supervisor.answers() else {}
-    return StackStatus(home.root, look_at(make_programs(plan), states, home.log))
+    if not supervisor.answers():
+        left_over = [process.pid for process in processes_of(home.root)]
+        return StackStatus(home.root, look_at(make_programs(plan), {}, home.log), left_over)
+    return StackStatus(home.root, look_at(make_programs(plan), supervisor.states(), home.log))
 
 
 def restart(program: str, home: Home | None = None) -> None:

@@ -16,7 +16,7 @@ import psycopg
 
 from sandbox.stack.postgres import Cluster
 
-REQUEST_TIMEOUT_S = 5
+REQUEST_TIMEOUT_S = 10
 SIGN_OF_LIFE_MAX_S = 60  # a daemon may work on one thing for a while
 Check = Callable[[], str | None]
 

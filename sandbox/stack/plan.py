@@ -101,4 +101,6 @@ class Plan:
         """What every program gets besides its own: nothing of the caller's but where things are."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR") if name in os.environ}
         python = {"PYTHONPATH": f"{REPOSITORY / 'plugins'}:{REPOSITORY}", "PYTHONUNBUFFERED": "1"}
-        return {**kept, **python, "LANG": "C.UTF-8", "NO_PROXY": "*", "SANDBOX_STACK_HOME": str(self.home.root)}
+        # Airflow's processes retitle themselves; SPT_NOENV keeps the mark by which what is left of a stack is found.
+        mark = {"SANDBOX_STACK_HOME": str(self.home.root), "SPT_NOENV": "1"}
+        return {**kept, **python, "LANG": "C.UTF-8", "NO_PROXY": "*", **mark}

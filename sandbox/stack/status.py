@@ -44,6 +44,7 @@ class StackStatus:
 
     home: Path
     programs: Sequence[ProgramStatus]
+    left_over: Sequence[int] = ()  # processes that nobody supervises
 
     @property
     def is_up(self) -> bool:
@@ -60,7 +61,7 @@ class StackStatus:
         programs = [program.as_row() for program in self.programs]
         memory = sum(program.memory_bytes for program in self.programs)
         state = {"up": self.is_up, "healthy": self.is_healthy, "memory_bytes": memory}
-        return {"home": str(self.home), **state, "programs": programs}
+        return {"home": str(self.home), **state, "programs": programs, "left_over": list(self.left_over)}
 
 
 def look_at(programs: Iterable[Program], states: dict[str, ProcessState], logs: Path) -> list[ProgramStatus]:

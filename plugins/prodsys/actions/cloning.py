@@ -81,7 +81,7 @@ def _cloned(source: RequestSpec, new_id: str, order: CloneOrder, free: int) -> R
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"clone of {source.request_id}",
     }
-    return RequestSpec.model_validate(source.model_dump(mode="json") | changes)
+    return RequestSpec.checked(source.model_dump(mode="json") | changes)
 
 
 def _the_same(

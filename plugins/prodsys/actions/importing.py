@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +12,9 @@ from prodsys.errors import SeedsTaken
 from prodsys.intake.result import Accepted, Fault, Intake, Note
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_request
-from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, from_range, lock_configuration, release
+from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, hand_over, lock_configuration, release
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow
+from prodsys.ledger.tables import RequestRow, RevisionRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
@@ -149,7 +148,7 @@ def _record_history(session: Session, who: str, spec: RequestSpec, configuration
     rest = spec.seeds
     for owned in find_owners(session, configuration, spec.seeds, but=spec.request_id):
         if _yields(session, owned.owner, own):
-            _cut_claims(session, configuration, owned)
+            hand_over(session, configuration, owned, spec.request_id)
             mine = Owned(spec.request_id, owned.seeds)
             add_reuse(session, configuration, owned.owner, mine, ReuseKind.HISTORY, reason, who)
         else:
@@ -162,16 +161,3 @@ def _yields(session: Session, owner: str, to: RequestId) -> bool:
     row = session.get(RequestRow, owner)
     recorded = row is not None and row.state == RequestState.RECORDED
     return recorded and to < RequestId.parse(owner)
-
-
-def _cut_claims(session: Session, configuration: str, owned: Owned) -> None:
-    """Take these seeds out of the owner's claims."""
-    rows: Iterable[SeedClaimRow] = session.query(SeedClaimRow).filter_by(
-        configuration=configuration, request_id=owned.owner
-    )
-    for row in list(rows):
-        held = from_range(row.seeds)
-        if held.overlap(owned.seeds):
-            session.delete(row)
-            session.flush()
-            claim(session, configuration, owned.owner, seeds_of.subtract([held], [owned.seeds]))

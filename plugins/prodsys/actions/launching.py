@@ -113,6 +113,14 @@ def _wait_for_dag(ctx: Context, request_id: str, *, wait: bool) -> bool:
     return True
 
 
+def _import_fault(ctx: Context, request_id: str) -> str:
+    """Why Airflow cannot read the DAG of a request, in the last line of its trace; "" when it says nothing."""
+    for fault in ctx.airflow.import_errors():
+        if dag_id_of(request_id) in fault.filename:
+            return f" (Airflow cannot read it: {fault.stack_trace.strip().splitlines()[-1]})"
+    return ""
+
+
 def _answer(row: RequestRow, *, started: bool, message: str) -> LaunchAnswer:
     return LaunchAnswer(row.request_id, started, dag_id_of(row.request_id), run_id_of(row), message)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.errors import PlanChanged, SeedsTaken
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.publications import publish
 from prodsys.ledger.requests import find_plan, get_request, get_spec, move
 from prodsys.ledger.seeds import (
     claim,
@@ -22,7 +23,7 @@ from prodsys.ledger.seeds import (
     uncovered,
 )
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import PlanRow, PublicationRow, RequestRow, StepRow
+from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import RequestState
 
@@ -118,9 +119,5 @@ def _publish(session: Session, who: str, row: RequestRow, stored: PlanRow, appro
         StepRow(request_id=row.request_id, revision=row.revision, kind=step.kind, ordinal=ordinal, notes=[])
         for ordinal, step in enumerate(approved.steps)
     )
-    session.add(
-        PublicationRow(
-            request_id=row.request_id, revision=row.revision, digest=stored.digest, retired=False, published_by=who
-        )
-    )
+    publish(session, row.request_id, row.revision, stored.digest, who)
     write_audit(session, who, "approve", row.request_id, digest=stored.digest)

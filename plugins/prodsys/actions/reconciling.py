@@ -22,7 +22,8 @@ from prodsys.errors import ProductionError, ServiceUnavailable
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
-from prodsys.model.statuses import DELIVERED, FINAL, RequestState, TaskStatus
+from prodsys.ledger.tasks import list_tasks
+from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, RequestState, TaskStatus
 from prodsys.orchestrator.entries import LogEntry, RunInfo
 
 
@@ -69,11 +70,21 @@ def _over(ctx: Context, row: RunRow, run: RunInfo | None, repair: bool) -> Findi
         return Finding(row.request_id, what, "a person's decision in Airflow", repair, "its PanDA tasks are killed")
     state = run.airflow_state if run else "gone from Airflow"
     if repair:
-        note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, f"its run is {state} before the request ended")
+        reason = f"its run is {state} before the request ended{_last_words(ctx, row.request_id)}"
+        note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason)
     advice = f"start the DAG {row.dag_id} again: it goes on where the ledger stands"
     return Finding(
         row.request_id, f"run {row.dag_run_id} is {state}, the request has not ended", "Airflow", repair, advice
     )
+
+
+def _last_words(ctx: Context, request_id: str) -> str:
+    """What PanDA said of a task of the request that ended badly; "" when none did."""
+    with transaction(ctx.sessions) as session:
+        ended = [
+            task for _, task in list_tasks(session, request_id) if TaskStatus(task.status or "") in FINAL - WITH_OUTPUT
+        ]
+    return "".join(f"; PanDA task {one.jedi_task_id} is {one.status}: {one.status_reason}" for one in ended)
 
 
 def _persons_failure(ctx: Context, row: RunRow) -> LogEntry | None:

@@ -8,8 +8,8 @@ from typing import Any
 RETRIES = 10  # only *Unavailable is tried again; with the delays below that is half an hour of outage
 FIRST_DELAY = timedelta(seconds=3)
 LONGEST_DELAY = timedelta(minutes=10)
-# Longer than any worker takes to wind up: a task back in the queue before Airflow has seen its last process end is taken
-# for killed, and the scheduler dies of it (apache/airflow issue 71923; seen here at 3 s on a busy machine).
+# Longer than any worker takes to wind up: a task back in the queue before Airflow has seen its last process end is
+# taken for killed, and the scheduler dies of it (apache/airflow issue 71923; seen here at 3 s on a busy machine).
 FILES_DELAY = timedelta(seconds=60)  # until a task whose files could not be had starts again
 DOOR_LIMIT = timedelta(minutes=10)  # of one run of intake, dispatch, reconcile, report
 

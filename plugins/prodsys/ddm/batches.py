@@ -13,7 +13,7 @@ from prodsys.model.names import Did
 
 T = TypeVar("T")
 FILES_PER_ATTACHMENT = 500
-FILES_PER_CALL = 2000  # some 4 s on a slow server, all in one transaction
+FILES_PER_CALL = 1000  # some 2 s on a slow server, all in one transaction
 
 
 def cut(items: Sequence[T], size: int) -> Iterator[list[T]]:

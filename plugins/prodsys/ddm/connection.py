@@ -9,8 +9,6 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import translate
 from prodsys.errors import ProductionError, RucioUnavailable, ServiceUnavailable
@@ -49,6 +47,17 @@ class RucioConnection:
     def _client(self) -> Any:
         return _token_client()(self.url, self.account, self._token, self.timeout_s)
 
+    @cached_property
+    def _retrying(self) -> Any:
+        import tenacity  # with it comes what takes longer to import than our whole domain
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RucioUnavailable),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_random_exponential(self.timeout_s * _FIRST_PAUSE, max=self.timeout_s * _LONGEST_PAUSE),
+            reraise=True,
+        )
+
     def call(self, verb: str, target: str, function: Callable[[Any], T]) -> T:
         """What ``function`` returns for Rucio's client; it must be repeatable and consume what it streams.
 
@@ -59,13 +68,7 @@ class RucioConnection:
         Refusal
             Rucio said no.
         """
-        retrying = Retrying(
-            retry=retry_if_exception_type(RucioUnavailable),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(self.timeout_s * _FIRST_PAUSE, max=self.timeout_s * _LONGEST_PAUSE),
-            reraise=True,
-        )
-        return retrying(self._call_once, verb, target, function)
+        return self._retrying(self._call_once, verb, target, function)
 
     def _call_once(self, verb: str, target: str, function: Callable[[Any], T]) -> T:
         started = time.monotonic()
@@ -142,3 +145,8 @@ def _token_client() -> Any:
             self.take_token()
 
     return TokenClient
+
+
+def warm_up() -> None:
+    """Import what the first call needs; for processes that fork others."""
+    _token_client()

@@ -126,3 +126,8 @@ def _count(path: Path, file: Any, tree: str | None) -> int:
 
 def _is_tree(kind: str) -> bool:
     return kind == "TTree" or kind.endswith("RNTuple")
+
+
+def warm_up() -> None:
+    """Import what opening a file needs; for processes that fork others."""
+    import uproot  # noqa: F401

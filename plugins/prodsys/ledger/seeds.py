@@ -111,6 +111,31 @@ def add_reuse(
     session.flush()
 
 
+def hand_over(session: Session, configuration: str, owned: Owned, new_owner: str) -> None:
+    """Take seeds out of an owner's claims; whoever reuses them from the old owner reuses them from the new one."""
+    of_owner = SeedClaimRow.configuration == configuration, SeedClaimRow.request_id == owned.owner
+    for row in session.scalars(
+        select(SeedClaimRow).where(*of_owner, SeedClaimRow.seeds.overlaps(to_range(owned.seeds)))
+    ):
+        held = from_range(row.seeds)
+        session.delete(row)
+        session.flush()
+        claim(session, configuration, owned.owner, seeds_of.subtract([held], [owned.seeds]))
+    from_owner = SeedReuseRow.configuration == configuration, SeedReuseRow.owner == owned.owner
+    for reuse in session.scalars(select(SeedReuseRow).where(*from_owner)).all():
+        held = from_range(reuse.seeds)
+        common = held.overlap(owned.seeds)
+        if common is None:
+            continue
+        session.delete(reuse)
+        session.flush()
+        parts = [Owned(owned.owner, one) for one in seeds_of.subtract([held], [common])] + [Owned(new_owner, common)]
+        for part in parts:
+            add_reuse(
+                session, configuration, reuse.request_id, part, ReuseKind(reuse.kind), reuse.reason, reuse.declared_by
+            )
+
+
 def claimed_by(session: Session, request_id: str) -> tuple[SeedRange, ...]:
     """Seeds the request is the first owner of."""
     rows = session.scalars(select(SeedClaimRow.seeds).where(SeedClaimRow.request_id == request_id))

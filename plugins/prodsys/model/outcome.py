@@ -132,9 +132,9 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     by_seed: dict[int, list[JobRecord]] = defaultdict(list)
     lost: dict[int, list[JobRecord]] = defaultdict(list)
     notes: list[str] = []
-    records = tuple(jobs)
+    records, own = tuple(jobs), frozenset(question.seeds)
     for job in records:
-        for seed in _seeds_of(job, question, notes):
+        for seed in _seeds_of(job, question, own, notes):
             (by_seed if job.status is JobStatus.FINISHED else lost)[seed].append(job)
     outcomes = tuple(_settle_seed(seed, by_seed[seed], lost[seed], question, notes) for seed in question.seeds)
     kept = {file.lfn for outcome in outcomes if outcome.state is SeedState.DELIVERED for file in outcome.files.values()}
@@ -144,17 +144,17 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     return StepOutcome(outcomes, verdict, question.asked, tuple(notes), strays)
 
 
-def _seeds_of(job: JobRecord, question: StepQuestion, notes: list[str]) -> tuple[int, ...]:
+def _seeds_of(job: JobRecord, question: StepQuestion, own: frozenset[int], notes: list[str]) -> tuple[int, ...]:
     if question.input_seeds is None:
         seeds = {job.seed} if job.seed is not None else set()
     else:
         seeds = {question.input_seeds[file.lfn] for file in job.inputs if file.lfn in question.input_seeds}
-    foreign = seeds - set(question.seeds)
+    foreign = seeds - own
     if not seeds or foreign:
         notes.append(
             f"job {job.panda_job_id} belongs to no seed of this task: {sorted(foreign) or job.parameters[:80]}"
         )
-    return tuple(sorted(seeds & set(question.seeds)))
+    return tuple(sorted(seeds & own))
 
 
 def _settle_seed(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,10 +15,12 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
+from prodsys.errors import SpecInvalid
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import NAME_LENGTH, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
@@ -107,6 +110,23 @@ class RequestSpec(BaseModel):
                 f"take {length - NAME_LENGTH} off the tag"
             )
         return self
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """The request of these values.
+
+        Raises
+        ------
+        SpecInvalid
+            A value cannot be; all of them are named.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            words = [(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")) for item in found]
+            message = "; ".join(f"{place}: {text}" if place else text for place, text in words)
+            raise SpecInvalid(str(values.get("request_id", "request")), message) from error
 
     @property
     def seed_count(self) -> int:

@@ -195,6 +195,16 @@ def _ssl_context() -> ssl.SSLContext:
     return ssl.create_default_context(capath=os.environ.get("X509_CERT_DIR"))
 
 
+def _read_all(response: httpx.Response, until: float) -> bytes:
+    """The whole body; httpx's own timeout starts again with every piece that comes."""
+    pieces = []
+    for piece in response.iter_bytes():
+        pieces.append(piece)
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout(f"the answer went on after the timeout, {sum(map(len, pieces))} bytes so far")
+    return b"".join(pieces)
+
+
 @functools.cache
 def _http_class() -> type:
     """panda-client's HTTP layer with our token, timeout and errors."""
@@ -224,9 +234,16 @@ def _http_class() -> type:
         def _send(
             self, method: str, url: str, headers: Any = None, content: Any = None, verify: Any = True, **_: Any
         ) -> tuple[int, bytes]:
-            with httpx.Client(verify=verify, timeout=self.timeout_s) as client:
-                response = client.request(method, url, headers=headers, content=content)
-            self.body = response.content
-            return (0 if response.status_code == httpx.codes.OK else response.status_code), response.content
+            with (
+                httpx.Client(verify=verify, timeout=self.timeout_s) as client,
+                client.stream(method, url, headers=headers, content=content) as response,
+            ):
+                self.body = _read_all(response, time.monotonic() + self.timeout_s)
+            return (0 if response.status_code == httpx.codes.OK else response.status_code), self.body
 
     return TokenHttp
+
+
+def warm_up() -> None:
+    """Import what the first call needs; for processes that fork others."""
+    _http_class()

@@ -11,8 +11,8 @@ from prodsys.errors import IdentityUnavailable, PandaError, PandaUnavailable, Ta
 from prodsys.hooks.failing import final_errors_fail
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.panda import PandaHook
-from prodsys.model.statuses import WITH_OUTPUT, TaskStatus
-from prodsys.triggers.panda_task import PandaTaskTrigger
+from prodsys.model.statuses import FINAL, WITH_OUTPUT, TaskStatus
+from prodsys.triggers.panda_task import NOT_SHOWN, PandaTaskTrigger
 from prodsys.triggers.waiting import DEADLINE
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 WHO = "airflow"
 WORDS_LENGTH = 500  # characters of PanDA's words that the error shows
-NOT_YET_SHOWN = frozenset({TaskStatus.UNSEEN, TaskStatus.UNKNOWN})
 
 
 class PandaTaskSensor(BaseSensorOperator):
@@ -109,7 +108,7 @@ class PandaTaskSensor(BaseSensorOperator):
     def _wait(self, ctx: Context, target: WaitTarget, deadline_ts: float) -> NoReturn:
         times = ctx.catalogue.profile.times
         self.jedi_task_id = target.jedi_task_id
-        shown = target.status not in NOT_YET_SHOWN
+        shown = target.status not in NOT_SHOWN
         trigger = PandaTaskTrigger(
             jedi_task_id=target.jedi_task_id,
             task_name=target.task_name,
@@ -131,6 +130,8 @@ class PandaTaskSensor(BaseSensorOperator):
             raise PandaUnavailable(f"task {jedi_task_id} was final and is not shown any more") from error
         if task.status in WITH_OUTPUT:
             return jedi_task_id
+        if task.status not in FINAL:
+            raise PandaUnavailable(f"task {jedi_task_id} was final and is {task.status} again")
         raise TaskEnded(jedi_task_id, task.status, one_line(task.error_dialog))
 
 

@@ -13,7 +13,7 @@ from prodsys.panda.feed import Cycle
 from prodsys.triggers.feeds import Ask
 from prodsys.triggers.waiting import DEADLINE, WaitingTrigger
 
-NOT_SHOWN = frozenset({TaskStatus.UNSEEN})
+NOT_SHOWN = frozenset({TaskStatus.UNSEEN, TaskStatus.UNKNOWN})  # nothing that could be recorded
 
 
 class PandaTaskTrigger(WaitingTrigger):

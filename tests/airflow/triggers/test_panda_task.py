@@ -66,6 +66,8 @@ async def test_a_status_is_final_when_it_was_read_so_twice(grid: Grid, start: Ru
 async def test_the_first_sight_of_a_task_is_an_event_too(grid: Grid, start: Run):
     waiting = asyncio.create_task(_events(start, _trigger(until_final=False)))
     await asyncio.sleep(POLL_S * 6)
+    grid.statuses[TASK] = "brand-new"
+    await asyncio.sleep(POLL_S * 6)
     assert not waiting.done()
     grid.statuses[TASK] = "registered"
     assert (await waiting)[0]["status"] == "registered"

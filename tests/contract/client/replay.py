@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ class Answer:
     body: bytes
     before: Callable[[], object] = lambda: None
     content_type: str = "text/plain"  # as PanDA says of all it sends
+    piece: int = 1 << 20  # bytes written at once
+    pause_s: float = 0.0  # after each piece
 
 
 @dataclass
@@ -109,7 +112,9 @@ def serve(*scenarios: str) -> Iterator[Replay]:
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            self.wfile.write(answer.body)
+            for start in range(0, len(answer.body), answer.piece):
+                self.wfile.write(answer.body[start : start + answer.piece])
+                time.sleep(answer.pause_s)
 
         do_GET = do_POST = _answer
 

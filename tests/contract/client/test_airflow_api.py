@@ -144,8 +144,8 @@ def test_a_person_who_marks_an_airflow_task_failed_stands_in_the_event_log(airfl
     place = f"{airflow.url}/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/gate"
     assert httpx.patch(place, headers=headers, json={"new_state": "failed"}).status_code == 200
     lines = [line for line in client.event_log(dag_id, dag_run_id=run_id) if line.task_id == "gate"]
-    print([(line.event, line.owner, line.try_number, line.map_index, line.extra) for line in lines])
-    assert {line.owner for line in lines} >= {USER}
+    assert [(line.event, line.owner, line.try_number) for line in lines] == [("patch_task_instance", USER, None)]
+    assert json.loads(lines[0].extra)["new_state"] == "failed"
 
 
 def test_what_airflow_refuses_is_told_in_its_words(airflow: Airflow):

@@ -20,7 +20,7 @@ from prodsys.errors import (
 from prodsys.model.statuses import FINAL, JobStatus, TaskStatus
 from prodsys.panda.client import JOBS_AT_ONCE, PandaClient
 from tests.contract.client.conftest import ORIGIN, TOKEN, Lines
-from tests.contract.client.replay import Replay, read_lines
+from tests.contract.client.replay import Answer, Replay, read_lines
 
 SIM_NAME = "MC2025_S1.minbias-P8-spdroot4172-dev.27GeV-UU.PROD2025-016.SIM.1.chain_done"
 
@@ -77,6 +77,14 @@ def test_a_lost_answer_is_a_doubt_not_a_failure(replay: Replay, journal: Lines):
         panda.submit({"taskName": "PROD2025-016.SIM"})
     assert time.monotonic() - started < 1.5
     assert [(line["call"], line["outcome"]) for line in journal.lines] == [("task/submit", "no answer")]
+
+
+def test_an_answer_that_comes_drop_by_drop_ends_at_the_timeout_too(replay: Replay):
+    replay.default = Answer(200, b"x" * 1000, piece=1, pause_s=0.05)
+    started = time.monotonic()
+    with pytest.raises(PandaUnavailable, match="went on after the timeout"):
+        PandaClient(replay.url, ORIGIN, lambda: TOKEN, 0.5).is_alive()
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00 caf\xe9", b"", b"<html>proxy</html>", b"[1]", b"{}", b"[" * 100_000])
@@ -310,9 +318,7 @@ def test_a_server_of_the_old_kind_is_recognised_and_nothing_is_unpickled(panda: 
 def test_a_server_without_the_new_api_is_asked_whether_it_is_old(panda: PandaClient, replay: Replay):
     with pytest.raises(PandaUnavailable, match="PRODSYS_PANDA_URL"):
         panda.is_alive()
-    replay.replies[("GET", "/server/panda/isAlive", json.dumps([{}, None]))] = [
-        replay.default.__class__(200, b"alive=yes")
-    ]
+    replay.replies[("GET", "/server/panda/isAlive", json.dumps([{}, None]))] = [Answer(200, b"alive=yes")]
     with pytest.raises(PandaRefused, match=r"before 1\.0"):
         panda.is_alive()
 

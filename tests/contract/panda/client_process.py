@@ -1,6 +1,6 @@
 """The unmodified panda-client in a process of its own (its addresses are fixed when it is imported).
 
-Reads one JSON list ``[function, args, kwargs]`` a line, writes one JSON value a line; what the client prints is dropped.
+Reads one JSON list ``[function, args, kwargs]`` a line, writes one value a line; the client's own prints are dropped.
 """
 
 from __future__ import annotations

@@ -138,4 +138,6 @@ DRIVERS: dict[str, Callable[[Server, str], list[Outcome]]] = {
     "pause_resume": pause,
     "pending": leave_pending,
 }
-NEEDS_FAILURES = frozenset({"seed_list", "attempt_suffix", "pairing_shift", "partial_finished", "failed", "scouts_broken"})
+NEEDS_FAILURES = frozenset(
+    {"seed_list", "attempt_suffix", "pairing_shift", "partial_finished", "failed", "scouts_broken"}
+)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import yaml
+
 from tests.contract.panda.tokens import ISSUER, Issuer
 
 REPOSITORY = Path(__file__).resolve().parents[3]

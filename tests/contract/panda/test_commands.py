@@ -183,10 +183,10 @@ def test_odd_names_are_accepted(server: Server, sim_map: MapOf, name: str) -> No
         assert "<b>&amp;</b>" not in page
 
 
-@pytest.mark.parametrize("change", [{"taskName": "x" * 700}, {"vo": None}, {"taskName": None}, {"prodSourceLabel": None}])
-def test_a_map_that_cannot_be_stored_is_refused_at_once(
-    server: Server, sim_map: MapOf, change: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(
+    "change", [{"taskName": "x" * 700}, {"vo": None}, {"taskName": None}, {"prodSourceLabel": None}]
+)
+def test_a_map_that_cannot_be_stored_is_refused_at_once(server: Server, sim_map: MapOf, change: dict[str, Any]) -> None:
     body = sim_map("refused")
     for key, value in change.items():
         del body["task_parameters"][key]
@@ -262,7 +262,9 @@ def test_lists_of_tasks(server: Server, sim_map: MapOf) -> None:
     assert [row["jediTaskID"] for row in exact] == [task_id]
     like = server.get("task/get_tasks_detailed_info_since", filters=f'{{"taskName": "%{name[3:]}"}}')["data"]
     assert like == []
-    pattern = server.get("task/get_tasks_detailed_info_since", filters='{"taskName": ".*listed.*"}', n_tasks=500)["data"]
+    pattern = server.get("task/get_tasks_detailed_info_since", filters='{"taskName": ".*listed.*"}', n_tasks=500)[
+        "data"
+    ]
     assert task_id in [row["jediTaskID"] for row in pattern]
     number = server.call(
         "GET", "/api/v1/task/get_tasks_detailed_info_since", {"filters": '{"jediTaskID": 48}', "n_tasks": 3}
@@ -292,7 +294,9 @@ def test_a_lost_reply_stores_the_task(server: Server, sim_map: MapOf, request: p
     sandbox = _sandbox(request, NOT_OURS)
     body = sim_map("lostreply")
     before = sandbox.scenario.read_text()
-    sandbox.play({"name": body["task_parameters"]["taskName"], "match": {"task": "lostreply"}, "lose_reply": {"times": 1}})
+    sandbox.play(
+        {"name": body["task_parameters"]["taskName"], "match": {"task": "lostreply"}, "lose_reply": {"times": 1}}
+    )
     try:
         with pytest.raises(httpx.HTTPError):
             server.post("task/submit", **body)

@@ -107,7 +107,10 @@ def test_without_a_token_the_server_is_alive(server: Server) -> None:
 @pytest.mark.parametrize(
     ("origin", "text"),
     [
-        (None, "ERROR : Token authentication failed. Token decode failure. 'NoneType' object has no attribute 'replace'"),
+        (
+            None,
+            "ERROR : Token authentication failed. Token decode failure. 'NoneType' object has no attribute 'replace'",
+        ),
         ("noexp", "ERROR : Token authentication failed. Unknown vo : noexp"),
     ],
 )

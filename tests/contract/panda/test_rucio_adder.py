@@ -1,4 +1,4 @@
-"""The sandbox with adder ``rucio`` against a real Rucio server: what PanDA's adder leaves there, and Rucio's absence."""
+"""The sandbox with adder ``rucio`` on a real Rucio server: what PanDA's adder leaves there, and Rucio's absence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rucio.client import Client
 
 from sandbox.panda.storage import file_path
 from sandbox.stack.postgres import PostgresHandle
+from tests.contract.panda.conftest import TARGETS
 from tests.contract.panda.outcome import Outcome, serial
 from tests.contract.panda.recordings import submissions
 from tests.contract.panda.sandbox_target import Sandbox
+from tests.contract.panda.skips import NOT_OURS, skip
 from tests.contract.panda.target import Server
 from tests.rucio_fixture import RucioServer
 
@@ -27,6 +29,8 @@ def with_rucio(
     postgres: PostgresHandle, rucio_server: RucioServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sandbox]:
     """Yield a sandbox that registers in Rucio; one job fails once, one for ever."""
+    if "live" in TARGETS:
+        skip(NOT_OURS)
     folder = tmp_path_factory.mktemp("panda_rucio")
     secret = folder / "secret"
     secret.write_text("unused")

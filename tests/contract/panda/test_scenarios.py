@@ -70,7 +70,9 @@ def test_a_job_file_has_the_recorded_keys(outcomes: Outcomes) -> None:
 def test_a_list_of_seeds_is_one_task_and_survives_all_attempts(outcomes: Outcomes) -> None:
     (outcome,) = outcomes("seed_list")
     assert outcome.info["status"] == "finished"
-    numbers = {key: outcome.info[key] for key in ("nFiles", "nFilesFinished", "nFilesFailed", "pctFinished", "pctFailed")}
+    numbers = {
+        key: outcome.info[key] for key in ("nFiles", "nFilesFinished", "nFilesFailed", "pctFinished", "pctFailed")
+    }
     assert numbers == {"nFiles": 4, "nFilesFinished": 3, "nFilesFailed": 1, "pctFinished": 75, "pctFailed": 25}
     assert outcome.info["splitRule"] == "nFilesPerJob=1,pfnList=1,pushStatusChanges=1,cloudAsVO=1,messageDriven=1"
     slots = outcome.files("pseudo_dataset")

@@ -15,7 +15,9 @@ import uproot
 from sandbox.panda.storage import file_path
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.panda import recordings
+from tests.contract.panda.conftest import TARGETS
 from tests.contract.panda.sandbox_target import Sandbox
+from tests.contract.panda.skips import NOT_OURS, skip
 from tests.contract.panda.target import Server
 
 KILLS = 8
@@ -25,6 +27,8 @@ SEED = 20251121
 @pytest.fixture(scope="module")
 def victim(postgres: PostgresHandle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Yield a sandbox that is there to be killed."""
+    if "live" in TARGETS:
+        skip(NOT_OURS)
     target = Sandbox(tmp_path_factory.mktemp("victim"), postgres.create_database("panda_victim"))
     target.start()
     yield target

@@ -86,6 +86,8 @@ def test_what_is_copied_into_the_image_exists():
     sources = [word for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", text) for word in line.split()[:-1]]
     assert sources
     assert [source for source in sources if not (REPOSITORY / source).exists()] == []
+    sent = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {source.removeprefix("./") for source in sources} == sent
 
 
 def test_every_service_of_airflow_is_there_with_a_health_check(compose):

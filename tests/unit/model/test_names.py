@@ -21,20 +21,29 @@ from prodsys.model.names import (
 
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
-prefixes = st.from_regex(r"[A-Z][A-Z0-9]{0,5}", fullmatch=True)
+LETTERS = UPPER + UPPER.lower()
+WORD = LETTERS + DIGITS + "_"
+
+
+def words(first: str, rest: str, longest: int) -> st.SearchStrategy[str]:
+    """Texts that begin with one of ``first`` and go on with ``rest``."""
+    return st.builds(str.__add__, st.sampled_from(first), st.text(rest, max_size=longest - 1))
+
+
+prefixes = words(UPPER, UPPER + DIGITS, 6)
 request_ids = st.builds(RequestId, prefixes, st.integers(1000, 9999), st.integers(0, 10**6))
-steps = st.from_regex(r"[A-Z][A-Z0-9]{0,7}", fullmatch=True)
+steps = words(UPPER, UPPER + DIGITS, 8)
 bunches = st.none() | st.integers(0, 20_000)
 attempts = st.integers(1, 500)
 types = st.sampled_from(["S", "P", "R", "log", "mDST"])
-tags = st.from_regex(r"[A-Za-z0-9_\-]{1,60}", fullmatch=True)
+tags = words(WORD, WORD + "-", 60)
 energies = st.integers(1, 100_000_000).map(lambda value: value / 1000)
 samples = st.builds(
     Sample,
-    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_]{0,24}", fullmatch=True),
+    words(LETTERS + DIGITS, WORD, 25),
     tags,
     energies,
-    st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True),
+    words(LETTERS + DIGITS, LETTERS + DIGITS, 8),
     request_ids.map(str),
 )
 

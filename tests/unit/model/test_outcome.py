@@ -132,3 +132,9 @@ def test_reco_of_a_partial_sim_is_measured_against_the_request():
     outcome = settle(reco_question(7, 8, asked=3), [reco_job(1, "S7", "P7"), reco_job(2, "S8", "P8")])
     assert outcome.verdict is Verdict.PARTIAL
     assert outcome.percent == pytest.approx(66.7, abs=0.1)
+
+
+def test_ten_thousand_seeds_are_settled_in_one_go():
+    seeds = tuple(range(40_001, 50_001))
+    outcome = settle(sim_question(*seeds), [sim_job(seed - 40_000, seed) for seed in seeds])
+    assert (outcome.verdict, outcome.events) == (Verdict.FULL, 200_000)

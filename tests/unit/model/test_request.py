@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from prodsys.errors import SpecInvalid
 from prodsys.model.request import Configuration, RequestSpec, normalise_geometry
 from prodsys.model.seeds import SeedRange
 
@@ -69,6 +70,14 @@ def test_a_request_reads_back_from_its_own_json():
 def test_what_cannot_be_is_refused(field, value):
     with pytest.raises(ValidationError):
         make(**{field: value})
+
+
+def test_a_checked_request_names_every_fault_in_one_error_of_ours():
+    assert RequestSpec.checked(BASE) == make()
+    with pytest.raises(SpecInvalid, match=r"PROD2031-007: (partition|priority): .*; (priority|partition): "):
+        RequestSpec.checked(BASE | {"priority": 2000, "partition": "a.b"})
+    with pytest.raises(SpecInvalid, match="10 seeds x 4000"):
+        RequestSpec.checked(BASE | {"events": 1})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ def _endpoint(call: object, task_id: int, soft: bool = False, name: str | None =
     [
         ({}, True, "Argument error: missing a required argument: 'task_id'"),
         ({"task_id": ["1"], "extra": ["1"]}, True, "Argument error: got an unexpected keyword argument 'extra'"),
-        ({"task_id": ["abc"]}, True, "Type error: 'task_id' with value 'abc' could not be casted to type int from str."),
+        (
+            {"task_id": ["abc"]},
+            True,
+            "Type error: 'task_id' with value 'abc' could not be casted to type int from str.",
+        ),
         ({"task_id": "1"}, False, "Type error: 'task_id' must be of type int, got str."),
         ({"task_id": True}, False, "Type error: 'task_id' must be of type int, got bool."),
         ({"task_id": 1, "job_ids": ["x"]}, False, "Type error: All elements in 'job_ids' must be int."),

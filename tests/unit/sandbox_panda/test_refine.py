@@ -32,14 +32,15 @@ def _recorded(scenario: str, part: str, step: str = "SIM") -> dict[str, Any]:
             params: dict[str, Any] = call["request_body"]["task_parameters"]
             if f".{step}." in params["taskName"]:
                 return params
-        if part == "info" and call["path"].endswith("get_detailed_info") and data and data["taskName"]:
-            if f".{step}." in data["taskName"]:
-                return data
+        is_info = part == "info" and call["path"].endswith("get_detailed_info")
+        if is_info and data and f".{step}." in (data["taskName"] or ""):
+            return data
     raise AssertionError(f"{scenario} has no {part}")
 
 
 @pytest.mark.parametrize(
-    ("scenario", "step"), [("seed_list", "SIM"), ("chain_done", "SIM"), ("chain_done", "RECO"), ("pairing_shift", "RECO")]
+    ("scenario", "step"),
+    [("seed_list", "SIM"), ("chain_done", "SIM"), ("chain_done", "RECO"), ("pairing_shift", "RECO")],
 )
 def test_a_refined_map_is_as_recorded(scenario: str, step: str) -> None:
     params, info = _recorded(scenario, "map", step), _recorded(scenario, "info", step)

@@ -46,7 +46,9 @@ def test_a_file_is_followed_while_it_changes(tmp_path: Path) -> None:
 
 
 def test_rules_match_by_task_seed_and_site() -> None:
-    rule = Scenario.model_validate({"rules": [{"match": {"task": "SIM", "seed": [1, 2], "site": "A"}, "fail": {}}]}).rules[0]
+    rule = Scenario.model_validate(
+        {"rules": [{"match": {"task": "SIM", "seed": [1, 2], "site": "A"}, "fail": {}}]}
+    ).rules[0]
     assert rule.match.hits_job("x.SIM.1", 2, "A")
     assert not rule.match.hits_job("x.SIM.1", 3, "A")
     assert not rule.match.hits_job("x.SIM.1", 2, "B")

@@ -37,7 +37,8 @@ def test_a_job_has_the_recorded_attributes_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "coarse"), [("ready", "registered"), ("pending", "registered"), ("finishing", "running"), ("done", "done")]
+    ("status", "coarse"),
+    [("ready", "registered"), ("pending", "registered"), ("finishing", "running"), ("done", "done")],
 )
 def test_coarse_statuses(status: str, coarse: str) -> None:
     assert super_status(status) == coarse
