@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -62,6 +63,7 @@ def main() -> None:
     per_file = {name: (few[name] / FEW, many[name] / MANY) for name in ("write_version", "parse", "serialise")}
     result = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in ("apache-airflow", "pydantic", "sqlalchemy")},
         "requests": [FEW, MANY],
         "total_cpu_s": {name: [round(few[name], 4), round(many[name], 4)] for name in few},
         "per_file_cpu_ms": {name: [round(1000 * value, 2) for value in pair] for name, pair in per_file.items()},

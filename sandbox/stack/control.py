@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import shutil
 import sys
@@ -23,12 +24,13 @@ from sandbox.stack.migration import ensure_databases, migration_steps, run_logge
 from sandbox.stack.plan import PEOPLE, PORT_NAMES, ROBOT, Plan
 from sandbox.stack.ports import choose_ports, read_ports
 from sandbox.stack.programs import RUCIO_SUBJECTS, Program, make_programs, rucio_settings
-from sandbox.stack.status import StackStatus, look_at
+from sandbox.stack.status import StackStatus, last_words, look_at
 from sandbox.stack.steps import Result, Step, run_steps
-from sandbox.stack.supervision import Supervisor, log_tail
+from sandbox.stack.supervision import Supervisor
 from sandbox.stack.template import copy_template, is_current, record_digest
 
-POLL_S = 0.2
+POLL_S = 0.3
+LOOKS_A_STATE = 5  # checks a program gets for each time that supervisor is asked about it
 STOP_TIMEOUT_S = 60
 SLOTS_MAX = 4  # jobs at once a queue: it is one machine
 TIMELINE = "timeline.json"
@@ -220,11 +222,11 @@ def _start(supervisor: Supervisor, program: Program, home: Home, *, wait: bool) 
     if not wait:
         return
     deadline = time.monotonic() + program.start_timeout_s
+    log, looks = home.log_of(program.name), itertools.count()
     while (trouble := program.check()) is not None:
-        state = supervisor.states()[program.name]
-        log = home.log_of(program.name)
-        if state.word in ("fatal", "exited"):
-            raise PartFailed(program.name, f"it ends at once: {log_tail(log, 1) or state.reason}", log)
+        state = supervisor.states()[program.name] if next(looks) % LOOKS_A_STATE == 0 else None
+        if state and state.word in ("fatal", "exited"):
+            raise PartFailed(program.name, f"it ends at once: {last_words(log) or state.reason}", log)
         if time.monotonic() > deadline:
             raise PartFailed(program.name, f"not ready after {program.start_timeout_s} s: {trouble}", log)
         time.sleep(POLL_S)

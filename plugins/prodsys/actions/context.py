@@ -89,7 +89,7 @@ def clients_of(settings: Settings, catalogue: Catalogue, journal: LedgerJournal)
     """Makers of the clients from settings; nothing is contacted before a client is used."""
     times, profile = catalogue.profile.times, catalogue.profile
 
-    def token(audience: str) -> Callable[[], str]:
+    def token(audience: str) -> ClientCredentials:
         return ClientCredentials(
             issuer=settings.need("IAM_ISSUER"),
             client_id=settings.need("IAM_CLIENT_ID"),
@@ -97,7 +97,7 @@ def clients_of(settings: Settings, catalogue: Catalogue, journal: LedgerJournal)
             audience=audience,
             timeout_s=times.call_timeout_s,
             margin_s=times.token_margin_s,
-        ).token
+        )
 
     def panda() -> PandaClient:
         origin = settings.get("PANDA_ORIGIN") or profile.origin

@@ -90,20 +90,27 @@ def _last_words(ctx: Context, request_id: str) -> str:
 def _persons_failure(ctx: Context, row: RunRow) -> LogEntry | None:
     """The entry of a person who set this run, or an airflow task of it, to failed; None when nobody did."""
     for entry in ctx.airflow.event_log(row.dag_id, row.entered_at):
-        if entry.dag_run_id == row.dag_run_id and _says_failed(entry):
+        if entry.dag_run_id == row.dag_run_id and entry.owner != ctx.airflow.user and _says_failed(entry):
             return entry
     return None
 
 
 def _says_failed(entry: LogEntry) -> bool:
-    """Whether the entry is that of setting a state to failed through UI or API."""
-    if not entry.event.startswith(("patch_", "bulk_", "confirm")):
+    """Whether the entry is that of setting a state to failed through UI or API, one by one or in bulk."""
+    if not entry.event.startswith(("patch_", "bulk_")):
         return False
     try:
-        extra = json.loads(entry.extra or "{}")
+        return "failed" in _new_states(json.loads(entry.extra or "{}"))
     except ValueError:
         return False
-    return isinstance(extra, dict) and "failed" in {str(extra.get("new_state")), str(extra.get("state"))}
+
+
+def _new_states(extra: object) -> Iterator[str]:
+    """Every state that the body of a call asks for; bulk calls nest it under actions and entities."""
+    if isinstance(extra, dict):
+        yield from (str(extra[key]) for key in ("new_state", "state") if key in extra)
+        for key in ("actions", "entities"):
+            yield from (state for one in extra.get(key) or [] for state in _new_states(one))
 
 
 def _lost_starts(ctx: Context, repair: bool) -> Iterator[Finding]:

@@ -160,7 +160,7 @@ def ensure_final(ctx: Context, request_id: str, step: str) -> TaskRow:
 
 
 def rules_to_wait_for(ctx: Context, request_id: str) -> tuple[RuleTarget, ...]:
-    """Rules of a request that are not complete yet."""
+    """All rules of a request, in the order of their datasets."""
     with transaction(ctx.sessions) as session:
         rows = session.scalars(select(RuleRow).where(RuleRow.request_id == request_id).order_by(RuleRow.did)).all()
         return tuple(RuleTarget(row.rule_id, row.did, row.copies, row.length) for row in rows)

@@ -41,6 +41,11 @@ class AirflowClient:
         self._lock = threading.Lock()
         self._token = ""
 
+    @property
+    def user(self) -> str:
+        """Service account of this client, as Airflow's event log names it."""
+        return self._user
+
     # --- DAGs -------------------------------------------------------------------------------------------------------
     def dag_ready(self, dag_id: str, digest: str | None = None) -> bool:
         """Whether a run of this DAG would be the wanted one.
