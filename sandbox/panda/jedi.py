@@ -35,6 +35,7 @@ log = logging.getLogger("sandbox.panda.jedi")
 
 _ONE_JEDI_LOCK = 7_263_002
 _LEAST_PERIOD_S = 0.2
+_TURN_CHECK_S = 5.0
 
 
 @dataclass
@@ -85,8 +86,8 @@ class Jedi:
     def _activate(self, rhythms: Rhythms) -> Callable[[], None]:
         return lambda: activate_jobs(self._engine, rhythms)
 
-    def run(self) -> None:
-        """Work until `stop`; returns when every thread has ended its cycle."""
+    def run(self, turn: Connection) -> bool:
+        """Work until `stop`, or until the connection that holds the right to work breaks; whether it was the first."""
         threads = [
             threading.Thread(target=self._loop, args=(cycles, pausable), name=name)
             for name, cycles, pausable in (
@@ -97,9 +98,14 @@ class Jedi:
         ]
         for thread in threads:
             thread.start()
+        kept = True
+        while kept and not self._stopped.wait(_TURN_CHECK_S):
+            kept = _still_ours(turn)
+        self.stop()
         for thread in threads:
             thread.join()
         self._runner.stop()
+        return kept
 
     def stop(self) -> None:
         """Let the loops end."""
@@ -150,6 +156,15 @@ def make_catalogue(settings: Settings) -> Catalogue:
     return RucioCatalogue(settings)
 
 
+def _still_ours(turn: Connection) -> bool:
+    try:
+        turn.execute(text("select 1"))
+    except DBAPIError as error:
+        log.error("the database was gone, another JEDI may work now: %s", " ".join(str(error).split())[:200])
+        return False
+    return True
+
+
 def wait_for_turn(engine: Engine, stopped: threading.Event) -> Connection | None:
     """Connection that holds the right to be the one JEDI of this database; None when stopped first."""
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -184,9 +199,7 @@ def main() -> int:
     if turn is None:
         return 0
     log.info("JEDI works, speed %s, adder %s", settings.speed, settings.adder)
-    jedi.run()
-    turn.close()
-    return 0
+    return 0 if jedi.run(turn) else 1
 
 
 if __name__ == "__main__":

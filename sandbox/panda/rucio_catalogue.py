@@ -189,6 +189,8 @@ class RucioCatalogue:
             self._local.__dict__.pop("client", None)
             raise CatalogueUnavailable(f"Rucio at {self._settings.rucio_url}: {_short(error)}") from error
         except rucio_error.RucioException as error:
+            if type(error) is rucio_error.RucioException:  # no kind of its own: an inner error of the server
+                raise CatalogueUnavailable(f"Rucio at {self._settings.rucio_url}: {_short(error)}") from error
             raise CatalogueRefused(f"{type(error).__name__}: {_short(error)}") from error
 
 

@@ -121,6 +121,9 @@ def _print_status(found: StackStatus) -> None:
     for one in found.programs:
         if one.reason:
             OUT.print(f"{one.name}: {escape(one.reason)}")
+    if found.left_over:
+        pids = ", ".join(map(str, found.left_over))
+        OUT.print(f"[red]the supervisor is gone, its processes are left[/] ({pids}): make up or make down ends them")
     memory, home = _megabytes(sum(one.memory_bytes for one in found.programs)), current_home()
     print(f"home {home.root}, logs {home.log}/<program>.log, memory {memory} MB")
     print(f"passwords of {', '.join(PEOPLE)}: {home.secrets}/airflow-<name>.password")

@@ -11,19 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import yaml
-
-from sandbox.iam.clients import Client, write_clients
-from sandbox.iam.server import CLIENTS_FILE
-from sandbox.rucio.configuration import write_configuration, write_layout
 from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import PartFailed, StackError
-from sandbox.stack.home import Home, current_home, write_private
+from sandbox.stack.files import write_files
+from sandbox.stack.home import Home, current_home
 from sandbox.stack.leftovers import end_leftovers, processes_of
 from sandbox.stack.migration import ensure_databases, migration_steps, run_logged
-from sandbox.stack.plan import PEOPLE, PORT_NAMES, ROBOT, Plan
+from sandbox.stack.plan import PORT_NAMES, Plan
 from sandbox.stack.ports import choose_ports, read_ports
-from sandbox.stack.programs import RUCIO_SUBJECTS, Program, make_programs, rucio_settings
+from sandbox.stack.programs import Program, make_programs
 from sandbox.stack.status import StackStatus, last_words, look_at
 from sandbox.stack.steps import Result, Step, run_steps
 from sandbox.stack.supervision import Supervisor
@@ -31,8 +27,7 @@ from sandbox.stack.template import copy_template, is_current, record_digest
 
 POLL_S = 0.3
 LOOKS_A_STATE = 5  # checks a program gets for each time that supervisor is asked about it
-STOP_TIMEOUT_S = 60
-SLOTS_MAX = 4  # jobs at once a queue: it is one machine
+STOP_TIMEOUT_S, POLITE_S = 60, 5
 TIMELINE = "timeline.json"
 Report = Callable[[Result], None]
 
@@ -81,9 +76,9 @@ def down(home: Home | None = None) -> None:
         plan = Plan(home, read_ports(home.ports))
         supervisor = Supervisor(plan)
         if supervisor.answers():
-            names = list(supervisor.states())
-            _stop(supervisor, [name for name in names if name != "postgres"])
-            _stop(supervisor, ["postgres"])
+            others = [name for name in supervisor.states() if name not in ("scheduler", "postgres")]
+            for names in (["scheduler"], others, ["postgres"]):  # the scheduler's tasks end with all they need still up
+                _stop(supervisor, names)
             supervisor.shut_down()
             _wait_until(lambda: not supervisor.answers(), STOP_TIMEOUT_S)
         end_leftovers(home.root)
@@ -150,46 +145,6 @@ def _ensure_supervisor(home: Home) -> tuple[Plan, Supervisor]:
     return plan, supervisor
 
 
-def write_files(plan: Plan) -> None:
-    """Write what the programs read at their start, and ``prodsys.env``."""
-    for person in PEOPLE:
-        plan.credentials.get(f"airflow-{person}.password")
-    write_clients(plan.home.secrets / CLIENTS_FILE, _clients(plan))
-    settings = rucio_settings(plan)
-    write_configuration(settings)
-    write_layout(settings, plan.settings.specs / "sites.yaml", plan.home.folder("rse"), RUCIO_SUBJECTS)
-    (settings.folder / "pump.heartbeat").unlink(missing_ok=True)
-    _write_panda_files(plan)
-    lines = [f"{name}={value}\n" for name, value in plan.prodsys_environment.items()]
-    write_private(plan.home.environment_file, "".join(lines))
-
-
-def _clients(plan: Plan) -> dict[str, Client]:
-    groups = {ROBOT: ("spd", "spd/production")}
-    audiences = {ROBOT: ("panda", "rucio"), "panda": ("rucio",), "rucio": ("rucio",), "rucio-admin": ("rucio",)}
-    return {
-        name: Client(
-            secret=plan.client_secret_file(name).read_text(encoding="utf-8").strip(),
-            name=name,
-            groups=groups.get(name, ()),
-            audiences=asked,
-        )
-        for name, asked in audiences.items()
-    }
-
-
-def _write_panda_files(plan: Plan) -> None:
-    """Write the queues of ``sites.yaml`` in this machine's size, and an empty scenario unless there is one."""
-    folder = plan.home.folder("panda")
-    table = yaml.safe_load((plan.settings.specs / "sites.yaml").read_text(encoding="utf-8"))
-    queues = [
-        {"name": row["name"], "rse": row["rse"], "slots": min(row.get("slots", SLOTS_MAX), SLOTS_MAX)}
-        for row in table["queues"]
-    ]
-    (folder / "sites.yaml").write_text(yaml.safe_dump({"queues": queues}), encoding="utf-8")
-    (folder / "work").mkdir(exist_ok=True)
-
-
 def _steps(plan: Plan, supervisor: Supervisor, *, wait: bool) -> list[Step]:
     def step(program: Program) -> Step:
         waits = wait or program.name == "postgres"
@@ -235,13 +190,26 @@ def _start(supervisor: Supervisor, program: Program, home: Home, *, wait: bool) 
 def _stop(supervisor: Supervisor, names: Sequence[str]) -> None:
     for name in names:
         supervisor.stop_program(name)
-    _wait_until(lambda: all(supervisor.states()[name].pid is None for name in names), STOP_TIMEOUT_S)
+    left = list(names)
+
+    def all_stopped() -> bool:
+        states = supervisor.states()
+        left[:] = [name for name in left if states[name].pid is not None]
+        return not left
+
+    if not _wait_until(all_stopped, POLITE_S):
+        for name in set(left) - {
+            "scheduler"
+        }:  # Python programs lose a SIGTERM now and then to an `except` that catches everything
+            supervisor.ask_again(name)
+        _wait_until(all_stopped, STOP_TIMEOUT_S)
 
 
-def _wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
+def _wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
+    while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    return met
 
 
 def _keep_timeline(home: Home, results: dict[str, Result]) -> None:

@@ -25,7 +25,8 @@ USER = "stack"
 WANTED_FILES = 16384  # the triggerer holds one open log file per trigger
 CALL_TIMEOUT_S = 10
 START_TIMEOUT_S = 20
-NOT_RUNNING, STOPPED, NO_SUCH_PROGRAM, ALREADY_STARTED = 70, 0, 10, 60
+STAYS_UP_S = 5  # a program that ends sooner did not start; three such starts and it has failed
+NOT_RUNNING, ALREADY_STARTED = 70, 60  # faults of supervisor
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ class Supervisor:
         """Ask a program to stop; do not wait for it."""
         self._tolerate(NOT_RUNNING, self._rpc().supervisor.stopProcess, name, False)
 
+    def ask_again(self, name: str) -> None:
+        """Send SIGTERM once more to a program that was asked to stop."""
+        self._tolerate(NOT_RUNNING, self._rpc().supervisor.signalProcess, name, "TERM")
+
     def shut_down(self) -> None:
         """Stop the supervisor, with what it still runs."""
         try:
@@ -163,7 +168,7 @@ class Supervisor:
             directory="/",
             autostart="false",
             autorestart="true",
-            startsecs=1,
+            startsecs=STAYS_UP_S,
             startretries=3,
             stopsignal=program.stop_signal,
             stopwaitsecs=program.stop_wait_s,

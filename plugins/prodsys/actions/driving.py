@@ -89,7 +89,7 @@ def _take_wheel(session: Session, ctx: Context, row: RequestRow, run: tuple[str,
         if found is None:
             session.add(_run(row, run, driving=True, note=""))
         else:
-            found.driving, found.note = True, ""
+            found.driving, found.note, found.airflow_state = True, "", "running"
         write_audit(session, ctx.who, "drive", row.request_id, dag_run_id=run[1])
 
 

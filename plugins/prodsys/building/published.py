@@ -78,7 +78,7 @@ class PublishedSpec(PublishedPart):
             display_name=plan.request_id,
             owner=owner or "prodsys",
             tags=_tags(plan),
-            doc_md=describe(plan),
+            doc_md=describe(plan, digest),
             description=f"{plan.events} events, {plan.tag}, {len(plan.steps)} steps, revision {plan.revision}",
             priority=plan.priority,
             steps=tuple(_step(plan, ordinal) for ordinal in range(len(plan.steps))),

@@ -215,7 +215,7 @@ def _plan_dataset(sample: Sample, kind: str, data_type: str) -> PlannedDataset:
     )
 
 
-def describe(plan: Plan) -> str:
+def describe(plan: Plan, digest: str) -> str:
     """The plan in Markdown, for the DAG's documentation page; all values are checked names and numbers."""
     beam = f"{plan.spec.collision} {energy_text(plan.spec.energy_gev)} GeV {plan.spec.polarization}"
     rules = plan.rules
@@ -238,6 +238,6 @@ def describe(plan: Plan) -> str:
         f"Accepted from {plan.accept_percent:g} % of the seeds.",
         f"Expected: {plan.volume_bytes / 1e9:.1f} GB a copy, {plan.core_hours:.0f} core hours.",
         "",
-        f"Plan `{plan.digest()}`",
+        f"Plan `{digest}`",
     ]
     return "\n".join(lines)

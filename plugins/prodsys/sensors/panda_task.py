@@ -54,11 +54,13 @@ class PandaTaskSensor(BaseSensorOperator):
         self.request_id, self.step, self.panda_conn_id = request_id, step, panda_conn_id
         self.jedi_task_id: int | None = None
 
-    def execute(self, context: AirflowContext) -> None:  # noqa: ARG002
-        """Wait; every try starts here."""
+    def execute(self, context: AirflowContext) -> int:
+        """JEDI task id when the task is final already; else wait. Every try starts here."""
         with final_errors_fail():
             ctx = self._hands()
-            self._wait(ctx, self._target(ctx), time.time() + ctx.catalogue.profile.times.wait_max_s)
+            target = self._target(ctx)
+            now = {"jedi_task_id": target.jedi_task_id, "status": str(_status_now(ctx, target))}
+        return self.resume(context, now, time.time() + ctx.catalogue.profile.times.wait_max_s)
 
     def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002, RET503 - defers
         """JEDI task id once the task is final with output; goes on waiting when it is not."""
@@ -118,6 +120,7 @@ class PandaTaskSensor(BaseSensorOperator):
             poll_s=times.poll_s,
             window_s=times.modified_window_s,
             finality_gap_s=times.finality_gap_s,
+            resume_min_s=times.resume_min_s,
         )
         kept: Mapping[str, Any] = {"deadline_ts": deadline_ts}
         self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs=dict(kept))
@@ -133,6 +136,14 @@ class PandaTaskSensor(BaseSensorOperator):
         if task.status not in FINAL:
             raise PandaUnavailable(f"task {jedi_task_id} was final and is {task.status} again")
         raise TaskEnded(jedi_task_id, task.status, one_line(task.error_dialog))
+
+
+def _status_now(ctx: Context, target: WaitTarget) -> TaskStatus:
+    """What PanDA says of a task now; a PanDA that is away says nothing new."""
+    try:
+        return ctx.panda.get_status(target.jedi_task_id)
+    except (TaskUnknown, PandaUnavailable, IdentityUnavailable):
+        return TaskStatus.UNSEEN
 
 
 def one_line(words: str) -> str:

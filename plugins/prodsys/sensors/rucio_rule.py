@@ -105,5 +105,6 @@ class RucioRuleSensor(BaseSensorOperator):
             deadline_ts=deadline_ts,
             conn_id=self.rucio_conn_id,
             poll_s=ctx.catalogue.profile.times.rule_poll_s,
+            resume_min_s=ctx.catalogue.profile.times.resume_min_s,
         )
         self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs={"deadline_ts": deadline_ts})

@@ -36,6 +36,8 @@ class PandaTaskTrigger(WaitingTrigger):
         How far back modified tasks are listed [s].
     finality_gap_s
         Between the two readings that make a final status final [s].
+    resume_min_s
+        Earliest event after the wait began [s].
     """
 
     classpath = f"{__name__}.PandaTaskTrigger"
@@ -48,6 +50,7 @@ class PandaTaskTrigger(WaitingTrigger):
         "poll_s",
         "window_s",
         "finality_gap_s",
+        "resume_min_s",
     )
     shared = ("conn_id", "poll_s", "window_s")
 
@@ -61,9 +64,10 @@ class PandaTaskTrigger(WaitingTrigger):
         poll_s: float,
         window_s: float,
         finality_gap_s: float,
+        resume_min_s: float,
         until_final: bool = True,
     ) -> None:
-        super().__init__(deadline_ts=deadline_ts, conn_id=conn_id, poll_s=poll_s)
+        super().__init__(deadline_ts=deadline_ts, conn_id=conn_id, poll_s=poll_s, resume_min_s=resume_min_s)
         self.jedi_task_id, self.task_name, self.until_final = jedi_task_id, task_name, until_final
         self.window_s, self.finality_gap_s = window_s, finality_gap_s
         self.request_id = _request_of(task_name)

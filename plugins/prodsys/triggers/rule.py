@@ -31,15 +31,24 @@ class RucioRuleTrigger(WaitingTrigger):
         Airflow connection of type ``rucio``.
     poll_s
         Between two looks at all rules that are waited for [s].
+    resume_min_s
+        Earliest event after the wait began [s].
     """
 
     classpath = f"{__name__}.RucioRuleTrigger"
-    arguments = ("request_id", "rules", "deadline_ts", "conn_id", "poll_s")
+    arguments = ("request_id", "rules", "deadline_ts", "conn_id", "poll_s", "resume_min_s")
 
     def __init__(
-        self, *, request_id: str, rules: Mapping[str, list[int]], deadline_ts: float, conn_id: str, poll_s: float
+        self,
+        *,
+        request_id: str,
+        rules: Mapping[str, list[int]],
+        deadline_ts: float,
+        conn_id: str,
+        poll_s: float,
+        resume_min_s: float,
     ) -> None:
-        super().__init__(deadline_ts=deadline_ts, conn_id=conn_id, poll_s=poll_s)
+        super().__init__(deadline_ts=deadline_ts, conn_id=conn_id, poll_s=poll_s, resume_min_s=resume_min_s)
         self.request_id, self.rules = request_id, {rule_id: list(wanted) for rule_id, wanted in rules.items()}
         self._open = set(self.rules)
 

@@ -29,9 +29,9 @@ class WaitingTrigger(BaseEventTrigger):
     shared: ClassVar[tuple[str, ...]] = ("conn_id", "poll_s")  # those on which the shared poll loop depends
     request_id: str
 
-    def __init__(self, *, deadline_ts: float, conn_id: str, poll_s: float) -> None:
+    def __init__(self, *, deadline_ts: float, conn_id: str, poll_s: float, resume_min_s: float) -> None:
         super().__init__()
-        self.deadline_ts, self.conn_id, self.poll_s = deadline_ts, conn_id, poll_s
+        self.deadline_ts, self.conn_id, self.poll_s, self.resume_min_s = deadline_ts, conn_id, poll_s, resume_min_s
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
     @classmethod
@@ -114,6 +114,7 @@ class WaitingTrigger(BaseEventTrigger):
         return Feed(f"{cls.__name__} on {kept['conn_id']}", asking, float(kept["poll_s"]))
 
     async def _wait(self, feed: Feed[Any, Any], cycles: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        entered = time.monotonic()
         with ExitStack() as registered:
             for key in self.keys():
                 registered.enter_context(feed.entered(key))
@@ -123,6 +124,9 @@ class WaitingTrigger(BaseEventTrigger):
                 payload = self.judge(cycle) if cycle is not None else None
                 if payload is None and time.time() >= self.deadline_ts:
                     payload = self.late()
+        # An event that comes before the scheduler has heard that the worker let go makes it burn a try: it takes the
+        # worker's end for that of the resumed airflow task ("state mismatch", seen on 3.3.2 under load).
+        await asyncio.sleep(max(0.0, self.resume_min_s - (time.monotonic() - entered)))
         yield TriggerEvent(payload)
 
     async def _next(self, cycles: AsyncIterator[Any]) -> Cycle[Any, Any] | None:

@@ -27,6 +27,7 @@ def _trigger(**changed: Any) -> PandaTaskTrigger:
         "poll_s": POLL_S,
         "window_s": 7200.0,
         "finality_gap_s": POLL_S,
+        "resume_min_s": 0.0,
     }
     return PandaTaskTrigger(**(arguments | changed))
 
@@ -162,3 +163,11 @@ async def test_letting_go_aborts_nothing_and_minds_no_missing_ledger(
     await asyncio.wait_for(_trigger().on_kill(), 25)
     assert "the wait for PROD2025-014 was let go" in capsys.readouterr().out
     assert grid.replay.seen == []
+
+
+async def test_no_event_comes_before_airflow_has_heard_that_the_worker_let_go(grid: Grid, start: Run):
+    grid.statuses[TASK] = TaskStatus.DONE
+    began = time.monotonic()
+    (event,) = await _events(start, _trigger(resume_min_s=1.0))
+    assert event["status"] == "done"
+    assert time.monotonic() - began >= 1.0

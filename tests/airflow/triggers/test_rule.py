@@ -60,6 +60,7 @@ def _trigger(**changed: Any) -> WrittenTrigger:
         "deadline_ts": time.time() + 20,
         "conn_id": "rucio_default",
         "poll_s": POLL_S,
+        "resume_min_s": 0.0,
     }
     return WrittenTrigger(**(arguments | changed))
 
@@ -115,7 +116,7 @@ async def test_many_requests_share_one_question(rucio: Rucio):
 
 
 def test_arguments_go_out_as_they_came_in():
-    trigger = RucioRuleTrigger(request_id="R", rules=RULES, deadline_ts=1.0, conn_id="c", poll_s=2.0)
+    trigger = RucioRuleTrigger(request_id="R", rules=RULES, deadline_ts=1.0, conn_id="c", poll_s=2.0, resume_min_s=3.0)
     classpath, arguments = trigger.serialize()
     again = import_string(classpath)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (classpath, arguments)

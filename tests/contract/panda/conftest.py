@@ -1,4 +1,8 @@
-"""Targets of the contract suite: the recordings, the sandbox, or the live server that PANDA_URL names."""
+"""Targets of the contract suite: the recordings, and the sandbox or the live server that PANDA_URL names.
+
+For a live server: PANDA_URL (without ``/api/v1``), PANDA_VO (``spd:production`` or ``spd.production``), PANDA_TOKEN,
+and if need be PANDA_SITE (a queue that runs jobs). What it cannot show is skipped with a reason of `skips`.
+"""
 
 from __future__ import annotations
 

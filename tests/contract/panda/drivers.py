@@ -6,7 +6,8 @@ A driver gets a server whose tasks of this scenario fail as they did in the reco
 
 from __future__ import annotations
 
-import copy
+import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ def _fail(task: str, times: int | str, error: Mapping[str, Any], *seeds: int) ->
 RULES: list[dict[str, Any]] = [
     _fail(r"\.A1\.list$", 1, EXIT_65, 40007),
     _fail(r"\.A1\.list$", "always", EXIT_65, 40020),
+    _fail(r"\.A1\.pool$", 1, EXIT_65, 1002, 1006),
+    _fail(r"\.A1\.pool$", "always", EXIT_65, 1004),
+    _fail(r"\.A2\.pool2$", "always", EXIT_65, 1002),
+    _fail(r"\.A2\.pool2$", 1, EXIT_65, 1006),
+    {"match": {"task": r"\.A2\.pool2$", "seed": 1006}, "slow": {"wall_s": 25}},
     _fail(r"attempt_suffix$", 1, EXIT_65, 1001),
     _fail(r"attempt_suffix$", 1, STAGE_OUT, 1002),
     _fail(r"partial_finished$", 2, EXIT_65, 1001),
@@ -37,13 +43,21 @@ RULES: list[dict[str, Any]] = [
     {"match": {"task": r"finish_cmd\.soft$", "seed": [1003, 1004, 1005]}, "slow": {"wall_s": 6}},
     {"match": {"task": r"finish_cmd(\.none_done)?$", "seed": list(range(1003, 1011))}, "slow": {"wall_s": 30}},
     {"match": {"task": r"\.slow\."}, "slow": {"wall_s": 3}},
+    {"match": {"task": r"\.beside\.", "seed": [71, 72, 73]}, "slow": {"wall_s": 12}},
     {"match": {"task": r"SIM\.A3\.lostp$", "file": r"\.P\.000002\."}, "lose_file": {"times": 1}},
 ]
 """What goes wrong in the recordings, in the words of the sandbox's scenarios."""
 
 
+STAMP = f"T{int(time.time())}"
+"""Names are spent for ever, so every run has its own."""
+
+
 def _maps(server: Server, scenario: str) -> list[dict[str, Any]]:
-    return copy.deepcopy(submissions(scenario))
+    """Recorded maps of a scenario under names of this run, for the server's queue."""
+    text = json.dumps(submissions(scenario)).replace("PROD2025-016", STAMP)
+    maps: list[dict[str, Any]] = json.loads(text.replace("SPD_LOCAL", server.site))
+    return maps
 
 
 def run_one_after_another(server: Server, scenario: str) -> list[Outcome]:
@@ -125,6 +139,7 @@ def leave_pending(server: Server, scenario: str) -> list[Outcome]:
 DRIVERS: dict[str, Callable[[Server, str], list[Outcome]]] = {
     "seed_list": run_together,
     "random_seed_pool": run_together,
+    "random_seed_pool_shift": run_together,
     "attempt_suffix": run_together,
     "chain_done": run_chain,
     "pairing_shift": run_one_after_another,
@@ -139,5 +154,14 @@ DRIVERS: dict[str, Callable[[Server, str], list[Outcome]]] = {
     "pending": leave_pending,
 }
 NEEDS_FAILURES = frozenset(
-    {"seed_list", "attempt_suffix", "pairing_shift", "partial_finished", "failed", "scouts_broken"}
+    {
+        "random_seed_pool",
+        "random_seed_pool_shift",
+        "seed_list",
+        "attempt_suffix",
+        "pairing_shift",
+        "partial_finished",
+        "failed",
+        "scouts_broken",
+    }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -19,6 +20,7 @@ class Server:
     def __init__(
         self, url: str, token: str, origin: str, patience_s: float = PATIENCE_S, narrow: str | None = None
     ) -> None:
+        self.site = os.environ.get("PANDA_SITE", "SPD_LOCAL")
         self.url, self.token, self.origin, self.patience_s, self.narrow = url, token, origin, patience_s, narrow
         self.http = httpx.Client(base_url=url, timeout=30)
 

@@ -219,6 +219,44 @@ def test_a_child_waits_for_its_parent(server: Server, sim_map: MapOf) -> None:
     assert server.get("task/get_parent_detailed_info", task_id=child)["data"]["jediTaskID"] == parent
 
 
+def test_a_child_beside_its_parent_starts_with_twenty_files(server: Server, sim_map: MapOf) -> None:
+    if "live" in TARGETS:
+        skip(TOO_SLOW)
+    body = sim_map("beside.quick", seeds=25)
+    stamp = body["task_parameters"]["taskName"].rsplit(".", 1)[-1]
+    body["task_parameters"]["pfnList"][22:] = ["71", "72", "73"]
+    parent = server.submit(body)
+    reco = _renamed(recordings.submissions("pairing_shift")[1], "A3.lostp", f"beside.quick.{stamp}")
+    reco["task_parameters"] |= {"noWaitParent": True}
+    server.follow(parent, {"defined", "ready", "running"})
+    child = server.submit({**reco, "parent_tid": parent})
+    seen = server.follow(child, {"pending"})
+    said = server.get("task/get_detailed_info", task_id=child)["data"]["errorDialog"]
+    assert said.startswith("insufficient inputs are ready. ")
+    assert said.endswith(" files available, 1*20 files required")
+    server.follow(child, {"running"}, seen)
+    assert server.get("task/get_status", task_id=parent)["data"] == "running"
+    assert len(server.get("task/get_job_ids", task_id=child)["data"]) == 20
+    assert server.follow(child, None, seen)[-1] == "done"
+    outcome = server.look(child, seen)
+    assert outcome.info["nFiles"] == len(outcome.jobs) == 25
+    assert seen[seen.index("running") :].count("running") == 2
+
+
+def test_attributes_can_be_changed(server: Server, sim_map: MapOf) -> None:
+    task_id = server.submit(sim_map("change"))
+    server.follow(task_id)
+    assert server.post("task/change_attribute", task_id=task_id, attribute_name="ramCount", value=3000)["success"]
+    assert server.get("task/get_detailed_info", task_id=task_id)["data"]["ramCount"] == 3000
+    reply = server.post("task/change_attribute", task_id=task_id, attribute_name="nosuch", value=1)
+    said = "nosuch is not a valid attribute. Valid attributes are ['ramCount', 'wallTime', 'cpuTime', 'coreCount']"
+    assert reply == {"success": False, "message": said, "data": None}
+    reply = server.post("task/change_split_rule", task_id=task_id, attribute_name="ZZ", value="5")
+    assert reply["data"] == 2
+    assert server.post("task/change_split_rule", task_id=task_id, attribute_name="TW", value="5")["success"]
+    assert server.post("task/change_modification_time", task_id=task_id, hour_offset=-1)["message"] == "1 tasks changed"
+
+
 def test_without_the_role_a_task_becomes_analysis(
     server: Server, sim_map: MapOf, request: pytest.FixtureRequest
 ) -> None:

@@ -47,7 +47,10 @@ def with_rucio(
         RUCIO_URL=rucio_server.url,
     )
     error = {"pilotErrorCode": 1305, "transExitCode": 65, "diag": "segmentation violation"}
-    target.play({"match": {"seed": 2, "task": "chain"}, "fail": {"times": 1, "error": error}})
+    target.play(
+        {"match": {"seed": 2, "task": "chain"}, "fail": {"times": 1, "error": error}},
+        {"match": {"seed": 902, "task": "closed"}, "fail": {"times": 1, "error": error}},
+    )
     target.start()
     yield target
     target.stop()
@@ -139,6 +142,25 @@ def test_an_input_rucio_does_not_know_breaks_the_task(server: Server, maps: Call
     outcome = server.run(reco_map)
     assert outcome.info["status"] == "broken"
     assert 'unknown input dataset "' in outcome.info["errorDialog"]
+
+
+def test_a_retry_after_the_end_cannot_register_in_a_closed_dataset(
+    server: Server, maps: Callable[[str], Any], catalogue: Client
+) -> None:
+    sim_map, _ = maps("closed")
+    sim_map["task_parameters"]["pfnList"] = ["901", "902"]
+    sim_map["task_parameters"] |= {"nFiles": 2, "maxAttempt": 1}
+    task_id = server.submit(sim_map)
+    seen = server.follow(task_id, {"finished"})
+    assert server.post("task/retry", task_id=task_id)["data"] == 0
+    server.follow(task_id, {"ready", "running", "toretry"}, seen)
+    outcome = server.look(task_id, server.follow(task_id, None, seen))
+    last = outcome.attempts[-1]
+    assert (last["jobStatus"], last["ddmErrorCode"]) == ("failed", 200)
+    assert last["ddmErrorDiag"].startswith("Could not add files to DDM: ")
+    assert outcome.info["status"] == "finished"
+    name = next(one["dataset"]["name"] for one in outcome.datasets if one["dataset"]["name"].endswith(".S"))
+    assert len(_listed(catalogue, name)) == 1
 
 
 def test_without_rucio_jobs_wait_and_go_on(

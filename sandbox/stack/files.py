@@ -1,0 +1,55 @@
+"""The files that the programs of a stack read at their start, written anew at each start."""
+
+from __future__ import annotations
+
+import yaml
+
+from sandbox.iam.clients import Client, write_clients
+from sandbox.iam.server import CLIENTS_FILE
+from sandbox.rucio.configuration import write_configuration, write_layout
+from sandbox.stack.home import write_private
+from sandbox.stack.plan import PEOPLE, ROBOT, Plan
+from sandbox.stack.programs import RUCIO_SUBJECTS, rucio_settings
+
+SLOTS_MAX = 4  # jobs at once a queue: it is one machine
+
+
+def write_files(plan: Plan) -> None:
+    """Write what the programs read at their start, and ``prodsys.env``."""
+    for person in PEOPLE:
+        plan.credentials.get(f"airflow-{person}.password")
+    write_clients(plan.home.secrets / CLIENTS_FILE, _clients(plan))
+    settings = rucio_settings(plan)
+    write_configuration(settings)
+    write_layout(settings, plan.settings.specs / "sites.yaml", plan.home.folder("rse"), RUCIO_SUBJECTS)
+    for stale in (settings.folder / "pump.heartbeat", plan.token_file("panda"), plan.token_file("rucio")):
+        stale.unlink(missing_ok=True)  # signs of life of the last start
+    _write_panda_files(plan)
+    lines = [f"{name}={value}\n" for name, value in plan.prodsys_environment.items()]
+    write_private(plan.home.environment_file, "".join(lines))
+
+
+def _clients(plan: Plan) -> dict[str, Client]:
+    groups = {ROBOT: ("spd", "spd/production")}
+    audiences = {ROBOT: ("panda", "rucio"), "panda": ("rucio",), "rucio": ("rucio",), "rucio-admin": ("rucio",)}
+    return {
+        name: Client(
+            secret=plan.client_secret_file(name).read_text(encoding="utf-8").strip(),
+            name=name,
+            groups=groups.get(name, ()),
+            audiences=asked,
+        )
+        for name, asked in audiences.items()
+    }
+
+
+def _write_panda_files(plan: Plan) -> None:
+    """Write the queues of ``sites.yaml`` in this machine's size, and an empty scenario unless there is one."""
+    folder = plan.home.folder("panda")
+    table = yaml.safe_load((plan.settings.specs / "sites.yaml").read_text(encoding="utf-8"))
+    queues = [
+        {"name": row["name"], "rse": row["rse"], "slots": min(row.get("slots", SLOTS_MAX), SLOTS_MAX)}
+        for row in table["queues"]
+    ]
+    (folder / "sites.yaml").write_text(yaml.safe_dump({"queues": queues}), encoding="utf-8")
+    (folder / "work").mkdir(exist_ok=True)
