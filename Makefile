@@ -30,9 +30,10 @@ FIND_PYTHON = for name in $$PYTHON python3.11 python3.12 python3.13 python3; do 
 # $(call part,NAME,COMMAND): runs COMMAND, says how long it took; when it fails says why, and where its log is.
 define part
 	@mkdir -p $(LOGS); echo "$(1) ..."; began=$$(date +%s); \
-	if ( set -e; $(2) ) > $(LOGS)/$(1).log 2>&1; then echo "$(1): done ($$(($$(date +%s) - began)) s)"; \
-	else echo "$(1): FAILED after $$(($$(date +%s) - began)) s:"; tail -n 12 $(LOGS)/$(1).log | sed 's/^/    /'; \
-	echo "    log: $(CURDIR)/$(LOGS)/$(1).log"; exit 1; fi
+	( set -e; $(2) ) > $(LOGS)/$(1).log 2>&1; code=$$?; took=$$(($$(date +%s) - began)); \
+	if [ $$code = 0 ]; then echo "$(1): done ($$took s)"; exit 0; fi; \
+	echo "$(1): FAILED after $$took s:"; tail -n 12 $(LOGS)/$(1).log | sed 's/^/    /'; \
+	echo "    log: $(CURDIR)/$(LOGS)/$(1).log"; exit 1
 endef
 
 .PHONY: help setup dev demo up down clean status check test test-stackless test-system contract bench docs lock
@@ -100,7 +101,7 @@ bench: dev  ## Run the benchmarks
 docs: dev  ## Generate what is generated: the JSON Schemas of all files people write
 	@$(PRODSYS) spec schema
 
-lock: .venvs/uv/.installed  ## Compile the lock files anew from the *.in files
+lock: .venvs/uv/.installed-$(UV_VERSION)  ## Compile the lock files anew from the *.in files
 	$(UV) pip compile requirements.in $(LOCK_OPTIONS) -o requirements.txt
 	$(UV) pip compile requirements-dev.in $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(UV) pip compile sandbox/rucio/requirements.in $(LOCK_OPTIONS) -o sandbox/rucio/requirements.txt
@@ -109,11 +110,11 @@ LOCK_OPTIONS := -q --upgrade --python-version 3.11 --universal --generate-hashes
 # The files that say that an environment is as its lock file wants it.
 INSTALL := pip install --require-hashes --compile-bytecode
 
-.venvs/uv/.installed: Makefile
+.venvs/uv/.installed-$(UV_VERSION):
 	$(call part,uv,python=$$($(FIND_PYTHON)); rm -rf .venvs/uv; "$$python" -m venv .venvs/uv; \
 		.venvs/uv/bin/python -m pip install --disable-pip-version-check uv==$(UV_VERSION); touch $@)
 
-$(MAIN)/.installed: requirements.txt pyproject.toml .venvs/uv/.installed
+$(MAIN)/.installed: requirements.txt pyproject.toml .venvs/uv/.installed-$(UV_VERSION)
 	$(call part,environment-main,python=$$($(FIND_PYTHON)); \
 		[ -x $(BIN)/python ] || $(UV) venv --python "$$(command -v $$python)" $(MAIN); \
 		$(UV) $(INSTALL) --python $(BIN)/python -r requirements.txt; \
@@ -122,7 +123,7 @@ $(MAIN)/.installed: requirements.txt pyproject.toml .venvs/uv/.installed
 $(MAIN)/.installed-dev: requirements-dev.txt $(MAIN)/.installed
 	$(call part,environment-dev,$(UV) $(INSTALL) --python $(BIN)/python -r requirements-dev.txt; touch $@)
 
-$(RUCIO)/.installed: sandbox/rucio/requirements.txt .venvs/uv/.installed
+$(RUCIO)/.installed: sandbox/rucio/requirements.txt .venvs/uv/.installed-$(UV_VERSION)
 	$(call part,environment-rucio,python=$$($(FIND_PYTHON)); \
 		[ -x $(RUCIO)/bin/python ] || $(UV) venv --python "$$(command -v $$python)" $(RUCIO); \
 		$(UV) $(INSTALL) --python $(RUCIO)/bin/python -r sandbox/rucio/requirements.txt; touch $@)

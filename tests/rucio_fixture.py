@@ -35,6 +35,7 @@ START_MAX_S = 90
 STOP_MAX_S = 20
 CALL_TIMEOUT_S = 20
 ACCOUNT = "production"
+GROUPS = ("spd", "spd/production")  # what gives the production role in PanDA
 _NUMBERS = itertools.count(1)
 
 
@@ -183,7 +184,7 @@ def _gunicorn(port: int) -> list[str]:
 def _issuer(folder: Path, base: Mapping[str, str]) -> tuple[Program, Signer]:
     secrets = folder / "secrets"
     secrets.mkdir(mode=0o700)
-    write_clients(secrets / CLIENTS_FILE, {ACCOUNT: Client(secret="unused", name=ACCOUNT)})
+    write_clients(secrets / CLIENTS_FILE, {ACCOUNT: Client(secret="unused", name=ACCOUNT, groups=GROUPS)})
     port = free_port()
     signer = Signer(ensure_key(secrets / KEY_FILE), f"http://127.0.0.1:{port}/")
     path = os.pathsep.join([str(REPOSITORY / "plugins"), str(REPOSITORY)])

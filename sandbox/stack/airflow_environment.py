@@ -1,6 +1,6 @@
 """Airflow's settings, as environment variables; nothing else configures it.
 
-Why a value differs from Airflow's default stands beside it; the measurements are in the decisions of `docs/`.
+Why a value differs from Airflow's default stands beside it.
 """
 
 from __future__ import annotations

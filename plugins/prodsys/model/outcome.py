@@ -87,7 +87,6 @@ class StepOutcome:
     verdict: Verdict
     asked: int  # seeds of the request, not of the task
     notes: tuple[str, ...] = ()
-    strays: tuple[JobFile, ...] = ()  # files in the task's datasets that belong to no delivered seed
 
     @property
     def delivered(self) -> tuple[SeedOutcome, ...]:
@@ -132,16 +131,13 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     by_seed: dict[int, list[JobRecord]] = defaultdict(list)
     lost: dict[int, list[JobRecord]] = defaultdict(list)
     notes: list[str] = []
-    records, own = tuple(jobs), frozenset(question.seeds)
-    for job in records:
+    own = frozenset(question.seeds)
+    for job in jobs:
         for seed in _seeds_of(job, question, own, notes):
             (by_seed if job.status is JobStatus.FINISHED else lost)[seed].append(job)
     outcomes = tuple(_settle_seed(seed, by_seed[seed], lost[seed], question, notes) for seed in question.seeds)
-    kept = {file.lfn for outcome in outcomes if outcome.state is SeedState.DELIVERED for file in outcome.files.values()}
-    done = {file.lfn: file for job in records if job.status is JobStatus.FINISHED for file in job.outputs}
-    strays = tuple(file for lfn, file in sorted(done.items()) if lfn not in kept)
     verdict = judge(outcomes, question.asked, question.accept_percent)
-    return StepOutcome(outcomes, verdict, question.asked, tuple(notes), strays)
+    return StepOutcome(outcomes, verdict, question.asked, tuple(notes))
 
 
 def _seeds_of(job: JobRecord, question: StepQuestion, own: frozenset[int], notes: list[str]) -> tuple[int, ...]:

@@ -50,6 +50,7 @@ def with_rucio(
     target.play(
         {"match": {"seed": 2, "task": "chain"}, "fail": {"times": 1, "error": error}},
         {"match": {"seed": 902, "task": "closed"}, "fail": {"times": 1, "error": error}},
+        {"match": {"task": "outage"}, "slow": {"wall_s": 8}},
     )
     target.start()
     yield target

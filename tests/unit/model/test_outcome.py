@@ -36,7 +36,7 @@ def test_a_step_that_came_whole_is_full():
     outcome = settle(sim_question(7, 8), [sim_job(1, 7), sim_job(2, 8)])
     assert outcome.verdict is Verdict.FULL
     assert [(seed.seed, seed.panda_job_id, seed.events) for seed in outcome.seeds] == [(7, 1, 20), (8, 2, 20)]
-    assert (outcome.events, outcome.percent, outcome.missing, outcome.strays) == (40, 100.0, (), ())
+    assert (outcome.events, outcome.percent, outcome.missing) == (40, 100.0, ())
 
 
 def test_a_file_belongs_to_the_seed_of_its_job_whatever_its_number():
@@ -100,14 +100,14 @@ def test_a_seed_that_came_twice_counts_once_and_is_noted():
     outcome = settle(sim_question(7), [sim_job(5, 7, serial=5), sim_job(2, 7, serial=2)])
     assert (outcome.verdict, outcome.events, outcome.seeds[0].panda_job_id) == (Verdict.FULL, 20, 2)
     assert "more than once" in outcome.notes[0]
-    assert {file.lfn for file in outcome.strays} == {f"{name}.000005.root" for name in TYPES}
+    assert {file.lfn for file in outcome.seeds[0].files.values()} == {f"{name}.000002.root" for name in TYPES}
 
 
-def test_a_job_of_a_foreign_seed_is_noted_and_a_stray():
+def test_a_job_of_a_foreign_seed_is_noted_and_counts_for_nobody():
     outcome = settle(sim_question(7), [sim_job(1, 7), sim_job(2, 99), sim_job(3, None)])
     assert outcome.verdict is Verdict.FULL
     assert len(outcome.notes) == 2
-    assert len(outcome.strays) == 6
+    assert [seed.panda_job_id for seed in outcome.seeds] == [1]
 
 
 def test_pairs_of_one_seed_are_full():

@@ -55,3 +55,20 @@ def test_every_target_of_the_readme_exists() -> None:
     told = make("help").stdout
     targets = {"setup", "demo", "up", "down", "clean", "status", "check", "test", "contract", "bench", "docs", "lock"}
     assert targets <= {line.split()[0] for line in told.splitlines() if line.strip()}
+
+
+def test_a_part_of_the_setup_that_fails_says_why_and_where_its_log_is(checkout: Path) -> None:
+    shutil.copy(REPOSITORY / "Makefile", checkout)
+    tools = checkout.parent / "tools"
+    tools.mkdir()
+    for name in ("sh", "make", "tail", "sed", "date", "mkdir", "touch", "rm"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    command = ["make", ".venvs/uv/.installed-0"]
+    done = subprocess.run(
+        [*command, "UV_VERSION=0"], cwd=checkout, env={"PATH": str(tools)}, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 2
+    assert "uv: FAILED" in done.stdout
+    assert "no Python 3.11 to 3.13 with venv was found" in done.stdout
+    assert f"log: {checkout}/.venvs/log/uv.log" in done.stdout
+    assert not (checkout / ".venvs" / "uv").exists()
