@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
 from prodsys.model.names import RequestId
 from prodsys.model.statuses import RequestState
 from prodsys.settings import REPOSITORY

@@ -19,7 +19,6 @@ def demo() -> None:
     """Run the demonstration against the running stack; run again, it submits nothing and reads every number back."""
     from prodsys.actions.context import make_context
     from prodsys.settings import read_settings
-
     from sandbox.demo import book, course, report
     from sandbox.demo.screen import Screen
 
@@ -60,7 +59,6 @@ def _check_endings(pictures: list[dict[str, Any]]) -> None:
 def _check(path: Path) -> None:
     """Let the independent check recompute every number of the report."""
     from prodsys.settings import REPOSITORY
-
     from sandbox.demo.course import DemoFailed
 
     command = [sys.executable, str(REPOSITORY / CHECK), str(path)]

@@ -18,7 +18,6 @@ from prodsys.intake.files import read_files
 from prodsys.model import seeds as seeds_of
 from prodsys.model.seeds import SeedRange, parse_seeds
 from prodsys.model.statuses import DELIVERED, RequestState
-
 from sandbox.demo import book
 from sandbox.demo.screen import Screen
 

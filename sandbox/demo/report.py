@@ -14,7 +14,6 @@ from prodsys.model.plan import LOG
 from prodsys.model.seeds import iterate, parse_seeds
 from prodsys.model.statuses import JobStatus
 from prodsys.settings import Settings
-
 from sandbox.demo.course import DemoFailed
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from alembic import context
-from prodsys.ledger.tables import SCHEMA, Base
 from sqlalchemy import NullPool, create_engine, text
+
+from prodsys.ledger.tables import SCHEMA, Base
 
 ONE_AT_A_TIME = 4_711_016  # key of the advisory lock
 

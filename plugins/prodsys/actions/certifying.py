@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def build_certificate(ctx: Context, request_id: str, dag_id: str, dag_run_id: st
         datasets = _datasets(session, request_id)
         rules = _rules(session, request_id)
     _check_rules(rules)
-    replicas = {row.did: _replicas(ctx, row.did) for row in datasets}
+    replicas = ctx.rucio.replicas(Did.parse(plan.request_container))
     with transaction(ctx.sessions) as session:
         return _assemble(session, ctx, plan, datasets, rules, replicas, (dag_id, dag_run_id))
 
@@ -67,26 +68,21 @@ def _check_rules(rules: Iterable[RuleRow]) -> None:
             raise RucioUnavailable(f"rule {rule.rule_id} of {rule.did} is {rule.state} with {rule.locks_ok} locks")
 
 
-def _replicas(ctx: Context, did: str) -> dict[str, int]:
-    found = ctx.rucio.list_replicas_by_rse(Did.parse(did))
-    return {rse: len(lfns) for rse, lfns in sorted(found.items())}
-
-
 def _assemble(
     session: Session,
     ctx: Context,
     plan: Plan,
     datasets: list[DatasetRow],
     rules: list[RuleRow],
-    replicas: dict[str, dict[str, int]],
+    replicas: dict[str, dict[str, str]],
     run: tuple[str, str],
 ) -> Certificate:
     row, approval = get_request(session, plan.request_id), approved_plan_row(session, plan.request_id)
     steps = list_steps(session, plan.request_id)
-    missing = tuple(_missing(session, steps))
+    missing = tuple(_missing(session, plan, steps))
     gone = {seed.seed for seed in missing}
     delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
-    certified = tuple(_dataset(session, steps, one, replicas[one.did]) for one in datasets if one.kind == DATASET)
+    certified = tuple(_dataset(session, steps, one, replicas) for one in datasets if one.kind == DATASET)
     spec, now = plan.spec, datetime.now(UTC)
     return Certificate(
         request_id=plan.request_id,
@@ -129,13 +125,16 @@ def _assemble(
     )
 
 
-def _missing(session: Session, steps: list[StepRow]) -> Iterable[MissingSeed]:
+def _missing(session: Session, plan: Plan, steps: list[StepRow]) -> Iterable[MissingSeed]:
     """Each seed that did not come to the end, with the first step that lost it."""
     lost: dict[int, MissingSeed] = {}
     for step in steps:
-        for one in list_outcomes(session, step.step_id):
-            if one.state != SeedState.DELIVERED and one.seed not in lost:
-                lost[one.seed] = MissingSeed(seed=one.seed, step=step.kind, reason=one.reason or one.state)
+        outcomes = {one.seed: one for one in list_outcomes(session, step.step_id)}
+        for seed in seeds_of.iterate(plan.seeds):
+            one = outcomes.get(seed)
+            if seed not in lost and (one is None or one.state != SeedState.DELIVERED):
+                reason = (one.reason or one.state) if one else "no job was made for this seed"
+                lost[seed] = MissingSeed(seed=seed, step=step.kind, reason=reason)
     return [lost[seed] for seed in sorted(lost)]
 
 
@@ -180,7 +179,9 @@ def _tasks(session: Session, ctx: Context, request_id: str) -> tuple[CertifiedTa
     )
 
 
-def _dataset(session: Session, steps: list[StepRow], row: DatasetRow, replicas: dict[str, int]) -> CertifiedDataset:
+def _dataset(
+    session: Session, steps: list[StepRow], row: DatasetRow, replicas: dict[str, dict[str, str]]
+) -> CertifiedDataset:
     step = next(one for one in steps if one.kind == row.step)
     good = {one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.DELIVERED}
     name = Did.parse(row.did).name
@@ -203,7 +204,7 @@ def _dataset(session: Session, steps: list[StepRow], row: DatasetRow, replicas: 
         files=files,
         events=row.events,
         bytes=row.bytes,
-        replicas=replicas,
+        replicas=dict(sorted(Counter(rse for file in files for rse in replicas.get(file.lfn, ())).items())),
     )
 
 
@@ -252,13 +253,13 @@ def _handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, certificate.request_id)
     last = plan.steps[-1].kind
+    replicas, first = ctx.rucio.replicas(Did.parse(plan.request_container)), plan.rules.rses[0]
     kept = {file.seed for one in certificate.datasets if one.step == last for file in one.files}
     lists = {}
     for data_type, word in LISTS.items():
         by_seed: dict[int, str] = {}
         for one in (one for one in certificate.datasets if one.data_type == data_type):
-            pfns = ctx.rucio.pfns(Did.parse(one.did), plan.rules.rses[0])
-            by_seed |= {file.seed: pfns[file.lfn] for file in one.files if file.seed in kept}
+            by_seed |= {file.seed: replicas[file.lfn][first] for file in one.files if file.seed in kept}
         lists[f"{certificate.request_id}_{word}.txt"] = [by_seed[seed] for seed in sorted(by_seed)]
     return lists
 

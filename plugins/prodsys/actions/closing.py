@@ -1,4 +1,4 @@
-"""Close a request: containers and metadata, replication rules, certificate and hand-over lists. Each may be run again."""
+"""Close a request: containers, metadata, replication rules, certificate, hand-over lists. Each may be run again."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     StepFailed
         A step has no verdict to go on with.
     """
-    start_closing(ctx, request_id)
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
         steps = {step.kind: step for step in _good_steps(session, plan)}
         datasets = _datasets(session, request_id)
         metadata = {row.did: _metadata(plan, steps[row.step or ""], row) for row in datasets}
+    start_closing(ctx, request_id)
     for row in datasets:
         ctx.rucio.ensure_metadata(Did.parse(row.did), metadata[row.did])
     children: dict[Did, list[Did]] = {}

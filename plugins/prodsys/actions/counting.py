@@ -18,8 +18,8 @@ from prodsys.model.statuses import EventSource
 def count_sample(ctx: Context, plan: Plan, outcome: StepOutcome) -> StepOutcome:
     """The outcome with counted events where files were opened; a file that holds less makes its seed short.
 
-    When a sampled file is not what its job reported, all files of the step are opened: one wrong report makes the others
-    doubtful.
+    When a sampled file is not what its job reported, all files of the step are opened: one wrong report makes the
+    others doubtful.
     """
     if ctx.rse_root is None or plan.sample_files == 0 or not outcome.delivered:
         return outcome

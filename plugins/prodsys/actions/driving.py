@@ -28,8 +28,8 @@ class GateAnswer:
 def enter(ctx: Context, request_id: str, revision: int, dag_id: str, dag_run_id: str) -> GateAnswer:
     """May this run drive this request?
 
-    A complete request ends the run with its certificate; one that another live run drives ends it with that run's name; after
-    a failure the run goes on where the ledger stands.
+    A complete request ends the run with its certificate; one that another live run drives ends it with that run's name;
+    after a failure the run goes on where the ledger stands.
     """
     with transaction(ctx.sessions) as session:
         other = _driver(session, request_id)

@@ -128,7 +128,7 @@ def _closed(item: Accepted, row: RequestRow) -> Fault:
 
 
 def _take_seeds(session: Session, who: str, item: Accepted) -> list[Fault]:
-    """Claim the seeds of a request; what history shares is recorded as reuse, a draft that asks for taken seeds has none."""
+    """Claim the seeds: what history shares is recorded as reuse, a draft that asks for taken ones has none."""
     spec, configuration = item.spec, Configuration.of(item.spec).digest()
     if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT:
         try:

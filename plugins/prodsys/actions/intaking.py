@@ -15,7 +15,7 @@ PARTIAL_SUFFIXES = {".part", ".tmp", ".swp"}  # of files that are still being wr
 
 
 def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
-    """Import every file of a drop folder; each moves to ``done``, or to ``faulty`` with a report beside it. Nothing is lost."""
+    """Import every file of a drop folder; each moves to ``done``, or to ``faulty`` with a report beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     answers = {}
     for path in sorted(one for one in folder.iterdir() if one.is_file() and one.suffix not in PARTIAL_SUFFIXES):

@@ -1,7 +1,7 @@
 """Reconcile: compare ledger, Airflow and PanDA, name every disagreement with its cause, repair what is safe.
 
-Safe is to re-read a status, to adopt a known id, to link a run again. A person's "failed" in Airflow's event log for the
-running try means abort; anything else that Airflow did to a wait is left alone (DESIGN decision 6).
+Safe is to re-read a status, to adopt a known id, to link a run again. A person's "failed" in Airflow's event log for
+the running try means abort; anything else that Airflow did to a wait is left alone (DESIGN decision 6).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Finding:
 
 
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
-    """All disagreements found now; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
+    """All disagreements; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
     looks: list[Callable[[Context, bool], Iterator[Finding]]] = [_runs, _lost_starts, _statuses, _aborted]
     found: list[Finding] = []
     for look in looks:

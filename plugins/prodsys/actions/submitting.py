@@ -1,7 +1,8 @@
 """Submit exactly once (DESIGN decision 5).
 
-An intent is a row with a deterministic task name. It is committed before anything is sent; one process at a time may send;
-a lost answer is settled by PanDA itself, never by hope. Promise: never two live tasks on the same seeds past refinement.
+An intent is a row with a deterministic task name. It is committed before anything is sent; one process at a time may
+send; a lost answer is settled by PanDA itself, never by hope. Promise: never two live tasks on the same seeds past
+refinement.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def _record(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
 
 
 def _settle_doubt(ctx: Context, task: TaskRow) -> int:
-    """Search by name; send the same map again only when PanDA cannot have it (or JEDI's twin check will end the later one)."""
+    """Search by name; send the map again only when PanDA cannot have it (else JEDI's twin check ends the later one)."""
     found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
     if found is not None:
         with transaction(ctx.sessions) as session:

@@ -67,8 +67,8 @@ def task_to_wait_for(ctx: Context, request_id: str, step: str) -> WaitTarget:
 def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: str = "") -> WaitTarget | None:
     """Note what PanDA says of a task; the task to go on waiting for, or None when it is final.
 
-    The first time JEDI shows the task it is compared with what was sent. One that JEDI ended as a duplicate of an earlier
-    submission of ours is replaced by that one.
+    The first time JEDI shows the task it is compared with what was sent. One that JEDI ended as a duplicate of an
+    earlier submission of ours is replaced by that one.
 
     Raises
     ------
@@ -127,8 +127,8 @@ def _check_stored(ctx: Context, task: TaskRow, info: TaskInfo) -> None:
     if info.task_type and info.task_type != TASK_TYPE:
         ctx.panda.kill(info.jedi_task_id)
         raise PandaRoleMissing(
-            f"PanDA stored {task.task_name} as type {info.task_type} of user {info.user_name}: the production role was lost; "
-            f"task {info.jedi_task_id} was killed"
+            f"PanDA stored {task.task_name} as type {info.task_type} of user {info.user_name}: "
+            f"the production role was lost; task {info.jedi_task_id} was killed"
         )
     unlike = differences(ctx, task, info.jedi_task_id)
     if unlike:

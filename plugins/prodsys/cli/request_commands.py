@@ -202,9 +202,8 @@ def certificate(request_id: RequestId, as_json: AsJson = False) -> None:
         print_json(found["body"])
         return
     body = found["body"]
-    print_text(
-        f"{found['path']}\n{request_id}: {body['verdict']}; plan {body['plan_digest']}, approved by {body['approved_by']}"
-    )
+    print_text(found["path"])
+    print_text(f"{request_id}: {body['verdict']}; plan {body['plan_digest']}, approved by {body['approved_by']}")
     print_text(
         f"seeds asked {body['seeds_asked']}, delivered {body['seeds_delivered']}; "
         f"events {body['events_delivered']} of {body['events_asked']}; {body['bytes_delivered']} bytes"

@@ -70,14 +70,14 @@ class RucioQuestions:
     def list_replicas_by_rse(self, did: Did) -> dict[str, set[str]]:
         """Storage -> LFNs of the available replicas of a dataset."""
         found: dict[str, set[str]] = defaultdict(set)
-        for lfn, pfns in self._replicas(did).items():
+        for lfn, pfns in self.replicas(did).items():
             for rse in pfns:
                 found[rse].add(lfn)
         return dict(found)
 
     def pfns(self, did: Did, rse: str) -> dict[str, str]:
         """LFN -> PFN of the available replicas on one storage."""
-        return {lfn: pfns[rse] for lfn, pfns in self._replicas(did, rse).items() if rse in pfns}
+        return {lfn: pfns[rse] for lfn, pfns in self.replicas(did, rse).items() if rse in pfns}
 
     def rule_state(self, rule_id: str) -> RuleInfo:
         """A rule; its state is GONE when it expired, was denied or deleted."""
@@ -120,7 +120,7 @@ class RucioQuestions:
 
         return self._rucio.call("list_did_rules", str(did), ask)
 
-    def _replicas(self, did: Did, rse: str | None = None) -> dict[str, dict[str, str]]:
+    def replicas(self, did: Did, rse: str | None = None) -> dict[str, dict[str, str]]:
         """LFN -> storage -> PFN; in random order, since Rucio's default looks up a map of the world for every file."""
 
         def ask(rucio: Any) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """Import once what every airflow task needs.
 
-The scheduler (LocalExecutor) and Celery's worker fork a process for each airflow task. What the parent has imported costs
-the child nothing; without this each of them spends a second of CPU on imports.
+The scheduler (LocalExecutor) and Celery's worker fork a process for each airflow task. What the parent has imported
+costs the child nothing; without this each of them spends a second of CPU on imports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m prodsys.ledger.migrate``: bring the ledger's schema to the newest version; safe to run again and side by side."""
+"""``python -m prodsys.ledger.migrate``: the ledger's schema in its newest version; safe to run again, side by side."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def change_intent(session: Session, task_row_id: int, before: IntentState, after
 
 
 def younger_task_seen(session: Session, since: datetime) -> bool:
-    """Whether PanDA has shown a task that was sent for the first time after this moment: then JEDI lives and is past it."""
+    """Whether PanDA has shown a task first sent after this moment: then JEDI lives and is past it."""
     wanted = select(TaskRow.task_row_id).where(TaskRow.first_sent_at > since, TaskRow.intent == IntentState.CONFIRMED)
     return session.scalars(wanted.limit(1)).first() is not None
 

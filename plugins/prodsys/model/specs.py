@@ -251,7 +251,7 @@ class TimesSpec(Spec):
     unseen_max_s: float = Field(gt=0, description="a submitted task may be unknown this long before somebody is asked")
     poll_s: float = Field(gt=0, description="between two looks at all waiting tasks")
     rule_poll_s: float = Field(gt=0, description="between two looks at replication rules")
-    resume_min_s: float = Field(ge=0, description="earliest resumption of a deferred wait, so that Airflow heard of both")
+    resume_min_s: float = Field(ge=0, description="earliest resumption of a deferred wait: Airflow must have heard")
     wait_max_s: float = Field(gt=0, description="longest wait of one try before a person is asked")
     dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")

@@ -25,9 +25,9 @@ def test_the_sheet_becomes_history_and_drafts_with_its_seeds(ctx, import_demo):
     states = {line.request_id[-3:]: (line.recorded_status, line.state) for line in show_list(ctx)}
     assert not answer.faults
     assert states == {
-        **{number: ("done", "recorded") for number in ("010", "011", "012", "013")},
+        **dict.fromkeys(("010", "011", "012", "013"), ("done", "recorded")),
         "014": ("running", "recorded"),
-        **{number: ("ready", "draft") for number in ("015", "016")},
+        **dict.fromkeys(("015", "016"), ("ready", "draft")),
     }
 
 

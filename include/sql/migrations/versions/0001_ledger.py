@@ -13,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Make all tables."""
     op.execute("create extension if not exists btree_gist")
     op.create_table(
         "audit",
@@ -314,6 +315,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drop all tables."""
     op.drop_index(op.f("ix_seed_outcome_task_row_id"), table_name="seed_outcome", schema="prodsys")
     op.drop_table("seed_outcome", schema="prodsys")
     op.drop_index(op.f("ix_task_step_id"), table_name="task", schema="prodsys")
