@@ -159,4 +159,5 @@ def _has_text(path: Path, text: str) -> bool:
 
 
 def _visible(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    """Names of our files; Python puts a folder of its own (``__pycache__``) beside the stubs it has read."""
+    return {entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")}

@@ -71,6 +71,17 @@ def test_refresh_follows_the_ledger_and_leaves_unchanged_stubs_alone(ledger, ope
     assert (stub.stat().st_ino, stub.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_what_python_leaves_beside_the_stubs_disturbs_nothing(ledger, open_bundle: OpenBundle) -> None:
+    ledger.publish("PROD2025-016")
+    bundle = open_bundle()
+    (bundle.path / "__pycache__").mkdir()
+    (bundle.path / "__pycache__" / "prod__PROD2025-016.cpython-311.pyc").write_bytes(b"")
+    last = ledger.publish("PROD2025-017")
+    bundle.refresh()
+    assert version(bundle) == str(last)
+    assert len(names(bundle)) == 2
+
+
 def test_a_new_revision_rewrites_the_stub_and_keeps_the_old_plan_for_whoever_reads_it_now(
     ledger, open_bundle: OpenBundle
 ) -> None:
