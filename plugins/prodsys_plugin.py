@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from prodsys.hooks.forks import children_die_with_us
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.warm import warm_up
 
@@ -18,5 +19,6 @@ class ProdsysPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:  # noqa: ARG003
-        """Import once, before airflow tasks are forked, what each of them needs."""
+        """Import once, before airflow tasks are forked, what each of them needs; and let none outlive its scheduler."""
         warm_up()
+        children_die_with_us()

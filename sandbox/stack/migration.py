@@ -12,11 +12,12 @@ from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import PartFailed
 from sandbox.stack.home import REPOSITORY
 from sandbox.stack.plan import DATABASES, Plan
-from sandbox.stack.postgres import ensure_database, ensure_role
+from sandbox.stack.postgres import end_idle_transactions, ensure_database, ensure_role
 from sandbox.stack.programs import rucio_python, rucio_settings
 from sandbox.stack.steps import Step
 
 TIMEOUT_S = 300
+IDLE_TRANSACTION_MAX_S = 60  # longer than any of the programs thinks between two statements
 
 
 def run_logged(part: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -44,6 +45,7 @@ def ensure_databases(plan: Plan) -> None:
     for name in DATABASES:
         ensure_role(plan.cluster, name, plan.role_password(name))
         ensure_database(plan.cluster, name, owner=name)
+        end_idle_transactions(plan.cluster, name, IDLE_TRANSACTION_MAX_S)
 
 
 def migration_steps(plan: Plan, after: tuple[str, ...]) -> list[Step]:

@@ -156,6 +156,13 @@ def ensure_role(cluster: Cluster, role: str, password: str) -> None:
         connection.execute(sql.SQL("{} {} login password {}").format(verb, name, secret))
 
 
+def end_idle_transactions(cluster: Cluster, role: str, after_s: int) -> None:
+    """End sessions of a role that sit in an open transaction: a process cut off must not lock rows for ever."""
+    name, value = sql.Identifier(role), sql.Literal(f"{after_s}s")
+    with cluster.connect() as connection:
+        connection.execute(sql.SQL("alter role {} set idle_in_transaction_session_timeout = {}").format(name, value))
+
+
 def ensure_database(cluster: Cluster, database: str, owner: str = SUPERUSER, template: str | None = None) -> None:
     """Make a database unless it is there; a copy of the template if one is named (nobody may be connected to that)."""
     with cluster.connect() as connection:

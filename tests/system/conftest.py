@@ -62,7 +62,8 @@ class Stack:
 
     def pid(self, program: str) -> int:
         """Process id of a program, as the stack's status tells it."""
-        rows = self.json("stack", "status")["programs"]
+        done = self.prodsys("stack", "status", "--json", check=False)  # exits 1 while something is down
+        rows = json.loads(done.stdout)["programs"]
         return next(row["pid"] for row in rows if row["name"] == program)
 
     def password(self, name: str) -> str:

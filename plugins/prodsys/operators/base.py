@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable, ProductionError, ServiceUnavailable
-from prodsys.hooks.failing import final_errors_fail
+from prodsys.errors import AirflowRefused, AirflowUnavailable
+from prodsys.hooks.failing import failures_told, final_errors_fail
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
@@ -37,11 +37,7 @@ class ServiceOperator(BaseOperator):
 
 
 class RequestOperator(ServiceOperator):
-    """Base of operators that do one thing for one request; a failure is told to the ledger in the error's own words.
-
-    That is done here and not by Airflow's callbacks: one that ran in the DAG processor makes it parse the file for ever
-    (apache/airflow issue 73432, seen on 3.3.2). What dies without a word is found by the reconciler.
-    """
+    """Base of operators that do one thing for one request; a failure is told to the ledger in the error's own words."""
 
     template_fields: Sequence[str] = ("request_id",)
 
@@ -55,21 +51,8 @@ class RequestOperator(ServiceOperator):
 
         with final_errors_fail():
             ctx = build_context(who=WHO)
-            try:
+            with failures_told(ctx, context, self.request_id, self.task_id):
                 return self.act(ctx, context)
-            except ProductionError as error:
-                if not isinstance(error, ServiceUnavailable) or is_last_try(context):
-                    self._tell(ctx, context, error)
-                raise
-
-    def _tell(self, ctx: Context, context: AirflowContext, error: ProductionError) -> None:
-        from prodsys.actions.driving import note_failure
-
-        run = context["dag_run"]
-        try:
-            note_failure(ctx, self.request_id, run.dag_id, run.run_id, f"{self.task_id}: {error}")
-        except ProductionError as silence:
-            self.log.error("the ledger does not know yet that run %s failed: %s", run.run_id, silence)
 
 
 class DrivingOperator(RequestOperator):
@@ -100,12 +83,6 @@ class StepOperator(DrivingOperator):
     def __init__(self, *, step: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.step = step
-
-
-def is_last_try(context: AirflowContext) -> bool:
-    """Whether Airflow will not try again after this one."""
-    instance: Any = context["ti"]
-    return instance.try_number > instance.max_tries
 
 
 def note_run(ctx: Context, context: AirflowContext, note: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 
 from prodsys.errors import IdentityUnavailable, PandaError, PandaUnavailable, TaskEnded, TaskUnknown
-from prodsys.hooks.failing import final_errors_fail
+from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.panda import PandaHook
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, TaskStatus
@@ -58,26 +58,32 @@ class PandaTaskSensor(BaseSensorOperator):
         """JEDI task id when the task is final already; else wait. Every try starts here."""
         with final_errors_fail():
             ctx = self._hands()
-            target = self._target(ctx)
-            now = {"jedi_task_id": target.jedi_task_id, "status": str(_status_now(ctx, target))}
+            with failures_told(ctx, context, self.request_id, self.task_id):
+                target = self._target(ctx)
+                now = {"jedi_task_id": target.jedi_task_id, "status": str(_status_now(ctx, target))}
         return self.resume(context, now, time.time() + ctx.catalogue.profile.times.wait_max_s)
 
-    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002, RET503 - defers
+    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: RET503 - it defers
         """JEDI task id once the task is final with output; goes on waiting when it is not."""
         with final_errors_fail():
             ctx = self._hands()
-            target = self._target(ctx)
-            status, reason = self._read(event, target)
-            if status == DEADLINE:
-                raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
-            still: WaitTarget | None = target
-            try:
-                still = self._record(ctx, target, TaskStatus(status))
-                if still is None:
-                    return self._end(ctx, target.jedi_task_id)
-            except (PandaUnavailable, IdentityUnavailable) as error:
-                self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
+            with failures_told(ctx, context, self.request_id, self.task_id):
+                target = self._target(ctx)
+                still: WaitTarget | None = target
+                try:
+                    still = self._follow(ctx, target, event)
+                    if still is None:
+                        return self._end(ctx, target.jedi_task_id)
+                except (PandaUnavailable, IdentityUnavailable) as error:
+                    self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
             self._wait(ctx, still or target, deadline_ts)
+
+    def _follow(self, ctx: Context, target: WaitTarget, event: Any) -> WaitTarget | None:
+        """The task to go on waiting for after this event; None when it is final."""
+        status, reason = self._read(event, target)
+        if status == DEADLINE:
+            raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
+        return self._record(ctx, target, TaskStatus(status))
 
     def _hands(self) -> Context:
         from prodsys.hooks.context import build_context

@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator
 
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import IdentityUnavailable, RucioError, RucioUnavailable
-from prodsys.hooks.failing import final_errors_fail
+from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.rucio import RucioHook
 from prodsys.triggers.rule import COMPLETE, RucioRuleTrigger
 
@@ -46,21 +46,24 @@ class RucioRuleSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.request_id, self.rucio_conn_id = request_id, rucio_conn_id
 
-    def execute(self, context: AirflowContext) -> None:  # noqa: ARG002
-        """Wait; every try starts here."""
+    def execute(self, context: AirflowContext) -> int:
+        """Number of rules when all are complete already; else wait. Every try starts here."""
         with final_errors_fail():
-            ctx = self._hands()
-            self._wait(ctx, self._rules(ctx), time.time() + ctx.catalogue.profile.times.wait_max_s)
+            times = self._hands().catalogue.profile.times
+        return self.resume(context, {"request_id": self.request_id}, time.time() + times.wait_max_s)
 
-    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: ARG002
+    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:
         """Number of rules once all are complete; goes on waiting when they are not."""
         with final_errors_fail():
             ctx = self._hands()
-            rules = self._rules(ctx)
-            complete = self._look(ctx, rules)
-            status, reason = self._read(event)
-            if not complete and reason and status != COMPLETE:
-                raise RucioError(f"replicas of {self.request_id}: {reason}; clear this airflow task to go on waiting")
+            with failures_told(ctx, context, self.request_id, self.task_id):
+                rules = self._rules(ctx)
+                complete = self._look(ctx, rules)
+                status, reason = self._read(event)
+                if not complete and reason and status != COMPLETE:
+                    raise RucioError(
+                        f"replicas of {self.request_id}: {reason}; clear this airflow task to go on waiting"
+                    )
             if not complete:
                 self._wait(ctx, rules, deadline_ts)
             return len(rules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +16,15 @@ from tests.publishing import Ledger, read_catalogue
 
 from prodsys.ledger.migrate import migrate  # isort: skip
 from prodsys.ledger.session import make_engine, make_session_factory, transaction  # isort: skip
-from prodsys.ledger.tables import DatasetRow, RuleRow, StepRow, TaskRow  # isort: skip
+from prodsys.ledger.tables import DatasetRow, RequestRow, RuleRow, RunRow, StepRow, TaskRow  # isort: skip
 from prodsys.ledger.tasks import to_multirange  # isort: skip
 from prodsys.model.seeds import parse_seeds  # isort: skip
 
 REQUEST, TASK = "PROD2025-016", 364
+CONTEXT: Any = {  # of the run that drives the request
+    "dag_run": SimpleNamespace(dag_id=f"prod__{REQUEST}", run_id=f"{REQUEST}-r1"),
+    "ti": SimpleNamespace(task_id="sim.wait", try_number=1, max_tries=10),
+}
 TASK_MAP = {"taskName": f"{REQUEST}.SIM", "taskType": "prod", "pfnList": ["1", "2", "3"]}
 
 
@@ -46,6 +51,22 @@ class Book:
                     status=status,
                 )
             )
+
+    def drive(self) -> None:
+        """The run of CONTEXT drives the request."""
+        with transaction(self.ledger.sessions) as session:
+            row = session.get(RequestRow, REQUEST)
+            assert row is not None
+            row.state = "running"
+            run = {"dag_id": CONTEXT["dag_run"].dag_id, "dag_run_id": CONTEXT["dag_run"].run_id}
+            session.add(RunRow(**run, request_id=REQUEST, revision=1, driving=True))
+
+    def request(self) -> tuple[str, str]:
+        """State of the request and the reason for it."""
+        with transaction(self.ledger.sessions) as session:
+            row = session.get(RequestRow, REQUEST)
+            assert row is not None
+            return row.state, row.reason
 
     def add_rules(self, *rule_ids: str) -> None:
         with transaction(self.ledger.sessions) as session:

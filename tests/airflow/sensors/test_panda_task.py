@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.sensors.conftest import REQUEST, TASK, TASK_MAP, Book
+from tests.airflow.sensors.conftest import CONTEXT, REQUEST, TASK, TASK_MAP, Book
 from tests.airflow.triggers.conftest import Grid
 
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred  # isort: skip
@@ -45,7 +45,7 @@ def _say(grid: Grid, status: str, dialog: str | None = None, **stored: Any) -> N
 
 def test_a_task_that_panda_does_not_show_yet_is_first_waited_for_until_it_does(book: Book, sensor: PandaTaskSensor):
     book.add_task(None)
-    trigger, deferred = _deferred(sensor.execute, {})
+    trigger, deferred = _deferred(sensor.execute, CONTEXT)
     times = book.ledger.catalogue.profile.times
     assert (trigger.jedi_task_id, trigger.until_final) == (TASK, False)
     assert trigger.deadline_ts == pytest.approx(time.time() + times.unseen_max_s, abs=5)
@@ -56,7 +56,7 @@ def test_a_task_that_panda_does_not_show_yet_is_first_waited_for_until_it_does(b
 def test_the_first_sight_confirms_the_task_and_waits_for_its_end(book: Book, grid: Grid, sensor: PandaTaskSensor):
     book.add_task(None)
     _say(grid, "defined")
-    trigger, deferred = _deferred(sensor.resume, {}, _event("defined"), deadline_ts=DEADLINE_TS)
+    trigger, deferred = _deferred(sensor.resume, CONTEXT, _event("defined"), deadline_ts=DEADLINE_TS)
     assert (trigger.until_final, trigger.deadline_ts, deferred.kwargs) == (
         True,
         DEADLINE_TS,
@@ -69,7 +69,7 @@ def test_the_first_sight_confirms_the_task_and_waits_for_its_end(book: Book, gri
 def test_a_task_with_output_ends_the_wait(book: Book, grid: Grid, sensor: PandaTaskSensor, status: str):
     book.add_task("running", "confirmed")
     _say(grid, status)
-    assert sensor.resume({}, _event(status), deadline_ts=DEADLINE_TS) == TASK
+    assert sensor.resume(CONTEXT, _event(status), deadline_ts=DEADLINE_TS) == TASK
     assert book.task().status == status
 
 
@@ -78,14 +78,23 @@ def test_a_task_without_output_fails_with_pandas_words(book: Book, grid: Grid, s
     book.add_task("running", "confirmed")
     _say(grid, status, "no scout jobs\n  succeeded")
     with pytest.raises(AirflowFailException, match=rf"task {TASK} ended as {status}: no scout jobs succeeded"):
-        sensor.resume({}, _event(status), deadline_ts=DEADLINE_TS)
+        sensor.resume(CONTEXT, _event(status), deadline_ts=DEADLINE_TS)
     assert book.task().status == status
+
+
+def test_the_ledger_hears_pandas_words_when_the_wait_fails(book: Book, grid: Grid, sensor: PandaTaskSensor):
+    book.add_task("running", "confirmed")
+    book.drive()
+    _say(grid, "broken", "no scout jobs succeeded")
+    with pytest.raises(AirflowFailException):
+        sensor.resume(CONTEXT, _event("broken"), deadline_ts=DEADLINE_TS)
+    assert book.request() == ("failed", f"wait: PanDA task {TASK} ended as broken: no scout jobs succeeded")
 
 
 def test_a_task_that_left_its_final_status_is_waited_for_again(book: Book, grid: Grid, sensor: PandaTaskSensor):
     book.add_task("running", "confirmed")
     _say(grid, "running")
-    trigger, _ = _deferred(sensor.resume, {}, _event("finished"), deadline_ts=DEADLINE_TS)
+    trigger, _ = _deferred(sensor.resume, CONTEXT, _event("finished"), deadline_ts=DEADLINE_TS)
     assert trigger.until_final
 
 
@@ -93,7 +102,7 @@ def test_a_task_that_left_its_final_status_is_waited_for_again(book: Book, grid:
 def test_a_panda_that_went_away_is_no_failure(book: Book, grid: Grid, sensor: PandaTaskSensor, away: str):
     book.add_task("running", "confirmed")
     grid.down(iam=away == "iam")
-    trigger, _ = _deferred(sensor.resume, {}, _event("done"), deadline_ts=DEADLINE_TS)
+    trigger, _ = _deferred(sensor.resume, CONTEXT, _event("done"), deadline_ts=DEADLINE_TS)
     assert trigger.deadline_ts == DEADLINE_TS
 
 
@@ -101,7 +110,7 @@ def test_a_lost_role_fails_at_once_and_the_task_is_killed(book: Book, grid: Grid
     book.add_task(None)
     _say(grid, "defined", taskType="anal")
     with pytest.raises(AirflowFailException, match="production role was lost"):
-        sensor.resume({}, _event("defined"), deadline_ts=DEADLINE_TS)
+        sensor.resume(CONTEXT, _event("defined"), deadline_ts=DEADLINE_TS)
     assert [one.body for one in grid.replay.seen if one.path.endswith("task/kill")] == [{"task_id": TASK}]
 
 
@@ -109,7 +118,7 @@ def test_the_elder_of_a_twin_is_waited_for_instead(book: Book, grid: Grid, senso
     book.add_task(None)
     _say(grid, "aborted", "toabort since there is duplicated task -> jediTaskID=360", taskName=None)
     grid.maps[360] = TASK_MAP
-    trigger, _ = _deferred(sensor.resume, {}, _event("aborted"), deadline_ts=DEADLINE_TS)
+    trigger, _ = _deferred(sensor.resume, CONTEXT, _event("aborted"), deadline_ts=DEADLINE_TS)
     assert trigger.jedi_task_id == 360
     assert (book.task().jedi_task_id, book.task().twins) == (360, [TASK])
 
@@ -117,14 +126,14 @@ def test_the_elder_of_a_twin_is_waited_for_instead(book: Book, grid: Grid, senso
 @pytest.mark.parametrize("event", [None, "done", {}, {"status": "done"}, {"jedi_task_id": 1, "status": "done"}])
 def test_an_event_about_something_else_is_not_believed(book: Book, sensor: PandaTaskSensor, event: Any):
     book.add_task("running", "confirmed")
-    trigger, _ = _deferred(sensor.resume, {}, event, deadline_ts=DEADLINE_TS)
+    trigger, _ = _deferred(sensor.resume, CONTEXT, event, deadline_ts=DEADLINE_TS)
     assert trigger.jedi_task_id == TASK
 
 
 def test_past_the_deadline_it_fails_and_panda_is_not_touched(book: Book, grid: Grid, sensor: PandaTaskSensor):
     book.add_task("running", "confirmed")
     with pytest.raises(AirflowFailException, match=r"not in time.*untouched: clear this airflow task"):
-        sensor.resume({}, _event("deadline", reason="not in time"), deadline_ts=DEADLINE_TS)
+        sensor.resume(CONTEXT, _event("deadline", reason="not in time"), deadline_ts=DEADLINE_TS)
     assert grid.replay.seen == []
 
 
@@ -134,7 +143,7 @@ def test_a_step_that_is_not_submitted_is_tried_again_later(book: Book, sensor: P
 
         session.add(StepRow(request_id=REQUEST, revision=1, kind="SIM", ordinal=0))
     with pytest.raises(PandaUnavailable, match="not settled"):
-        sensor.execute({})
+        sensor.execute(CONTEXT)
 
 
 def test_a_ledger_that_is_away_is_tried_again_later(
@@ -142,12 +151,12 @@ def test_a_ledger_that_is_away_is_tried_again_later(
 ):
     monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", "postgres://prodsys:x@127.0.0.1:1/prodsys")
     with pytest.raises(LedgerUnavailable):
-        sensor.execute({})
+        sensor.execute(CONTEXT)
 
 
 def test_the_link_points_to_the_task(book: Book, sensor: PandaTaskSensor):
     book.add_task("running", "confirmed")
-    _deferred(sensor.execute, {})
+    _deferred(sensor.execute, CONTEXT)
     assert PandaTaskLink().get_link(sensor, ti_key=None) == f"http://monitor/task/{TASK}"
 
 

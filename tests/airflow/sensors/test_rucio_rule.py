@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.sensors.conftest import REQUEST, Book
+from tests.airflow.sensors.conftest import CONTEXT, REQUEST, Book
 from tests.airflow.triggers.conftest import Grid
 from tests.contract.client.replay import Answer
 
@@ -58,7 +58,7 @@ def _deferred(call: Any, *arguments: Any, **named: Any) -> RucioRuleTrigger:
 
 def test_all_rules_of_the_request_are_waited_for(book: Book, sensor: RucioRuleSensor):
     book.add_rules("r1", "r2")
-    trigger = _deferred(sensor.execute, {})
+    trigger = _deferred(sensor.execute, CONTEXT)
     assert trigger.rules == {"r1": [2, 3], "r2": [2, 3]}
     assert trigger.deadline_ts == pytest.approx(time.time() + book.ledger.catalogue.profile.times.wait_max_s, abs=5)
 
@@ -66,7 +66,7 @@ def test_all_rules_of_the_request_are_waited_for(book: Book, sensor: RucioRuleSe
 def test_complete_rules_end_the_wait_and_are_noted(book: Book, grid: Grid, sensor: RucioRuleSensor):
     book.add_rules("r1", "r2")
     _say(grid, r1=("OK", 6), r2=("OK", 6))
-    assert sensor.resume({}, _event("complete"), deadline_ts=DEADLINE_TS) == 2
+    assert sensor.resume(CONTEXT, _event("complete"), deadline_ts=DEADLINE_TS) == 2
     assert (book.rule("r1").state, book.rule("r1").locks_ok) == ("OK", 6)
 
 
@@ -74,26 +74,26 @@ def test_an_event_is_not_believed_before_rucio_says_so_too(book: Book, grid: Gri
     book.add_rules("r1", "r2")
     _say(grid, r1=("OK", 6), r2=("REPLICATING", 4))
     for event in (_event("complete"), None, {"request_id": "OTHER2025-001", "status": "gone", "reason": "x"}):
-        trigger = _deferred(sensor.resume, {}, event, deadline_ts=DEADLINE_TS)
+        trigger = _deferred(sensor.resume, CONTEXT, event, deadline_ts=DEADLINE_TS)
         assert trigger.deadline_ts == DEADLINE_TS
 
 
 def test_a_rucio_that_is_away_is_no_failure(book: Book, grid: Grid, sensor: RucioRuleSensor):
     book.add_rules("r1")
     _say(grid)
-    assert _deferred(sensor.resume, {}, _event("complete"), deadline_ts=DEADLINE_TS).rules == {"r1": [2, 3]}
+    assert _deferred(sensor.resume, CONTEXT, _event("complete"), deadline_ts=DEADLINE_TS).rules == {"r1": [2, 3]}
 
 
 def test_past_the_deadline_it_fails_unless_all_is_there(book: Book, grid: Grid, sensor: RucioRuleSensor):
     book.add_rules("r1")
     _say(grid, r1=("STUCK", 4))
     with pytest.raises(AirflowFailException, match="not complete in time; clear this airflow task"):
-        sensor.resume({}, _event("deadline", "1 of 1 rules are not complete in time"), deadline_ts=DEADLINE_TS)
+        sensor.resume(CONTEXT, _event("deadline", "1 of 1 rules are not complete in time"), deadline_ts=DEADLINE_TS)
     assert book.rule("r1").state == "STUCK"
     _say(grid, r1=("OK", 6))
-    assert sensor.resume({}, _event("deadline", "late"), deadline_ts=DEADLINE_TS) == 1
+    assert sensor.resume(CONTEXT, _event("deadline", "late"), deadline_ts=DEADLINE_TS) == 1
 
 
 def test_a_request_without_rules_is_a_fault(book: Book, sensor: RucioRuleSensor):
     with pytest.raises(AirflowFailException, match="no replication rules"):
-        sensor.execute({})
+        sensor.execute(CONTEXT)
