@@ -35,6 +35,7 @@ START_MAX_S = 90
 STOP_MAX_S = 20
 CALL_TIMEOUT_S = 20
 ACCOUNT = "production"
+ROOT_PASSWORD = "of-a-server-that-lives-for-one-test-session"
 GROUPS = ("spd", "spd/production")  # what gives the production role in PanDA
 _NUMBERS = itertools.count(1)
 
@@ -144,7 +145,7 @@ def rucio_server(postgres: PostgresHandle, tmp_path_factory: pytest.TempPathFact
         folder=folder / "server",
         environment=RUCIO_ENVIRONMENT,
         database_url=postgres.create_database(f"rucio_{next(_NUMBERS)}"),
-        root_password="not-used-by-tests",
+        root_password=ROOT_PASSWORD,
         issuer=signer.issuer,
         client_secrets={"rucio": "unused", "rucio-admin": "unused"},
     )

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +68,19 @@ def _check_rules(rules: Iterable[RuleRow]) -> None:
             raise RucioUnavailable(f"rule {rule.rule_id} of {rule.did} is {rule.state} with {rule.locks_ok} locks")
 
 
+def _check_copies(
+    certified: Iterable[CertifiedDataset], rules: Iterable[RuleRow], replicas: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Every file has the copies of its dataset's rule now, not only when the rule was looked at."""
+    copies = {rule.did: rule.copies for rule in rules}
+    for one in certified:
+        for file in one.files:
+            found = sorted(replicas.get(file.lfn, ()))
+            if len(found) < copies.get(one.did, 1):
+                where = f"it has {len(found)} of {copies.get(one.did, 1)} copies ({', '.join(found) or 'none'})"
+                raise RucioUnavailable(f"{file.lfn} of {one.did} is not available: {where}")
+
+
 def _assemble(
     session: Session,
     ctx: Context,
@@ -83,6 +96,7 @@ def _assemble(
     gone = {seed.seed for seed in missing}
     delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
     certified = tuple(_dataset(session, steps, one, replicas) for one in datasets if one.kind == DATASET)
+    _check_copies(certified, rules, replicas)
     spec, now = plan.spec, datetime.now(UTC)
     return Certificate(
         request_id=plan.request_id,
@@ -225,11 +239,11 @@ def _next_revision(session: Session, request_id: str) -> int:
     return int(session.scalar(wanted) or 0) + 1
 
 
-def write_files(ctx: Context, certificate: Certificate) -> Path:
+def write_files(ctx: Context, certificate: Certificate, lists: Mapping[str, list[str]]) -> Path:
     """Certificate and hand-over lists as files, each whole or not at all; the path of the certificate."""
     folder = ctx.home / "certificates" / certificate.request_id
     folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in _handover(ctx, certificate).items():
+    for name, lines in lists.items():
         _write(folder / name, "".join(f"{line}\n" for line in lines))
     path = folder / f"r{certificate.certificate_revision}.json"
     _write(path, json.dumps(certificate.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
@@ -248,7 +262,7 @@ def certificate_row(certificate: Certificate, path: Path) -> CertificateRow:
     )
 
 
-def _handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
+def build_handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
     """File name -> one PFN a line on the partition's first storage; line n of each list is the same seed."""
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, certificate.request_id)
@@ -259,9 +273,14 @@ def _handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
     for data_type, word in LISTS.items():
         by_seed: dict[int, str] = {}
         for one in (one for one in certificate.datasets if one.data_type == data_type):
-            by_seed |= {file.seed: replicas[file.lfn][first] for file in one.files if file.seed in kept}
+            by_seed |= {file.seed: _pfn(replicas[file.lfn], first) for file in one.files if file.seed in kept}
         lists[f"{certificate.request_id}_{word}.txt"] = [by_seed[seed] for seed in sorted(by_seed)]
     return lists
+
+
+def _pfn(pfns: Mapping[str, str], first: str) -> str:
+    """Address on the storage that serves the lists; where the rule put no copy there, on another one."""
+    return pfns.get(first) or pfns[min(pfns)]
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from prodsys.actions.certifying import build_certificate, certificate_row, write_files
+from prodsys.actions.certifying import build_certificate, build_handover, certificate_row, write_files
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
 from prodsys.actions.driving import leave, start_closing
@@ -125,6 +125,7 @@ def _metadata(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
 def _write_containers(ctx: Context, plan: Plan, children: dict[Did, list[Did]], whole: Did) -> tuple[str, ...]:
     found = {did: ctx.rucio.dataset_info(did) for did in (*children, whole)}
     with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         for did, info in found.items():
             if info is None:
                 raise RucioUnavailable(f"{did} was made and is not shown")
@@ -155,9 +156,15 @@ def ensure_rules(ctx: Context, request_id: str) -> tuple[str, ...]:
     wanted = plan_rules(plan.rules, [Did.parse(row.did) for row in datasets])
     made = {str(did): rule_id for did, rule_id in make_rules(ctx.rucio, wanted).items()}
     with transaction(ctx.sessions) as session:
+        get_request(session, request_id, lock=True)
+        gone = (RuleRow.request_id == request_id, RuleRow.rule_id.not_in(made.values()))  # expired or deleted in Rucio
+        session.execute(delete(RuleRow).where(*gone))
         for row in datasets:
-            if session.get(RuleRow, made[row.did]) is None:
+            known = session.get(RuleRow, made[row.did])
+            if known is None:
                 session.add(_rule_row(plan, row, made[row.did]))
+            else:
+                known.length = row.files  # data may have been settled again since
         write_audit(session, ctx.who, "replicate", request_id, rules=list(made.values()))
     return tuple(made.values())
 
@@ -190,10 +197,13 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
         if RequestState(row.state) in DELIVERED:
             return _certified(session, request_id)
     certificate = build_certificate(ctx, request_id, dag_id, dag_run_id)
-    path = write_files(ctx, certificate)
+    lists = build_handover(ctx, certificate)
     state = RequestState.COMPLETE if certificate.verdict is Verdict.FULL else RequestState.ACCEPTED
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) in DELIVERED:  # somebody was faster: its certificate is the one
+            return _certified(session, request_id)
+        path = write_files(ctx, certificate, lists)
         move(row, state, "certify")
         row.closed_at = certificate.closed_at
         session.add(certificate_row(certificate, path))

@@ -5,23 +5,23 @@ PanDA's adder may have registered everything already, or nothing (both are right
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.holding import Held, ensure_held
 from prodsys.actions.orders import INPUT
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.pairs import pair_inputs
+from prodsys.ddm.verbs import Held, ensure_dataset_holds
 from prodsys.errors import StepFailed
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_step
+from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, SeedOutcomeRow
-from prodsys.ledger.tasks import list_files, list_outcomes
+from prodsys.ledger.tasks import list_files, list_outcomes, list_tasks
 from prodsys.model.names import Did
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import LOG, Plan, PlannedStep
@@ -49,6 +49,15 @@ class _Part:
     files: Mapping[str, FileRow]
 
 
+@dataclass(frozen=True)
+class _Source:
+    """The step that wrote the files."""
+
+    plan: Plan
+    kind: str
+    rse_of: Mapping[int, str]  # seed -> storage where its job ran; "" when no site says
+
+
 def ensure_step_data(ctx: Context, request_id: str, kind: str) -> tuple[DataAnswer, ...]:
     """The datasets of a step in Rucio, complete, closed, read back and compared; run again, nothing changes.
 
@@ -64,14 +73,14 @@ def ensure_step_data(ctx: Context, request_id: str, kind: str) -> tuple[DataAnsw
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
         parts = _parts(session, plan, plan.step(kind))
-        rse_of = _rse_of(session, ctx, plan, kind)
-    held = {part.did: _ensure(ctx, part, rse_of) for part in parts}
+        source = _Source(plan, kind, _rse_of(session, ctx, plan, kind))
+    held = {part.did: _ensure(ctx, part, source) for part in parts}
     lost = {part.files[lfn].seed: lfn for part in parts for lfn in held[part.did].lost}
     if lost:
         _give_up(ctx, plan, kind, lost)
         parts = tuple(_without(part, set(lost)) for part in parts)
-        held = {part.did: _ensure(ctx, part, rse_of) for part in parts}  # their partners are kept out
-    _ensure_readable(ctx, plan, kind, parts, held, rse_of)
+        held = {part.did: _ensure(ctx, part, source) for part in parts}  # their partners are kept out
+    _ensure_readable(ctx, source, parts, held)
     return _write_down(ctx, plan, kind, parts, held)
 
 
@@ -95,16 +104,31 @@ def _without(part: _Part, seeds: set[int]) -> _Part:
 
 
 def _rse_of(session: Session, ctx: Context, plan: Plan, kind: str) -> dict[int, str]:
-    """Seed -> storage where its job ran."""
     queues = {queue.name: queue.rse for queue in ctx.catalogue.sites.queues}
     row = get_step(session, plan.request_id, kind)
-    return {one.seed: queues.get(one.site, plan.step(kind).rse) for one in list_outcomes(session, row.step_id)}
+    return {one.seed: queues.get(one.site, "") for one in list_outcomes(session, row.step_id)}
 
 
-def _ensure(ctx: Context, part: _Part, rse_of: Mapping[int, str]) -> Held:
-    facts = _facts(part.files.values())
-    rses = {lfn: rse_of[file.seed] for lfn, file in part.files.items()}
-    return ensure_held(ctx.rucio, part.did, facts, rses)
+def _ensure(ctx: Context, part: _Part, source: _Source) -> Held:
+    rse_of = {lfn: source.rse_of[file.seed] for lfn, file in part.files.items()}
+
+    def known(lfns: Collection[str]) -> Collection[str]:
+        return _written(ctx, source, lfns)
+
+    return ensure_dataset_holds(ctx.rucio, part.did, _facts(part.files.values()), rse_of, known)
+
+
+def _written(ctx: Context, source: _Source, lfns: Collection[str]) -> frozenset[str]:
+    """Which of these files jobs of the step wrote: of seeds that do not count, or twice for one seed."""
+    request_id = source.plan.request_id
+    with transaction(ctx.sessions) as session:
+        step = get_step(session, request_id, source.kind)
+        bound = {file.lfn for file in list_files(session, step.step_id)}
+        tasks = [task.jedi_task_id for one, task in list_tasks(session, request_id) if one.step_id == step.step_id]
+    rest = frozenset(lfns) - bound
+    if rest:  # PanDA alone knows them: ask it only then
+        bound |= {file.lfn for task in tasks if task for job in ctx.panda.get_jobs(task) for file in job.outputs}
+    return frozenset(lfns) & bound
 
 
 def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
@@ -114,6 +138,7 @@ def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
 def _give_up(ctx: Context, plan: Plan, kind: str, lost: Mapping[int, str]) -> None:
     """Seeds whose file Rucio lacks and will not take any more are missing; the verdict is said again."""
     with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         step = get_step(session, plan.request_id, kind)
         for seed, lfn in lost.items():
             row = session.get(SeedOutcomeRow, (step.step_id, seed))
@@ -132,16 +157,10 @@ def _give_up(ctx: Context, plan: Plan, kind: str, lost: Mapping[int, str]) -> No
         raise StepFailed(plan.request_id, kind, verdict, f"files of seeds {sorted(lost)} are not in Rucio")
 
 
-def _ensure_readable(
-    ctx: Context,
-    plan: Plan,
-    kind: str,
-    parts: tuple[_Part, ...],
-    held: Mapping[Did, Held],
-    rse_of: Mapping[int, str],
-) -> None:
+def _ensure_readable(ctx: Context, source: _Source, parts: tuple[_Part, ...], held: Mapping[Did, Held]) -> None:
     """What the next step reads holds the complete pairs and nothing else, in an order that PanDA pairs rightly."""
-    following = [step for step in plan.steps if (before := plan.before(step.kind)) and before.kind == kind]
+    plan = source.plan
+    following = [step for step in plan.steps if (before := plan.before(step.kind)) and before.kind == source.kind]
     if not following:
         return
     reader = following[0]
@@ -150,7 +169,7 @@ def _ensure_readable(
     if not any(held[part.did].strays for part in read.values()):
         return
     for part in read.values():
-        _ensure_input(ctx, plan, reader, part, rse_of)
+        _ensure_input(ctx, source, reader, part)
 
 
 def _check_order(plan: Plan, reader: PlannedStep, read: Mapping[str, _Part]) -> None:
@@ -164,11 +183,13 @@ def _check_order(plan: Plan, reader: PlannedStep, read: Mapping[str, _Part]) -> 
         raise StepFailed(plan.request_id, reader.kind, Verdict.MISPAIRED, names)
 
 
-def _ensure_input(ctx: Context, plan: Plan, reader: PlannedStep, part: _Part, rse_of: Mapping[int, str]) -> None:
-    """A dataset of its own with the complete pairs: files cannot be taken out of a closed one."""
+def _ensure_input(ctx: Context, source: _Source, reader: PlannedStep, part: _Part) -> None:
+    """A dataset of its own with the complete pairs: this Rucio lets no file out of a closed one."""
+    plan = source.plan
     did = Did(plan.partition, plan.sample.dataset(reader.kind, f"in{part.data_type}"))
-    held = _ensure(ctx, _Part(did, part.data_type, part.files), rse_of)
+    held = _ensure(ctx, _Part(did, part.data_type, part.files), source)
     with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)
         session.merge(_row(plan, reader.kind, did, part, held, INPUT))
 
 
@@ -192,6 +213,7 @@ def _write_down(
     ctx: Context, plan: Plan, kind: str, parts: tuple[_Part, ...], held: Mapping[Did, Held]
 ) -> tuple[DataAnswer, ...]:
     with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)
         rows = [_row(plan, kind, part.did, part, held[part.did], DATASET) for part in parts]
         for row in rows:
             session.merge(row)

@@ -13,14 +13,16 @@ from prodsys.actions.counting import count_sample
 from prodsys.actions.waiting import ensure_final
 from prodsys.errors import StepFailed
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_step
+from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, replace_outcome, seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.outcome import SeedOutcome, StepOutcome, StepQuestion, settle
+from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle
 from prodsys.model.plan import LOG, Plan, PlannedStep
 from prodsys.model.statuses import GOOD, EventSource, Verdict
+
+REASONS_SHOWN = 5  # of seeds that did not come
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def settle_step(ctx: Context, request_id: str, kind: str) -> SettleAnswer:
     jobs = ctx.panda.get_jobs(task.jedi_task_id)
     outcome = count_sample(ctx, plan, settle(question, jobs))
     with transaction(ctx.sessions) as session:
+        get_request(session, request_id, lock=True)  # one at a time writes down what became of a request
         step = get_step(session, request_id, kind)
         write_outcome(session, step, task, outcome)
         row = session.get(TaskRow, task.task_row_id)
@@ -85,12 +88,13 @@ def _input_seeds(session: Session, request_id: str, before: PlannedStep) -> Mapp
 def write_outcome(session: Session, step: StepRow, task: TaskRow, outcome: StepOutcome) -> None:
     """Write a step's outcome in place of an earlier one."""
     rows = [_seed_row(step, task, seed) for seed in outcome.seeds]
-    files = [row for seed in outcome.seeds for row in _file_rows(step, seed)]
+    bound = [seed for seed in outcome.seeds if seed.state is not SeedState.MISPAIRED]  # those have files of two seeds
+    files = [row for seed in bound for row in _file_rows(step, seed)]
     replace_outcome(session, step.step_id, rows, files)
     step.verdict, step.seeds_delivered, step.events = outcome.verdict, len(outcome.delivered), outcome.events
     step.notes = list(outcome.notes)
     step.counted_files = sum(seed.events_source is EventSource.COUNTED for seed in outcome.seeds)
-    step.settled_at = datetime.now(UTC)
+    step.settled_at, step.data_ready_at = datetime.now(UTC), None  # what Rucio holds is to be compared with it again
 
 
 def _seed_row(step: StepRow, task: TaskRow, seed: SeedOutcome) -> SeedOutcomeRow:
@@ -129,13 +133,13 @@ def conclude(request_id: str, kind: str, outcome: StepOutcome) -> SettleAnswer:
     """The answer for a good verdict; StepFailed for the others, with what PanDA's adder may have registered."""
     missing = seeds_of.show(seeds_of.from_seeds(outcome.missing)) if outcome.missing else "none"
     message = (
-        f"{kind}: {len(outcome.delivered)} of {outcome.asked} seeds ({outcome.percent:.4g} %), {outcome.events} events; "
-        f"missing: {missing}"
+        f"{kind}: {len(outcome.delivered)} of {outcome.asked} seeds ({outcome.percent:.4g} %), "
+        f"{outcome.events} events; missing: {missing}"
     )
     if outcome.verdict in GOOD:
         return SettleAnswer(outcome.verdict, message, outcome.events)
-    reasons = sorted({f"seed {seed.seed}: {seed.reason}" for seed in outcome.seeds if seed.reason})
+    reasons = sorted({f"seed {seed.seed}: {seed.reason}" for seed in outcome.seeds if seed.reason})[:REASONS_SHOWN]
     if outcome.verdict is Verdict.MISPAIRED:
         written = sorted({file.dataset for seed in outcome.seeds for file in seed.files.values()})
         reasons.append(f"PanDA's adder may have registered files in {', '.join(written)}: use none of them")
-    raise StepFailed(request_id, kind, outcome.verdict, "; ".join([message, *reasons[:5]]))
+    raise StepFailed(request_id, kind, outcome.verdict, "; ".join([message, *reasons]))

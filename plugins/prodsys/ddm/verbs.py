@@ -1,24 +1,44 @@
-"""Verbs over several calls: a dataset complete, its rules made, a rule fulfilled."""
+"""Verbs over several calls: a dataset that holds what it should, its rules made, a rule fulfilled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from prodsys.ddm.client import RucioClient
-from prodsys.ddm.facts import DatasetInfo, FileFact, RuleInfo, differences
+from prodsys.ddm.facts import FileFact, RuleInfo, differences
 from prodsys.ddm.policies import WantedRule
 from prodsys.errors import DatasetConflict
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
 
+Known = Callable[[Collection[str]], Collection[str]]
 
-def ensure_dataset_complete(
-    client: RucioClient, did: Did, files: Mapping[str, FileFact], rse_of: Mapping[str, str], close: bool
-) -> DatasetInfo:
-    """The dataset with exactly these files, whoever registered them, read back and compared; closed last.
 
-    Only what is missing is added, so it does not matter whether PanDA's adder registered all files, some or none, nor
-    how often this runs. A dataset that was closed complete is left alone.
+@dataclass(frozen=True)
+class Held:
+    """A closed dataset, as Rucio holds it in the end."""
+
+    files: Mapping[str, FileFact]
+    lost: tuple[str, ...] = ()  # wanted, but somebody closed it without them
+    strays: tuple[str, ...] = ()  # not wanted, and Rucio will not let them go
+
+
+def _no_strays(lfns: Collection[str]) -> Collection[str]:  # noqa: ARG001 - it knows none
+    return ()
+
+
+def ensure_dataset_holds(
+    client: RucioClient,
+    did: Did,
+    wanted: Mapping[str, FileFact],
+    rse_of: Mapping[str, str],
+    known: Known = _no_strays,
+) -> Held:
+    """Have the dataset hold the wanted files and no others, closed last, read back and compared.
+
+    It does not matter whether PanDA's adder registered all files, some or none, when it closes the dataset, nor how
+    often this runs: what lacks is added while the dataset is open, known strays are detached, what is right is left.
 
     Parameters
     ----------
@@ -26,36 +46,73 @@ def ensure_dataset_complete(
         Rucio.
     did
         The dataset.
-    files
-        LFN -> size and checksum of all files it must hold.
+    wanted
+        LFN -> size and checksum of all files it should hold.
     rse_of
-        LFN -> storage the file was written to.
-    close
-        Close it when it is complete.
+        LFN -> storage the file was written to; needed for files that Rucio lacks.
+    known
+        Asked about files in Rucio that are not wanted, if there are any: those of them that we know may go.
 
     Raises
     ------
     DatasetConflict
-        Rucio holds other files, sizes or checksums, or closed the dataset before it was complete; nothing was changed
-        but what was missing and could be added.
+        Rucio holds a wanted file with another size or checksum, or a file nobody knows; nothing was changed then. Or it
+        reads back something else than was written.
     RucioUnavailable, RucioRefused
         As every call.
     """
-    client.ensure_dataset(did)
+    is_open = client.ensure_dataset(did).open
     held = client.list_files(did)
-    if contradicting := differences(held, {lfn: fact for lfn, fact in files.items() if lfn in held}):
-        raise DatasetConflict(str(did), contradicting)
-    if held.keys() != files.keys():
-        client.ensure_files(did, files, rse_of)
-        held = client.list_files(did)
-        if wrong := differences(held, files):
-            raise DatasetConflict(str(did), wrong)
-    if close:
-        client.ensure_closed(did)
-    return _read_back(client, did, held)
+    strays = _check(did, held, wanted, known)
+    lacking = {lfn: fact for lfn, fact in wanted.items() if lfn not in held}
+    if lacking and is_open:
+        is_open = _add(client, did, lacking, rse_of)
+    if strays:
+        client.detach_files(did, strays)
+    client.ensure_closed(did)
+    return _read_back(client, did, wanted, strays, may_lack=not is_open)
 
 
-def _read_back(client: RucioClient, did: Did, held: Mapping[str, FileFact]) -> DatasetInfo:
+def _check(did: Did, held: Mapping[str, FileFact], wanted: Mapping[str, FileFact], known: Known) -> Collection[str]:
+    """Files that are to be detached; DatasetConflict when what is there cannot be put right."""
+    common = wanted.keys() & held.keys()
+    wrong = differences({lfn: held[lfn] for lfn in common}, {lfn: wanted[lfn] for lfn in common})
+    strays = sorted(held.keys() - wanted.keys())
+    aliens = set(strays) - set(known(strays)) if strays else set()
+    wrong += [f"{lfn} is there ({held[lfn]}) and should not be: no job of ours wrote it" for lfn in sorted(aliens)]
+    if wrong:
+        raise DatasetConflict(str(did), wrong)
+    return strays
+
+
+def _add(client: RucioClient, did: Did, lacking: Mapping[str, FileFact], rse_of: Mapping[str, str]) -> bool:
+    """Whether the dataset took the files; False when somebody closed it between our look and now."""
+    try:
+        client.ensure_files(did, lacking, rse_of)
+    except DatasetConflict:
+        info = client.dataset_info(did)
+        if info is None or info.open:
+            raise
+        return False
+    return True
+
+
+def _read_back(
+    client: RucioClient, did: Did, wanted: Mapping[str, FileFact], strays: Collection[str], *, may_lack: bool
+) -> Held:
+    held = client.list_files(did)
+    lost = tuple(sorted(wanted.keys() - held.keys()))
+    stuck = tuple(lfn for lfn in strays if lfn in held)
+    due = {lfn: fact for lfn, fact in wanted.items() if lfn in held or not may_lack}
+    wrong = differences({lfn: fact for lfn, fact in held.items() if lfn not in stuck}, due)
+    if wrong:
+        raise DatasetConflict(str(did), wrong)
+    _check_counts(client, did, held)
+    return Held(held, lost, stuck)
+
+
+def _check_counts(client: RucioClient, did: Did, held: Mapping[str, FileFact]) -> None:
+    """Rucio's own numbers of the dataset are those of its files: rules are counted by them."""
     info = client.dataset_info(did)
     if info is None:
         raise DatasetConflict(str(did), ["it was complete and is gone: somebody deleted it"])
@@ -63,7 +120,6 @@ def _read_back(client: RucioClient, did: Did, held: Mapping[str, FileFact]) -> D
     if (info.length, info.bytes) != (len(held), total):
         said = f"it holds {info.length} files of {info.bytes} bytes, not {len(held)} of {total}"
         raise DatasetConflict(str(did), [said])
-    return info
 
 
 def ensure_rules(client: RucioClient, wanted: Iterable[WantedRule]) -> dict[Did, str]:

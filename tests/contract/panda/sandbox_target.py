@@ -93,6 +93,10 @@ class Sandbox:
         except httpx.HTTPError:
             return False
 
+    def signal(self, part: str, number: signal.Signals) -> None:
+        """Send one process a signal: SIGSTOP, SIGCONT."""
+        self._processes[part].send_signal(number)
+
     def kill(self, part: str) -> None:
         """End one process at once, as `kill -9` does."""
         self._processes[part].send_signal(signal.SIGKILL)

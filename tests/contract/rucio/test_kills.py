@@ -6,7 +6,7 @@ import pytest
 
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.policies import WantedRule
-from prodsys.ddm.verbs import ensure_dataset_complete, ensure_rules
+from prodsys.ddm.verbs import ensure_dataset_holds, ensure_rules
 
 
 class Killed(BaseException):
@@ -28,7 +28,7 @@ class MortalConnection:
 
 
 class Delivery:
-    """What the end of a step does: dataset, stray detached, container, metadata, rule."""
+    """What the end of a step does: dataset without its stray, container, metadata, rule."""
 
     def __init__(self, server):
         self.did, self.step = server.did(), server.did("step")
@@ -42,8 +42,7 @@ class Delivery:
         client.ensure_files(self.did, {**dict(list(self.files.items())[:2]), **self.stray}, self.rse_of)
 
     def run(self, client):
-        client.detach_files(self.did, self.stray)
-        ensure_dataset_complete(client, self.did, self.files, self.rse_of, close=True)
+        ensure_dataset_holds(client, self.did, self.files, self.rse_of, known=lambda lfns: self.stray)
         client.ensure_container(self.step, [self.did])
         client.ensure_metadata(self.did, {"prod_events": 100, "prod_seeds": "1-5"})
         rules = [WantedRule(self.did, 1, "JINR_EOS", None, "Production Output")]

@@ -8,7 +8,7 @@ import pytest
 from prodsys.ddm.content import adler32, local_path
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.placement import hash_path
-from prodsys.ddm.verbs import ensure_dataset_complete, rule_complete
+from prodsys.ddm.verbs import ensure_dataset_holds, rule_complete
 from prodsys.errors import RucioRefused
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
@@ -40,7 +40,7 @@ def wait_until(condition):
 def test_both_copies_of_every_file_arrive(rucio, rucio_server):
     did = rucio_server.did()
     files = write_files(rucio_server, did, 3)
-    ensure_dataset_complete(rucio, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+    ensure_dataset_holds(rucio, did, files, dict.fromkeys(files, "JINR_EOS"))
     rule_id = rucio.ensure_rule(did, 2, BOTH, None, ACTIVITY)
     wait_until(lambda: rule_complete(rucio.rule_state(rule_id), 2, 3))
     assert rucio.list_replicas_by_rse(did) == {"JINR_EOS": set(files), "PNPI_EOS": set(files)}
@@ -64,14 +64,14 @@ def test_a_rule_made_before_its_files_is_complete_when_the_evaluator_has_seen_th
     files = write_files(rucio_server, did, 2)
     rucio.ensure_dataset(did)
     rule_id = rucio.ensure_rule(did, 2, BOTH, None, ACTIVITY)
-    ensure_dataset_complete(rucio, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+    ensure_dataset_holds(rucio, did, files, dict.fromkeys(files, "JINR_EOS"))
     wait_until(lambda: rule_complete(rucio.rule_state(rule_id), 2, 2))
 
 
 def test_a_detached_file_leaves_the_rule_of_its_dataset(rucio, rucio_server):
     did = rucio_server.did()
     files = write_files(rucio_server, did, 3)
-    ensure_dataset_complete(rucio, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+    ensure_dataset_holds(rucio, did, files, dict.fromkeys(files, "JINR_EOS"))
     rule_id = rucio.ensure_rule(did, 2, BOTH, None, ACTIVITY)
     rucio.detach_files(did, [next(iter(files))])
     wait_until(lambda: rule_complete(rucio.rule_state(rule_id), 2, 2))
@@ -88,7 +88,7 @@ def test_the_same_rule_is_made_once_and_another_beside_it(rucio, rucio_server):
 def test_a_large_rule_is_left_to_the_injector_and_comes_to_its_locks(rucio, rucio_server):
     did = rucio_server.did()
     files = {f"{did.name}.{i:06d}.root": FileFact(10, f"{i:x}") for i in range(1, 1101)}
-    ensure_dataset_complete(rucio, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+    ensure_dataset_holds(rucio, did, files, dict.fromkeys(files, "JINR_EOS"))
     rule_id = rucio.ensure_rule(did, 1, "JINR_EOS", None, ACTIVITY)
     wait_until(lambda: rule_complete(rucio.rule_state(rule_id), 1, 1100))
 

@@ -13,7 +13,7 @@ import pytest
 
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.facts import FileFact
-from prodsys.ddm.verbs import ensure_dataset_complete
+from prodsys.ddm.verbs import ensure_dataset_holds
 from prodsys.errors import IdentityUnavailable, RucioRefused, RucioUnavailable
 from tests.rucio_fixture import CallList
 
@@ -165,7 +165,7 @@ def test_every_answer_to_a_change_is_lost_once_and_all_ends_well(rucio_server):
     files = {f"{did.name}.{i:06d}.root": FileFact(10 + i, f"{i:x}") for i in range(1, 6)}
     with serving(Lossy) as url:
         client = rucio_server.client(url=url, timeout_s=10)
-        ensure_dataset_complete(client, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+        ensure_dataset_holds(client, did, files, dict.fromkeys(files, "JINR_EOS"))
         client.ensure_container(step, [did])
         client.ensure_metadata(did, {"prod_seeds": "1-5"})
         rule_id = client.ensure_rule(did, 1, "JINR_EOS", None, "Production Output")
@@ -185,9 +185,10 @@ def test_a_server_that_goes_and_comes_back_costs_nothing(rucio_server):
     rucio_server.server.stop()
     try:
         with pytest.raises(RucioUnavailable):
-            ensure_dataset_complete(client, did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+            ensure_dataset_holds(client, did, files, dict.fromkeys(files, "JINR_EOS"))
     finally:
         rucio_server.restart()
-    info = ensure_dataset_complete(rucio_server.client(), did, files, dict.fromkeys(files, "JINR_EOS"), close=True)
+    ensure_dataset_holds(rucio_server.client(), did, files, dict.fromkeys(files, "JINR_EOS"))
+    info = rucio_server.client().dataset_info(did)
     assert (info.length, info.open) == (3, False)
     assert client.dataset_info(did) == info  # the old client finds its way back too

@@ -6,12 +6,25 @@ import time
 import pytest
 
 from prodsys.ddm.facts import DidType, FileFact
-from prodsys.ddm.verbs import ensure_dataset_complete
+from prodsys.ddm.verbs import Held, ensure_dataset_holds
 from prodsys.errors import DatasetConflict, RucioRefused, SpecInvalid
 from prodsys.model.names import Did
 from tests.rucio_fixture import CallList
 
 RSES = ("JINR_EOS", "PNPI_EOS")
+
+
+class Meanwhile:
+    """A connection before whose first call of this name somebody else does something."""
+
+    def __init__(self, connection, verb, act):
+        self._connection, self._verb, self._act = connection, verb, act
+
+    def call(self, verb, target, function):
+        if verb == self._verb and self._act is not None:
+            act, self._act = self._act, None
+            act()
+        return self._connection.call(verb, target, function)
 
 
 def files_of(did, number, size=100):
@@ -22,6 +35,12 @@ def storages(files):
     return {lfn: RSES[i % 2] for i, lfn in enumerate(files)}
 
 
+def fill(client, did, files):
+    """As PanDA's adder: files in an open dataset."""
+    client.ensure_dataset(did)
+    client.ensure_files(did, files, storages(files))
+
+
 def test_the_server_takes_us_for_the_robot(rucio):
     assert rucio.whoami() == "production"
     assert rucio.ping().startswith("41.5")
@@ -30,7 +49,8 @@ def test_the_server_takes_us_for_the_robot(rucio):
 def test_a_dataset_is_registered_whole_closed_and_read_back(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 7)
-    info = ensure_dataset_complete(rucio, did, files, storages(files), close=True)
+    ensure_dataset_holds(rucio, did, files, storages(files))
+    info = rucio.dataset_info(did)
     assert (info.type, info.open, info.length, info.bytes) == (
         DidType.DATASET,
         False,
@@ -45,9 +65,9 @@ def test_a_dataset_is_registered_whole_closed_and_read_back(rucio, rucio_server)
 def test_the_second_time_nothing_is_written(rucio_server):
     did = rucio_server.did()
     files = files_of(did, 3)
-    first = ensure_dataset_complete(rucio_server.client(), did, files, storages(files), close=True)
+    first = ensure_dataset_holds(rucio_server.client(), did, files, storages(files))
     journal = CallList()
-    again = ensure_dataset_complete(rucio_server.client(journal=journal), did, files, storages(files), close=True)
+    again = ensure_dataset_holds(rucio_server.client(journal=journal), did, files, storages(files))
     assert again == first
     assert set(journal.calls()) == {"get_did", "list_files"}
     assert set(journal.calls("ok")) == set(journal.calls())
@@ -56,7 +76,8 @@ def test_the_second_time_nothing_is_written(rucio_server):
 def test_more_files_than_one_call_carries(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 2203)
-    info = ensure_dataset_complete(rucio, did, files, storages(files), close=True)
+    ensure_dataset_holds(rucio, did, files, storages(files))
+    info = rucio.dataset_info(did)
     assert info.length == 2203
     assert {rse: len(lfns) for rse, lfns in rucio.list_replicas_by_rse(did).items()} == {
         "JINR_EOS": 1102,
@@ -70,35 +91,75 @@ def test_what_panda_registered_in_part_is_completed(rucio, rucio_server):
     some = dict(list(files.items())[::3])
     rucio.ensure_dataset(did)
     rucio.ensure_files(did, some, storages(files))
-    assert rucio.dataset_info(did).length == 4
-    assert ensure_dataset_complete(rucio, did, files, storages(files), close=False).open
+    assert (rucio.dataset_info(did).length, rucio.dataset_info(did).open) == (4, True)
+    assert ensure_dataset_holds(rucio, did, files, storages(files)) == Held(files)
     assert rucio.list_files(did) == files
+    assert not rucio.dataset_info(did).open
 
 
 def test_what_panda_closed_complete_is_left_alone(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 4)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=True)
-    assert ensure_dataset_complete(rucio, did, files, {}, close=True).length == 4
+    ensure_dataset_holds(rucio, did, files, storages(files))
+    assert ensure_dataset_holds(rucio, did, files, {}) == Held(files)
+    assert rucio.dataset_info(did).length == 4
 
 
-def test_what_panda_closed_incomplete_is_a_conflict(rucio, rucio_server):
+def test_what_panda_closed_incomplete_is_named_as_lost(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 4)
-    ensure_dataset_complete(rucio, did, dict(list(files.items())[:3]), storages(files), close=True)
-    with pytest.raises(DatasetConflict, match=r"closed and lacks .*000004\.root"):
-        ensure_dataset_complete(rucio, did, files, storages(files), close=True)
+    some = dict(list(files.items())[:3])
+    ensure_dataset_holds(rucio, did, some, storages(files))
+    for _ in range(2):
+        assert ensure_dataset_holds(rucio, did, files, storages(files)) == Held(some, lost=(list(files)[3],))
     assert rucio.dataset_info(did).length == 3
+
+
+def test_what_panda_closes_between_our_look_and_our_add_is_named_as_lost(rucio, rucio_server):
+    did = rucio_server.did()
+    files = files_of(did, 3)
+    some = dict(list(files.items())[:1])
+    fill(rucio, did, some)
+    ours = rucio_server.client()
+    ours._rucio = Meanwhile(ours._rucio, "add_files_to_datasets", lambda: rucio.ensure_closed(did))
+    assert ensure_dataset_holds(ours, did, files, storages(files)) == Held(some, lost=tuple(list(files)[1:]))
+    assert rucio.list_files(did) == some
+
+
+def test_what_panda_completes_and_closes_between_our_look_and_our_add_is_complete(rucio, rucio_server):
+    did = rucio_server.did()
+    files = files_of(did, 3)
+
+    def finish():
+        fill(rucio, did, files)
+        rucio.ensure_closed(did)
+
+    ours = rucio_server.client()
+    ours._rucio = Meanwhile(ours._rucio, "add_files_to_datasets", finish)
+    assert ensure_dataset_holds(ours, did, files, storages(files)) == Held(files)
+
+
+def test_a_known_stray_is_detached_and_an_unknown_file_beside_it_stops_everything(rucio, rucio_server):
+    did = rucio_server.did()
+    files = files_of(did, 4)
+    wanted = dict(list(files.items())[:2])
+    stray, alien = list(files)[2:]
+    fill(rucio, did, {lfn: files[lfn] for lfn in (stray, alien)})
+    with pytest.raises(DatasetConflict, match=r"000004\.root is there .* no job of ours wrote it"):
+        ensure_dataset_holds(rucio, did, wanted, storages(files), known=lambda lfns: {stray})
+    assert set(rucio.list_files(did)) == {stray, alien}
+    assert rucio.dataset_info(did).open
+    assert ensure_dataset_holds(rucio, did, wanted, storages(files), known=lambda lfns: lfns) == Held(wanted)
 
 
 @pytest.mark.parametrize("other", [FileFact(999, "1"), FileFact(101, "beef")])
 def test_a_changed_size_or_checksum_is_refused_and_nothing_changes(rucio, rucio_server, other):
     did = rucio_server.did()
     files = files_of(did, 3)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     first = next(iter(files))
     with pytest.raises(DatasetConflict, match=r"000001\.root is there with 101 bytes"):
-        ensure_dataset_complete(rucio, did, {**files, first: other}, storages(files), close=True)
+        ensure_dataset_holds(rucio, did, {**files, first: other}, storages(files))
     assert rucio.list_files(did) == files
     assert rucio.dataset_info(did).open
 
@@ -106,10 +167,10 @@ def test_a_changed_size_or_checksum_is_refused_and_nothing_changes(rucio, rucio_
 def test_a_file_known_elsewhere_with_another_checksum_is_refused(rucio, rucio_server):
     one, other = rucio_server.did(), rucio_server.did()
     files = files_of(one, 2)
-    ensure_dataset_complete(rucio, one, files, storages(files), close=True)
+    ensure_dataset_holds(rucio, one, files, storages(files))
     lied = {lfn: FileFact(fact.bytes, "ffff") for lfn, fact in files.items()}
     with pytest.raises(DatasetConflict):
-        ensure_dataset_complete(rucio, other, lied, storages(files), close=True)
+        ensure_dataset_holds(rucio, other, lied, storages(files))
     assert rucio.list_files(other) == {}
     assert rucio.list_files(one) == files
 
@@ -117,31 +178,33 @@ def test_a_file_known_elsewhere_with_another_checksum_is_refused(rucio, rucio_se
 def test_a_file_that_should_not_be_there_is_a_conflict(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 3)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     fewer = dict(list(files.items())[:2])
     with pytest.raises(DatasetConflict, match=r"000003\.root is there .* and should not be"):
-        ensure_dataset_complete(rucio, did, fewer, storages(files), close=True)
+        ensure_dataset_holds(rucio, did, fewer, storages(files))
     assert rucio.dataset_info(did).open
 
 
 def test_files_are_detached_from_an_open_dataset_again_and_again(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 4)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     gone = list(files)[1:3]
     for _ in range(2):
         result = rucio.detach_files(did, gone)
         assert result.detached == tuple(gone)
         assert result.refused == ""
     left = {lfn: fact for lfn, fact in files.items() if lfn not in gone}
-    assert ensure_dataset_complete(rucio, did, left, {}, close=True).length == 2
+    assert ensure_dataset_holds(rucio, did, left, {}) == Held(left)
+    assert rucio.dataset_info(did).length == 2
 
 
 def test_rucio_41_lets_the_owner_detach_files_from_a_closed_dataset(rucio, rucio_server):
     """Decision rucio-detach: length and bytes follow; the dataset stays closed."""
     did = rucio_server.did()
     files = files_of(did, 4)
-    before = ensure_dataset_complete(rucio, did, files, storages(files), close=True)
+    ensure_dataset_holds(rucio, did, files, storages(files))
+    before = rucio.dataset_info(did)
     gone = next(iter(files))
     assert rucio.detach_files(did, [gone]).refused == ""
     after = rucio.dataset_info(did)
@@ -154,7 +217,7 @@ def test_a_detached_file_keeps_its_replica_where_no_rule_ever_held_it(rucio, ruc
     """Nobody deletes it: such files are left on the storage for its owner to clear away."""
     did = rucio_server.did()
     files = files_of(did, 2)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     gone = next(iter(files))
     rucio.detach_files(did, [gone])
     assert rucio.list_replicas_by_rse(Did(did.scope, gone)) == {storages(files)[gone]: {gone}}
@@ -163,15 +226,16 @@ def test_a_detached_file_keeps_its_replica_where_no_rule_ever_held_it(rucio, ruc
 def test_a_detached_file_can_be_registered_again(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 2)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     rucio.detach_files(did, list(files)[:1])
-    assert ensure_dataset_complete(rucio, did, files, storages(files), close=True).length == 2
+    assert ensure_dataset_holds(rucio, did, files, storages(files)) == Held(files)
+    assert rucio.dataset_info(did).length == 2
 
 
 def test_the_last_file_can_be_detached(rucio, rucio_server):
     did = rucio_server.did()
     files = files_of(did, 1)
-    ensure_dataset_complete(rucio, did, files, storages(files), close=False)
+    fill(rucio, did, files)
     for _ in range(2):
         assert rucio.detach_files(did, files).refused == ""
     assert rucio.dataset_info(did).length == 0
@@ -181,7 +245,7 @@ def test_a_container_holds_its_children_once_and_takes_more_later(rucio, rucio_s
     one, two = rucio_server.did(), rucio_server.did()
     for did in (one, two):
         files = files_of(did, 2)
-        ensure_dataset_complete(rucio, did, files, storages(files), close=True)
+        ensure_dataset_holds(rucio, did, files, storages(files))
     step, request = rucio_server.did("step"), rucio_server.did("request")
     for children in ([one], [one], [one, two], [two]):
         rucio.ensure_container(step, children)
@@ -288,7 +352,8 @@ def test_racing_writers_end_with_one_dataset_one_container_and_one_rule(rucio_se
     def write():
         client = rucio_server.client()
         try:
-            info = ensure_dataset_complete(client, did, files, storages(files), close=True)
+            ensure_dataset_holds(client, did, files, storages(files))
+            info = client.dataset_info(did)
             client.ensure_container(step, [did])
             said.append((info, client.ensure_rule(did, 1, "JINR_EOS|PNPI_EOS", None, "Production Output")))
         except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it

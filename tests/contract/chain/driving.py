@@ -1,0 +1,166 @@
+"""What the DAG of a request does, one action after the other, by hand."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from prodsys.actions.closing import CertifyAnswer, certify, ensure_collected, ensure_rules
+from prodsys.actions.context import Context
+from prodsys.actions.data import ensure_step_data
+from prodsys.actions.driving import enter
+from prodsys.actions.launching import dag_id_of
+from prodsys.actions.settling import settle_step
+from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.waiting import RuleSeen, record_rules, record_status, rules_to_wait_for, task_to_wait_for
+from prodsys.ddm.verbs import rule_complete
+from prodsys.errors import ServiceUnavailable, StepFailed, TaskUnknown
+from tests.contract.chain.site import Calls, Killed, Site
+
+T = TypeVar("T")
+PATIENCE_S = 150.0
+LOOK_AGAIN_S = 0.3
+NEVER = 1_000_000  # calls
+
+
+def patiently(done: Callable[[], T | None], what: str) -> T:
+    """The first answer that is not None."""
+    until = time.monotonic() + PATIENCE_S
+    while (answer := done()) is None:
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(LOOK_AGAIN_S)
+    return answer
+
+
+def take_wheel(ctx: Context, request_id: str) -> None:
+    """As the gate of a run."""
+    answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
+    assert answer.drive, answer.message
+
+
+def wait_for_task(ctx: Context, request_id: str, kind: str) -> None:
+    """As trigger and sensor: look at PanDA until the task of the step is final."""
+
+    def look() -> bool | None:
+        target = task_to_wait_for(ctx, request_id, kind)
+        try:
+            status = ctx.panda.get_status(target.jedi_task_id)
+        except TaskUnknown:
+            return None
+        if status == target.status:
+            return None
+        return record_status(ctx, target.jedi_task_id, status) is None or None
+
+    patiently(look, f"the task of {request_id} {kind}")
+
+
+def wait_for_rules(ctx: Context, request_id: str) -> None:
+    """As the wait for replication."""
+    targets = rules_to_wait_for(ctx, request_id)
+
+    def look() -> bool | None:
+        states = ctx.rucio.rule_states([one.rule_id for one in targets])
+        seen = {one: RuleSeen(info.state, info.locks_ok, info.error) for one, info in states.items()}
+        record_rules(ctx, request_id, seen)
+        return all(rule_complete(states[one.rule_id], one.copies, one.length) for one in targets) or None
+
+    patiently(look, f"the rules of {request_id}")
+
+
+@dataclass
+class Course:
+    """A request on its way.
+
+    ``twice``: every action is done once more at once, and what that changed is kept. ``mortal``: the process dies after
+    every single change in Rucio and a new one begins the action again; ``kills`` are counted.
+    """
+
+    site: Site
+    request_id: str
+    twice: bool = False
+    mortal: bool = False
+    settled_late: bool = False
+    raced: bool = False
+    changed_again: dict[str, Any] = field(default_factory=dict)
+    kills: int = 0
+
+    def run(self, between: Callable[[str], None] = lambda kind: None) -> CertifyAnswer:
+        """To the certificate; ``between`` is called with the step when its task has ended, before it is settled."""
+        take_wheel(self.site.context(), self.request_id)
+        for kind in ("SIM", "RECO"):
+            self.run_task(kind)
+            between(kind)
+            self.settle(kind)
+        return self.close()
+
+    def run_task(self, kind: str) -> None:
+        """Submit and wait."""
+        self._do(f"submit {kind}", lambda ctx: ensure_submitted(ctx, self.request_id, kind))
+        wait_for_task(self.site.context(), self.request_id, kind)
+
+    def settle(self, kind: str) -> None:
+        """Verdict and data."""
+        self._do(f"settle {kind}", lambda ctx: settle_step(ctx, self.request_id, kind))
+        self._do(f"data {kind}", lambda ctx: ensure_step_data(ctx, self.request_id, kind))
+        if self.settled_late and kind == "RECO":
+            self._settle_late("SIM")
+
+    def _settle_late(self, kind: str) -> None:
+        """Somebody clears `settle` alone: what `data` found out is not forgotten."""
+        ctx = self.site.context()
+        settle_step(ctx, self.request_id, kind)
+        with pytest.raises(StepFailed, match=f"{kind}: .*the request cannot be closed"):
+            ensure_collected(ctx, self.request_id)
+        ensure_step_data(ctx, self.request_id, kind)
+
+    def close(self) -> CertifyAnswer:
+        """Containers, rules, certificate."""
+        self._do("collect", lambda ctx: ensure_collected(ctx, self.request_id))
+        self._do("rules", lambda ctx: ensure_rules(ctx, self.request_id))
+        wait_for_rules(self.site.context(), self.request_id)
+        run = (dag_id_of(self.request_id), f"{self.request_id}-r1")
+        return self._do("certify", lambda ctx: certify(ctx, self.request_id, *run))
+
+    def _do(self, name: str, act: Callable[[Context], T]) -> T:
+        answer = self._beside_another(act) if self.raced else self._to_the_end(name, act)
+        if self.twice:
+            calls = Calls()
+            assert act(self.site.context(calls)) == answer, name
+            assert calls.lines or name.startswith(("submit", "certify")), f"{name} asked nobody"
+            self.changed_again[name] = calls.changes()
+        return answer
+
+    def _beside_another(self, act: Callable[[Context], T]) -> T:
+        """Two workers do the same at once, as when one was thought dead; what may be tried again is tried again."""
+
+        def work() -> T:
+            return patiently(lambda: self._unless_unavailable(act), "the other worker")
+
+        with ThreadPoolExecutor(2) as pool:
+            one, other = [pool.submit(work) for _ in range(2)]
+            assert one.result() == other.result()
+            return one.result()
+
+    def _unless_unavailable(self, act: Callable[[Context], T]) -> T | None:
+        try:
+            return act(self.site.context())
+        except ServiceUnavailable:
+            return None
+
+    def _to_the_end(self, name: str, act: Callable[[Context], T]) -> T:
+        for attempt in itertools.count(1):
+            try:
+                return act(self.site.context(dies_after=self._calls(name, attempt) if self.mortal else None))
+            except Killed:
+                self.kills += 1
+        raise AssertionError("counting does not end")
+
+    def _calls(self, name: str, attempt: int) -> int:
+        """Where nothing but Rucio changes between two changes, dying of changes is enough."""
+        return attempt if name.startswith(("data", "certify")) else NEVER
