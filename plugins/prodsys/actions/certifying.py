@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -19,7 +20,7 @@ from prodsys.errors import RucioUnavailable
 from prodsys.ledger.requests import approved_plan, approved_plan_row, get_request, list_steps
 from prodsys.ledger.seeds import from_range, reused_by
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import CertificateRow, DatasetRow, RuleRow, StepRow
+from prodsys.ledger.tables import CertificateRow, DatasetRow, PlanRow, RequestRow, RuleRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_tasks
 from prodsys.model import seeds as seeds_of
 from prodsys.model.certificate import (
@@ -97,46 +98,50 @@ def _assemble(
     delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
     certified = tuple(_dataset(session, steps, one, replicas) for one in datasets if one.kind == DATASET)
     _check_copies(certified, rules, replicas)
-    spec, now = plan.spec, datetime.now(UTC)
-    return Certificate(
-        request_id=plan.request_id,
-        certificate_revision=_next_revision(session, plan.request_id),
-        request_revision=row.revision,
-        plan_digest=approval.digest,
-        configuration_digest=plan.configuration_digest,
-        verdict=Verdict.PARTIAL if missing else Verdict.FULL,
-        software=spec.software,
-        version=spec.version,
-        tag=spec.tag,
-        stage=spec.stage,
-        collision=spec.collision,
-        energy_gev=spec.energy_gev,
-        polarization=spec.polarization,
-        geometry=spec.geometry,
-        campaign=spec.campaign,
-        partition=plan.partition,
-        events_per_seed=spec.events_per_file,
-        seeds_asked=seeds_of.show(plan.seeds),
-        seeds_delivered=seeds_of.show(seeds_of.from_seeds(delivered)),
-        seeds_missing=missing,
-        seeds_reused=_reused(session, plan.request_id),
-        events_asked=plan.events,
-        events_delivered=int(steps[-1].events or 0),
-        bytes_delivered=sum(one.bytes for one in certified),
-        steps=tuple(_step(session, plan, step) for step in steps),
-        tasks=_tasks(session, ctx, plan.request_id),
-        datasets=certified,
-        containers=tuple(one.did for one in datasets if one.kind.endswith("container")),
-        rules=tuple(_rule(rule) for rule in rules),
-        requested_by=row.requester,
-        planned_by=approval.planned_by,
-        approved_by=approval.approved_by or "",
-        approved_at=approval.approved_at or now,
-        launched_at=row.launched_at or now,
-        closed_at=now,
-        dag_id=run[0],
-        dag_run_id=run[1],
-    )
+    came = {
+        "verdict": Verdict.PARTIAL if missing else Verdict.FULL,
+        "seeds_delivered": seeds_of.show(seeds_of.from_seeds(delivered)),
+        "seeds_missing": missing,
+        "seeds_reused": _reused(session, plan.request_id),
+        "events_delivered": int(steps[-1].events or 0),
+        "bytes_delivered": sum(one.bytes for one in certified),
+        "steps": tuple(_step(session, plan, step) for step in steps),
+        "tasks": _tasks(session, ctx, plan.request_id),
+        "datasets": certified,
+        "containers": tuple(one.did for one in datasets if one.kind.endswith("container")),
+        "rules": tuple(_rule(rule) for rule in rules),
+    }
+    whence = {"certificate_revision": _next_revision(session, plan.request_id), "dag_id": run[0], "dag_run_id": run[1]}
+    return Certificate.model_validate(_asked(plan) | came | _people(row, approval) | whence)
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """What was asked for."""
+    spec = plan.spec
+    kept = ("software", "version", "tag", "stage", "collision", "energy_gev", "polarization", "geometry", "campaign")
+    return {name: getattr(spec, name) for name in kept} | {
+        "request_id": plan.request_id,
+        "configuration_digest": plan.configuration_digest,
+        "partition": plan.partition,
+        "events_per_seed": spec.events_per_file,
+        "seeds_asked": seeds_of.show(plan.seeds),
+        "events_asked": plan.events,
+    }
+
+
+def _people(row: RequestRow, approval: PlanRow) -> dict[str, Any]:
+    """Who asked, planned and approved what, and when."""
+    now = datetime.now(UTC)
+    return {
+        "request_revision": row.revision,
+        "plan_digest": approval.digest,
+        "requested_by": row.requester,
+        "planned_by": approval.planned_by,
+        "approved_by": approval.approved_by or "",
+        "approved_at": approval.approved_at or now,
+        "launched_at": row.launched_at or now,
+        "closed_at": now,
+    }
 
 
 def _missing(session: Session, plan: Plan, steps: list[StepRow]) -> Iterable[MissingSeed]:
