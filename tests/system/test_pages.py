@@ -46,7 +46,7 @@ def test_a_run_shows_its_groups_and_its_note(stack, page):
 
 def test_the_docs_page_shows_the_plan(stack, page):
     page.goto(stack.settings.need("AIRFLOW_URL") + "/dags/prod__DEMO2025-016")
-    page.get_by_role("button", name="Documentation").or_(page.get_by_text("Dag Docs")).first.click()
+    page.get_by_role("button", name="Dag Docs").first.click()
     page.get_by_text("Accepted from 66 % of the seeds").first.wait_for()
 
 

@@ -219,21 +219,20 @@ def describe(plan: Plan, digest: str) -> str:
     """The plan in Markdown, for the DAG's documentation page; all values are checked names and numbers."""
     beam = f"{plan.spec.collision} {energy_text(plan.spec.energy_gev)} GeV {plan.spec.polarization}"
     rules = plan.rules
+    lifetime = f"{rules.lifetime_days} days" if rules.lifetime_days else "kept"
     lines = [
         f"### {plan.request_id}, revision {plan.revision}",
         "",
         f"{plan.events} events of {beam}, {plan.tag}, {plan.spec.software} {plan.spec.version}, "
         f"seeds {seeds_of.show(plan.seeds)}.",
         "",
-        "| step | jobs | events | task | queue | datasets |",
-        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for step in plan.steps:
-        names = "<br>".join(f"`{dataset.did}`" for dataset in step.datasets)
-        lines.append(f"| {step.kind} | {step.jobs} | {step.events} | `{step.task_name}` | {step.queue} | {names} |")
-    lifetime = f"{rules.lifetime_days} days" if rules.lifetime_days else "kept"
+    for step in plan.steps:  # no table: the dialog is narrow, and names are long
+        lines.append(
+            f"**{step.kind}**: {step.jobs} jobs, {step.events} events, task `{step.task_name}` at {step.queue}"
+        )
+        lines += ["", *(f"- `{dataset.did}`" for dataset in step.datasets), ""]
     lines += [
-        "",
         f"Replicas: {rules.copies} on {', '.join(rules.rses)}, {lifetime}. "
         f"Accepted from {plan.accept_percent:g} % of the seeds.",
         f"Expected: {plan.volume_bytes / 1e9:.1f} GB a copy, {plan.core_hours:.0f} core hours.",

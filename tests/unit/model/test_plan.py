@@ -6,7 +6,7 @@ import pytest
 
 from prodsys.errors import SpecInvalid
 from prodsys.intake.catalogue import load_catalogue
-from prodsys.model.plan import build_plan, pick_queue
+from prodsys.model.plan import build_plan, describe, pick_queue
 from prodsys.model.request import RequestSpec
 from tests.unit.intake.corpus import SPECS
 
@@ -89,3 +89,12 @@ def test_what_the_specs_lack_is_named(specs, change, place):
         build_plan(RequestSpec.model_validate(SPEC.model_dump() | change), 1, specs)
     assert place in caught.value.place
     assert "known" in caught.value.remedy or "look like" in caught.value.remedy
+
+
+def test_the_description_names_every_task_dataset_and_the_digest(specs):
+    plan = build_plan(SPEC, 1, specs)
+    text = describe(plan, "sha256:approved")
+    names = [step.task_name for step in plan.steps] + [one.did for step in plan.steps for one in step.datasets]
+    assert all(f"`{name}`" in text for name in names)
+    assert "Plan `sha256:approved`" in text
+    assert "2 on JINR_EOS, PNPI_EOS, kept" in text
