@@ -11,6 +11,10 @@ UV_VERSION := 0.13.9
 export PRODSYS_HOME ?= $(CURDIR)/.prodsys
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Institutes have certificate authorities of their own: where the system has a store, uv trusts what pip trusts.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
 
 MAIN := .venvs/main
 RUCIO := .venvs/rucio
