@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import AirflowUnavailable
+from prodsys.errors import AirflowUnavailable, ProductionError, ServiceUnavailable
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan_row, count_running, get_request, move, waiting_requests
 from prodsys.ledger.session import transaction
@@ -70,19 +70,15 @@ def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
         if row.launched_at is None:
             limit = ctx.catalogue.policy.running_limit
             return _answer(row, started=False, message=f"{limit} requests are running: it waits as ready")
-    if not _wait_for_dag(ctx, request_id, wait=wait):
-        _give_back(ctx, request_id)
-        if wait:
-            raise AirflowUnavailable(
-                f"{dag_id_of(request_id)} is not shown yet; {request_id} is ready and will be started"
-            )
-        return _answer(row, started=False, message="Airflow does not show its DAG yet: it waits as ready")
     try:
-        ctx.airflow.start_run(dag_id_of(request_id), run_id_of(row), conf={}, note=f"launched by {ctx.who}")
-    except Exception:
-        _give_back(ctx, request_id)
+        started = _start_when_shown(ctx, row, wait=wait)
+    except ProductionError:
+        _give_back(ctx, request_id)  # it may have started all the same: its id makes a second start harmless
         raise
-    return _answer(row, started=True, message="started")
+    if started:
+        return _answer(row, started=True, message="started")
+    _give_back(ctx, request_id)
+    return _answer(row, started=False, message="Airflow does not show its DAG yet: it waits as ready")
 
 
 def _reserve(session: Session, ctx: Context, request_id: str) -> RequestRow:
@@ -102,15 +98,33 @@ def _give_back(ctx: Context, request_id: str) -> None:
             row.launched_at = None
 
 
-def _wait_for_dag(ctx: Context, request_id: str, *, wait: bool) -> bool:
+def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
+    """Whether the run was started; a busy Airflow is asked again until the profile's patience ends.
+
+    Raises
+    ------
+    AirflowUnavailable
+        With ``wait``: it did not show the DAG, or did not answer, in time.
+    """
     with transaction(ctx.sessions) as session:
-        digest = approved_plan_row(session, request_id).digest
+        digest = approved_plan_row(session, row.request_id).digest
+    dag_id, note = dag_id_of(row.request_id), f"launched by {ctx.who}"
     end = time.monotonic() + (ctx.catalogue.profile.times.dag_visible_max_s if wait else 0)
-    while not ctx.airflow.dag_ready(dag_id_of(request_id), digest):
-        if time.monotonic() >= end:
+    while True:
+        try:
+            if ctx.airflow.dag_ready(dag_id, digest):
+                ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
+                return True
+            if time.monotonic() >= end and wait:
+                raise AirflowUnavailable(
+                    f"{dag_id} is not shown{_import_fault(ctx, row.request_id)}; it waits as ready"
+                )
+        except AirflowUnavailable:
+            if time.monotonic() >= end:
+                raise
+        if not wait:
             return False
         time.sleep(LOOK_AGAIN_S)
-    return True
 
 
 def _import_fault(ctx: Context, request_id: str) -> str:
@@ -129,8 +143,13 @@ def dispatch(ctx: Context) -> list[LaunchAnswer]:
     """Start ready requests, the most urgent first, within the limit; what an outage kept waiting starts now, once."""
     with transaction(ctx.sessions) as session:
         waiting = [row.request_id for row in waiting_requests(session)]
-    answers = []
-    for request_id in waiting:
-        answer = start(ctx, request_id, wait=False)
-        answers.append(answer)
-    return answers
+    return [_start_alone(ctx, request_id) for request_id in waiting]
+
+
+def _start_alone(ctx: Context, request_id: str) -> LaunchAnswer:
+    """Start one request; one that cannot start keeps none of the others from it."""
+    try:
+        return start(ctx, request_id, wait=False)
+    except ServiceUnavailable as error:
+        with transaction(ctx.sessions) as session:
+            return _answer(get_request(session, request_id), started=False, message=f"waits as ready: {error}")
