@@ -119,3 +119,19 @@ def test_what_could_not_start_is_started_by_the_dispatcher_once_airflow_is_back(
     assert [answer.started for answer in dispatch(approved)] == [True]
     assert dispatch(approved) == []
     assert airflow.started == ["DEMO2025-016-r1"]
+
+
+def test_past_the_limit_a_request_waits_as_ready_and_the_most_urgent_comes_first(approved, airflow):
+    policy = approved.catalogue.policy.model_copy(update={"running_limit": 1})
+    ctx = replace(approved, catalogue=approved.catalogue.model_copy(update={"policy": policy}))
+    for number, priority in ((17, 500), (18, 950)):
+        order = CloneOrder(seed_count=3, events_per_file=20, priority=priority)
+        clone(ctx, "PROD2025-016", f"DEMO2025-{number:03d}", order)
+        plan(ctx, f"DEMO2025-{number:03d}")
+        approve(ctx, f"DEMO2025-{number:03d}")
+    assert launch(ctx, "DEMO2025-016").started
+    assert not launch(ctx, "DEMO2025-017").started
+    assert not launch(ctx, "DEMO2025-018").started
+    assert [show_request(ctx, f"DEMO2025-{number:03d}")["state"] for number in (17, 18)] == ["ready", "ready"]
+    assert [answer.request_id for answer in dispatch(ctx)] == ["DEMO2025-018", "DEMO2025-017"]
+    assert airflow.started == ["DEMO2025-016-r1"]
