@@ -20,12 +20,13 @@ MapOf = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def sim_map() -> MapOf:
+def sim_map(server: Server) -> MapOf:
     """Return a function that gives a recorded SIM map under a name never used."""
 
     def make(name: str, seeds: int = 2, **changes: Any) -> dict[str, Any]:
         stamp = f"{name}.{time.time_ns() // 1_000_000}"
         body = _renamed(recordings.submissions("pairing_shift")[0], "A3.lostp", stamp)
+        body = _renamed(body, "SPD_LOCAL", server.site)
         listed = [str(seed) for seed in range(500, 500 + seeds)]
         body["task_parameters"] |= {"pfnList": listed, "nFiles": seeds, **changes}
         return body
@@ -102,7 +103,7 @@ def test_commands_in_a_final_state_are_refused_with_their_words(server: Server, 
     reply = server.post("task/increase_attempts", task_id=task_id, increase=1)
     said = "command rejected since status=done or oldStatus=None not in ['running', 'scouting', 'ready']"
     assert reply == {"success": False, "message": said, "data": 2}
-    reply = server.post("task/reassign", task_id=task_id, site="SPD_LOCAL")
+    reply = server.post("task/reassign", task_id=task_id, site=server.site)
     said = f"command=reassign is registered for task ID {task_id}. will be executed in a few minutes"
     assert reply == {"success": True, "message": said, "data": 0}
     assert server.post("task/change_priority", task_id=task_id, priority=-1)["message"] == "1 tasks changed"

@@ -60,7 +60,7 @@ def ask(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
 def task(ask: Ask, server: Server) -> int:
     """Return the id of a task that the client submitted and that is done."""
     params = json.loads(json.dumps(recordings.submissions("seed_list")[0]["task_parameters"]))
-    text = json.dumps(params).replace("A1.list", f"client.{time.time_ns()}")
+    text = json.dumps(params).replace("A1.list", f"client.{time.time_ns()}").replace("SPD_LOCAL", server.site)
     params = {**json.loads(text), "pfnList": ["40001", "40002"], "nFiles": 2}
     status, answer = ask("insertTaskParams", params, properErrorCode=True)
     assert status == 0
