@@ -160,14 +160,6 @@ class StepFailed(ProductionError):
         super().__init__(f"{request_id} {step}: {verdict}: {reason}")
 
 
-class TwinAlive(PandaError):
-    """Two live tasks stand for one intent; the lowest id stays, the others are killed."""
-
-    def __init__(self, task_name: str, ids: Sequence[int]) -> None:
-        self.task_name, self.ids = task_name, tuple(ids)
-        super().__init__(f"several live tasks for {task_name}: {', '.join(map(str, ids))}")
-
-
 # --- Rucio ---------------------------------------------------------------------------------------------------------
 class RucioError(ProductionError):
     """Rucio refused something."""

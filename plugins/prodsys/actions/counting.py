@@ -31,7 +31,8 @@ def count_sample(ctx: Context, plan: Plan, outcome: StepOutcome) -> StepOutcome:
         rest = [seed for seed in outcome.delivered if seed.seed not in chosen]
         counted |= {seed.seed: _count(ctx, plan, seed) for seed in rest}
     seeds = tuple(counted.get(seed.seed, seed) for seed in outcome.seeds)
-    return replace(outcome, seeds=seeds, verdict=judge(seeds, outcome.asked, plan.accept_percent))
+    verdict = judge((seed.state for seed in seeds), outcome.asked, plan.accept_percent)
+    return replace(outcome, seeds=seeds, verdict=verdict)
 
 
 def _count(ctx: Context, plan: Plan, seed: SeedOutcome) -> SeedOutcome:

@@ -23,7 +23,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, SeedOutcomeRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_tasks
 from prodsys.model.names import Did
-from prodsys.model.outcome import SeedState
+from prodsys.model.outcome import SeedState, judge
 from prodsys.model.plan import LOG, Plan, PlannedStep
 from prodsys.model.statuses import GOOD, Verdict
 
@@ -147,8 +147,7 @@ def _give_up(ctx: Context, plan: Plan, kind: str, lost: Mapping[int, str]) -> No
         session.flush()
         rows = list_outcomes(session, step.step_id)
         good = [row for row in rows if row.state == SeedState.DELIVERED]
-        share = 100.0 * len(good) / plan.step(kind).jobs
-        step.verdict = Verdict.PARTIAL if good and share >= plan.accept_percent else Verdict.FAILED
+        step.verdict = judge((SeedState(row.state) for row in rows), plan.step(kind).jobs, plan.accept_percent)
         step.seeds_delivered, step.events = len(good), sum(row.events for row in good)
         step.notes = [*step.notes, *(f"seed {seed}: {lfn} was lost from Rucio" for seed, lfn in sorted(lost.items()))]
         verdict = step.verdict

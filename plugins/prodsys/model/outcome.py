@@ -136,7 +136,7 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
         for seed in _seeds_of(job, question, own, notes):
             (by_seed if job.status is JobStatus.FINISHED else lost)[seed].append(job)
     outcomes = tuple(_settle_seed(seed, by_seed[seed], lost[seed], question, notes) for seed in question.seeds)
-    verdict = judge(outcomes, question.asked, question.accept_percent)
+    verdict = judge((seed.state for seed in outcomes), question.asked, question.accept_percent)
     return StepOutcome(outcomes, verdict, question.asked, tuple(notes))
 
 
@@ -218,11 +218,11 @@ def _events(job: JobRecord, files: Mapping[str, JobFile], question: StepQuestion
     return question.events_per_job, EventSource.ASSUMED
 
 
-def judge(outcomes: Iterable[SeedOutcome], asked: int, accept_percent: float) -> Verdict:
-    """Verdict that these seeds give, of ``asked`` ones, accepted from ``accept_percent`` [%] on."""
-    states = [outcome.state for outcome in outcomes]
-    delivered = states.count(SeedState.DELIVERED)
-    if SeedState.MISPAIRED in states:
+def judge(states: Iterable[SeedState], asked: int, accept_percent: float) -> Verdict:
+    """Verdict that seeds in these states give, of ``asked`` ones, accepted from ``accept_percent`` [%] on."""
+    found = list(states)
+    delivered = found.count(SeedState.DELIVERED)
+    if SeedState.MISPAIRED in found:
         return Verdict.MISPAIRED
     if delivered == asked and delivered:
         return Verdict.FULL
