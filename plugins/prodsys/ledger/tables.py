@@ -68,7 +68,9 @@ class RequestRow(Base):
     reason: Mapped[str] = mapped_column(default="")  # why it is in this state, for people
     created_at: Mapped[datetime] = _now()
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    not_before: Mapped[datetime | None]  # a delayed launch waits for this time
     launched_at: Mapped[datetime | None]
+    runs: Mapped[int] = mapped_column(Integer, server_default="0", default=0)  # asked for, retries among them
     closed_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "state", "priority"),)
