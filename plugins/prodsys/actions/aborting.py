@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
-from prodsys.errors import PandaRefused
+from prodsys.actions.telling import Told, tell_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tasks import open_task_ids
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import RequestState
 
 
-def abort(ctx: Context, request_id: str, reason: str) -> list[int]:
-    """Abort a request; ids of the PanDA tasks that were killed. Said again, what is still alive is killed again.
+def abort(ctx: Context, request_id: str, reason: str) -> Told:
+    """Abort a request and kill its PanDA tasks. Said again, what is still alive is killed again.
 
     The ledger says `aborted` before anything is killed, so nothing new is submitted meanwhile.
 
@@ -32,18 +31,4 @@ def abort(ctx: Context, request_id: str, reason: str) -> list[int]:
             move(row, Act.ABORT, reason)
             leave(session, request_id, f"aborted by {ctx.who}")
             write_audit(session, ctx.who, "abort", request_id, reason=reason)
-    return kill_tasks(ctx, request_id)
-
-
-def kill_tasks(ctx: Context, request_id: str) -> list[int]:
-    """Kill what still lives of a request in PanDA; a task that ended meanwhile is left alone."""
-    with transaction(ctx.sessions) as session:
-        alive = open_task_ids(session, request_id)
-    killed = []
-    for jedi_task_id in alive:
-        try:
-            ctx.panda.kill(jedi_task_id)
-        except PandaRefused:
-            continue
-        killed.append(jedi_task_id)
-    return killed
+    return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))

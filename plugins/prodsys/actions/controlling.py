@@ -53,7 +53,7 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
         if RequestState(row.state) not in {RequestState.RUNNING, RequestState.PAUSED}:
             raise refusal(row, "finishing")
         write_audit(session, ctx.who, "finish", request_id, reason=reason)
-    return tell_tasks(ctx, request_id, ctx.panda.finish)
+    return tell_tasks(ctx, request_id, lambda task: ctx.panda.finish(task))
 
 
 def withdraw(ctx: Context, request_id: str, reason: str) -> Told:

@@ -33,7 +33,7 @@ def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
 def rest(ctx: Context, request_id: str) -> Told:
     """Tell Airflow and PanDA that a paused request rests."""
     ctx.airflow.pause_dag(dag_id_of(request_id))
-    return tell_tasks(ctx, request_id, ctx.panda.pause)
+    return tell_tasks(ctx, request_id, lambda task: ctx.panda.pause(task))
 
 
 def resume(ctx: Context, request_id: str) -> Told:
@@ -46,7 +46,7 @@ def resume(ctx: Context, request_id: str) -> Told:
     """
     ctx.check_right("resume", Right.CONTROL)
     _change(ctx, request_id, Act.RESUME, RequestState.RUNNING, "")
-    answer = tell_tasks(ctx, request_id, ctx.panda.resume)
+    answer = tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
     ctx.airflow.unpause_dag(dag_id_of(request_id))
     return answer
 
