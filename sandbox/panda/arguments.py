@@ -5,6 +5,7 @@ Source: recording ``unknown_ids`` ("Argument error: ...", "Type error: ...").
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -28,13 +29,16 @@ def bind_arguments(function: Callable[..., Any], given: Mapping[str, Any], cast:
     cast : bool
         Texts of a query are cast to the annotated type; JSON values must have it.
     """
-    signature = inspect.signature(function)
     try:
-        signature.bind(None, **given)
+        _signature(function).bind(None, **given)
     except TypeError as error:
         raise ArgumentFault(f"Argument error: {error}") from error
-    hints = typing.get_type_hints(function)
+    hints = _hints(function)
     return {name: _check(name, value, hints.get(name, Any), cast) for name, value in given.items()}
+
+
+_signature = functools.cache(inspect.signature)
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _check(name: str, value: Any, hint: Any, cast: bool) -> Any:

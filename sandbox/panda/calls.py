@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from sandbox.panda.auth import Identity
 from sandbox.panda.envelope import Reply
-from sandbox.panda.scenario import ScenarioFile
+from sandbox.panda.in_force import ScenarioInForce
 from sandbox.panda.settings import Settings
 
 Verb = Literal["GET", "POST", "any"]
@@ -22,7 +22,7 @@ class Call:
 
     engine: Engine
     settings: Settings
-    scenario: ScenarioFile
+    scenario: ScenarioInForce
     identity: Identity | None
 
     @property

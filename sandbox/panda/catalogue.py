@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import Connection, select
 
 from sandbox.panda import tables as t
+from sandbox.panda.store import FINAL
 
 
 class CatalogueUnavailable(Exception):
@@ -50,6 +51,9 @@ class Catalogue(Protocol):
     def knows(self, connection: Connection, dataset: str) -> bool:
         """Whether the dataset exists."""
 
+    def is_open(self, connection: Connection, dataset: str) -> bool:
+        """Whether files may still come into the dataset."""
+
     def list_files(self, connection: Connection, dataset: str) -> list[CatalogueFile]:
         """Return the files of a dataset in the order of their names."""
 
@@ -71,6 +75,16 @@ class OwnTables:
     def knows(self, connection: Connection, dataset: str) -> bool:
         """Whether any task fills the dataset."""
         query = select(t.dataset.c.dataset_id).where(t.dataset.c.name == dataset, t.dataset.c.type == "output")
+        return connection.execute(query.limit(1)).first() is not None
+
+    def is_open(self, connection: Connection, dataset: str) -> bool:
+        """Whether a task that fills the dataset has not ended."""
+        d = t.dataset.c
+        query = (
+            select(d.dataset_id)
+            .join(t.task, t.task.c.jedi_task_id == d.jedi_task_id)
+            .where(d.name == dataset, d.type == "output", t.task.c.status.not_in(FINAL))
+        )
         return connection.execute(query.limit(1)).first() is not None
 
     def list_files(self, connection: Connection, dataset: str) -> list[CatalogueFile]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from fastapi import Request, Response
+from starlette.responses import StreamingResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -32,3 +33,31 @@ class NoAnswer(Response):
         else:
             self._transport.abort()
         await super().__call__(scope, receive, send)
+
+
+class HalfAnswer(Response):
+    """A response that breaks off: all headers, half of the body, then the connection ends."""
+
+    def __init__(self, request: Request, whole: Response) -> None:
+        super().__init__()
+        self._transport: Any = getattr(request.state, "transport", None)
+        self._whole = whole
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - the shape of ASGI
+        """Send the first half under the length of the whole; then close as a dying server does."""
+        half = await _first_half(self._whole)
+        headers = {"type": "http.response.start", "status": self._whole.status_code, "headers": self._whole.raw_headers}
+        await send(headers)
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def _first_half(response: Response) -> bytes:
+    """Half of a body, or the first part of one that is written part by part."""
+    if isinstance(response, StreamingResponse):
+        async for part in response.body_iterator:
+            return part.encode() if isinstance(part, str) else bytes(part)
+        return b""
+    body = bytes(response.body)
+    return body[: len(body) // 2]

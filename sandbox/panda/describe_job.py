@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, Engine, RowMapping, select
 
 from sandbox.panda import tables as t
+from sandbox.panda.bulk import chunks, one_of
+from sandbox.panda.envelope import LongData, write_list
 
 JOB_KEYS = [
     "PandaID", "jobDefinitionID", "schedulerID", "pilotID", "creationTime", "creationHost", "modificationTime",
@@ -39,14 +41,28 @@ _FIXED: dict[str, Any] = {
     "workQueue_ID": 11, "maxWalltime": 864000, "gshare": "SPD production", "hs06": 10, "resource_type": "Undefined",
     "transExitCode": None, "nOutputDataFiles": 0, "outputFileBytes": 0,
 }  # fmt: skip
+JOBS_AT_ONCE = 500
 _ERRORS = ("pilot", "exe", "sup", "ddm", "brokerage", "jobDispatcher", "taskBuffer")
+
+
+def describe_many_jobs(engine: Engine, panda_ids: Sequence[int]) -> Any:
+    """Return descriptions in the order of the ids; a list, or text part by part where they are many."""
+    parts = (_describe_part(engine, part) for part in chunks(panda_ids, JOBS_AT_ONCE))
+    if len(panda_ids) > JOBS_AT_ONCE:
+        return LongData(lambda dump: write_list(parts, dump))
+    return next(parts, [])
+
+
+def _describe_part(engine: Engine, panda_ids: Sequence[int]) -> list[dict[str, Any] | None]:
+    with engine.connect() as connection:
+        return describe_jobs(connection, panda_ids)
 
 
 def describe_jobs(connection: Connection, panda_ids: Sequence[int]) -> list[dict[str, Any] | None]:
     """Return descriptions in the order of the ids; None for an id that does not exist."""
     jobs = _rows_by(connection, t.job, "panda_id", panda_ids)
     files: dict[int, list[RowMapping]] = {}
-    query = select(t.job_file).where(t.job_file.c.panda_id.in_(panda_ids)).order_by(t.job_file.c.row_id)
+    query = select(t.job_file).where(one_of(t.job_file.c.panda_id, panda_ids)).order_by(t.job_file.c.row_id)
     for row in connection.execute(query).mappings():
         files.setdefault(row["panda_id"], []).append(row)
     tasks = _rows_by(connection, t.task, "jedi_task_id", {job["jedi_task_id"] for job in jobs.values()})
@@ -57,7 +73,7 @@ def describe_jobs(connection: Connection, panda_ids: Sequence[int]) -> list[dict
 
 
 def _rows_by(connection: Connection, table: Any, key: str, values: Any) -> dict[int, RowMapping]:
-    query = select(table).where(table.c[key].in_(list(values)))
+    query = select(table).where(one_of(table.c[key], list(values)))
     return {row[key]: row for row in connection.execute(query).mappings()}
 
 
@@ -73,8 +89,23 @@ def describe_job(job: RowMapping, task: RowMapping, files: Sequence[RowMapping])
     info["Files"] = [_describe_file(row, job["jedi_task_id"]) for row in files]
     seconds = (job["end_time"] - job["start_time"]).total_seconds() if job["start_time"] and job["end_time"] else None
     info["jobDuration"] = None if seconds is None else float(int(seconds))
-    info["extendedProdSourceLabel"] = "managed_normal" if task["prod_source_label"] == "managed" else None
+    kind = "scout" if job["attributes"].get("scout") else "normal"
+    info["extendedProdSourceLabel"] = f"managed_{kind}" if task["prod_source_label"] == "managed" else None
     return info
+
+
+ONLY_OF_TASKS = ("jobDuration", "extendedProdSourceLabel")
+"""Told by ``task/get_job_descriptions``, not by ``job/get_description`` (recording ``chain_done``)."""
+
+
+def describe_single_jobs(engine: Engine, panda_ids: Sequence[int]) -> list[dict[str, Any] | None]:
+    """Return descriptions as ``job/get_description`` gives them."""
+    parts = (_describe_part(engine, part) for part in chunks(panda_ids, JOBS_AT_ONCE))
+    return [
+        {key: value for key, value in job.items() if key not in ONLY_OF_TASKS} if job else None
+        for part in parts
+        for job in part
+    ]
 
 
 def _identity(job: RowMapping, task: RowMapping) -> dict[str, Any]:
@@ -87,7 +118,7 @@ def _identity(job: RowMapping, task: RowMapping) -> dict[str, Any]:
         "startTime": _seconds(job["start_time"]), "endTime": _seconds(job["end_time"]),
         "transformation": attributes.get("transPath"), "prodSourceLabel": task["prod_source_label"],
         "prodUserID": task["user_name"], "prodUserName": task["user_name"], "VO": task["vo"],
-        "assignedPriority": task["task_priority"], "currentPriority": job["priority"],
+        "assignedPriority": _assigned_priority(job, task), "currentPriority": job["priority"],
         "attemptNr": job["attempt_nr"], "maxAttempt": job["max_attempt"], "failedAttempt": job["failed_attempt"],
         "computingSite": job["site"], "cloud": attributes.get("cloud"), "workingGroup": attributes.get("workingGroup"),
         "processingType": attributes.get("processingType"), "coreCount": attributes.get("coreCount"),
@@ -95,6 +126,12 @@ def _identity(job: RowMapping, task: RowMapping) -> dict[str, Any]:
         "specialHandling": f"NULL,pc,tq={job['attributes'].get('activated')}",
         "jobParameters": job["parameters"], "commandToPilot": job["command_to_pilot"],
     }  # fmt: skip
+
+
+def _assigned_priority(job: RowMapping, task: RowMapping) -> Any:
+    """Priority of the task; scouts are one ahead (recording ``scouting``)."""
+    priority = job["attributes"].get("assigned", task["task_priority"])
+    return priority + 1 if job["attributes"].get("scout") and priority is not None else priority
 
 
 def _work(job: RowMapping, files: Sequence[RowMapping]) -> dict[str, Any]:
@@ -112,10 +149,16 @@ def _work(job: RowMapping, files: Sequence[RowMapping]) -> dict[str, Any]:
     info |= {"schedulerID": "sandbox", "pilotID": f"sandbox-pilot|{report['node']}", "modificationHost": report["node"]}
     info |= {"cpuConsumptionTime": round(report["cpu_s"]), "cpuConsumptionUnit": "s", "actualCoreCount": 1}
     info |= {"maxRSS": report["max_rss_kb"], "maxPSS": report["max_rss_kb"], "batchID": f"sandbox.{job['panda_id']}"}
-    info |= {"hs06sec": round(report["wall_s"] * 10), "nInputFiles": len(inputs)}
-    if job["status"] in ("finished", "holding") and not report.get("error"):
-        sizes = [row["size"] for row in outputs]
-        info |= {"nOutputDataFiles": len(outputs), "outputFileBytes": sum(sizes), "metadata": _metadata(report)}
+    if job["status"] != "holding":
+        info["hs06sec"] = round(report["wall_s"] * 10)
+    if job["status"] in ("finished", "failed"):  # a failed job tells how many it was to write
+        info["nOutputDataFiles"] = len(outputs)
+    if job["status"] == "finished":
+        info |= {
+            "nInputFiles": len(inputs),
+            "outputFileBytes": sum(row["size"] for row in outputs),
+            "metadata": _metadata(report),
+        }
     return info
 
 

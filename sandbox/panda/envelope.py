@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from fastapi import Response
+from starlette.responses import StreamingResponse
 
 NOT_FOUND_PAGE = (
     '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/TR/html4/strict.dtd">\n'
     "<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n"
     "<p>The requested URL was not found on this server.</p>\n</body></html>\n"
 )
+
+
+Dump = Callable[[Any], str]
+"""From a value to its text, as JSON or as a Python repr."""
+
+
+@dataclass(frozen=True)
+class LongData:
+    """Data too long to be held at once; `write` yields their text in parts, each value through the function given."""
+
+    write: Callable[[Dump], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,20 @@ def encode_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
+def dump_json(value: Any) -> str:
+    """JSON of a value, dates as PanDA marks them."""
+    return json.dumps(value, default=encode_value)
+
+
+def write_list(parts: Iterable[list[Any]], dump: Dump) -> Iterator[str]:
+    """Yield the text of one list whose items come in parts, none of them empty."""
+    separator = "["
+    for part in parts:
+        yield separator + dump(part)[1:-1]
+        separator = ", "
+    yield "[]" if separator == "[" else "]"
+
+
 def plain(text: str, status: int = 200) -> Response:
     """Text with the content type of every reply of the API."""
     return Response(text.encode(), status_code=status, headers={"content-type": "text/plain"})
@@ -48,10 +75,17 @@ def plain(text: str, status: int = 200) -> Response:
 
 def render(reply: Reply, accept: str) -> Response:
     """Return the envelope; a client that does not accept JSON gets a Python repr, as from the real server."""
+    dump: Dump = dump_json if "application/json" in accept else str
     body = {"success": reply.success, "message": reply.message, "data": reply.data}
-    if "application/json" not in accept:
-        return plain(str(body))
-    return plain(json.dumps(body, default=encode_value))
+    if isinstance(reply.data, LongData):
+        return StreamingResponse(_write_long(body, reply.data, dump), headers={"content-type": "text/plain"})
+    return plain(dump(body))
+
+
+def _write_long(body: dict[str, Any], data: LongData, dump: Dump) -> Iterator[str]:
+    yield dump({**body, "data": 0})[: -len("0}")]
+    yield from data.write(dump)
+    yield "}"
 
 
 def not_found_page() -> Response:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from sandbox.panda import tables as t
 from sandbox.panda.calls import Call, endpoint, not_owner
-from sandbox.panda.describe_job import describe_jobs
+from sandbox.panda.describe_job import describe_jobs, describe_single_jobs
 from sandbox.panda.envelope import Reply
 from sandbox.panda.outcome import cancel_job
 from sandbox.panda.store import UNFINISHED_JOB, find_task
@@ -32,8 +32,7 @@ def get_status(call: Call, job_ids: list[int], timeout: int = 60) -> Reply:  # n
 @endpoint("job/get_description", "any")
 def get_description(call: Call, job_ids: list[int]) -> Reply:
     """Jobs with their files, null for unknown ids."""
-    with call.engine.connect() as connection:
-        return Reply(data=describe_jobs(connection, job_ids))
+    return Reply(data=describe_single_jobs(call.engine, job_ids))
 
 
 @endpoint("job/get_description_incl_archive", "any")

@@ -11,7 +11,9 @@ import os
 import re
 import resource
 import shutil
+import signal
 import tarfile
+import threading
 import time
 import uuid
 import zlib
@@ -19,17 +21,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-STAGE_IN_FAILED = 1099
-STAGE_OUT_FAILED = 1137
-PAYLOAD_FAILED = 1305
+from sandbox.panda.errors import BAD_INPUT, PAYLOAD_FAILED, STAGE_IN_FAILED, STAGE_OUT_FAILED
+from sandbox.panda.job_folder import BEAT, PID, REPORT, SPEC
 
 
 class JobFailed(Exception):
     """The job ends badly, with a pilot's error code and the exit code of the payload."""
 
-    def __init__(self, pilot_error: int, exit_code: int, diag: str) -> None:
-        self.pilot_error, self.exit_code, self.diag = pilot_error, exit_code, diag
+    def __init__(self, pilot_error: int, exit_code: int, diag: str, fields: dict[str, Any] | None = None) -> None:
+        self.pilot_error, self.exit_code, self.diag, self.fields = pilot_error, exit_code, diag, fields
         super().__init__(diag)
+
+    def told(self) -> dict[str, Any]:
+        """What the report says about it."""
+        told: dict[str, Any] = {"pilot": self.pilot_error, "exit": self.exit_code, "diag": self.diag}
+        return told | ({"fields": self.fields} if self.fields else {})
 
 
 def number_in(parameters: str, *names: str) -> int | None:
@@ -42,40 +48,70 @@ def number_in(parameters: str, *names: str) -> int | None:
 
 
 def run_job(folder: Path) -> int:
-    """Run the job whose ``spec.json`` lies in `folder`; its exit code."""
+    """Run the job whose ``spec.json`` lies in `folder`; its exit code. A second process for a job ends at once."""
     started = time.time()
-    (folder / "pid.json").write_text(json.dumps({"pid": os.getpid()}), encoding="ascii")
-    spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-    lines = [f"job {spec['panda_id']} at {spec['site']}", f"image {spec['image']}", f"command {spec['parameters']}"]
+    if not _take_up(folder):
+        return 0
+    spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+    threading.Thread(target=_beat, args=(folder / BEAT, spec["beat_s"]), daemon=True).start()
+    lines = [f"job {spec['panda_id']} attempt {spec['attempt']} at {spec['site']}, node {os.uname().nodename}"]
+    lines += [f"image {spec['image']}", f"command {spec['parameters']}"]
     report: dict[str, Any] = {"panda_id": spec["panda_id"], "node": os.uname().nodename, "files": {}, "n_events": 0}
     exit_code = 0
     try:
         _execute(spec, folder, lines, report)
     except JobFailed as error:
         exit_code = error.exit_code
-        report["error"] = {"pilot": error.pilot_error, "exit": error.exit_code, "diag": error.diag}
+        report |= {"error": error.told(), "n_events": 0}
+        codes = [("pilot error code", error.pilot_error), ("payload exit code", error.exit_code)]
+        lines += [f"{name} {code}" for name, code in codes if code]
         lines.append(f"error: {error.diag}")
+    lines.append(f"wall time {time.time() - started:.3f} s, exit code {exit_code}")
     _write_log(spec, lines, report)
+    if spec["freeze"]:
+        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(max(0.0, spec["least_wall_s"] - (time.time() - started)))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     report |= {"exit": exit_code, "cpu_s": usage.ru_utime + usage.ru_stime, "max_rss_kb": usage.ru_maxrss}
     report |= {"started": started, "ended": time.time(), "wall_s": time.time() - started}
-    _write_atomically(folder / "report.json", lambda path: path.write_text(json.dumps(report), encoding="utf-8"))
+    _write_atomically(folder / REPORT, lambda path: path.write_text(json.dumps(report), encoding="utf-8"))
     return exit_code
 
 
+def _take_up(folder: Path) -> bool:
+    """Whether this process is the first that takes up the order; the file is there at once with its content."""
+    part = folder / f".{PID}.{os.getpid()}"
+    try:
+        part.write_text(json.dumps({"pid": os.getpid()}), encoding="ascii")
+        os.link(part, folder / PID)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def _beat(path: Path, period_s: float) -> None:
+    """Show a sign of life again and again; a frozen process shows none, a cleared folder ends it."""
+    while path.parent.exists():
+        path.touch()
+        time.sleep(period_s)
+
+
 def _execute(spec: dict[str, Any], folder: Path, lines: list[str], report: dict[str, Any]) -> None:
-    inputs = [_find_input(one) for one in spec["inputs"]]
+    _fail_at("stage_in", spec)
+    inputs = [_stage_in(one) for one in spec["inputs"]]
     lines += [f"input {path}" for path in inputs]
-    failure = spec.get("fail")
-    if failure:
-        raise JobFailed(failure["pilotErrorCode"], failure["transExitCode"], failure["diag"])
+    _fail_at("payload", spec)
     try:
         columns = _reconstruct(inputs) if inputs else _simulate(spec)
     except Exception as error:
         raise JobFailed(PAYLOAD_FAILED, 1, f"{type(error).__name__}: {error}"[:500]) from error
+    if spec["missing"]:
+        columns = {name: values[: max(len(values) - spec["missing"], 0)] for name, values in columns.items()}
     events = len(columns["event"])
     lines.append(f"{events} events")
+    _fail_at("end", spec)
     for number, output in enumerate(spec["outputs"]):
         if output["type"] == "log":
             continue
@@ -84,6 +120,25 @@ def _execute(spec: dict[str, Any], folder: Path, lines: list[str], report: dict[
         report["files"][output["lfn"]] = _stage_out(local, Path(output["path"])) | {"events": events}
         lines.append(f"output {output['path']}")
     report["n_events"] = events
+
+
+def _fail_at(point: str, spec: dict[str, Any]) -> None:
+    failure = spec["fail"]
+    if failure and failure["when"] == point:
+        raise JobFailed(failure["pilot"], failure["exit"], failure["diag"], failure["fields"])
+
+
+def _stage_in(one: dict[str, Any]) -> Path:
+    """Path of an input that is what the catalogue says."""
+    path = _find_input(one)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise JobFailed(STAGE_IN_FAILED, 0, f"Failed to stage-in file: {one['lfn']}: {error.strerror}") from error
+    if one["adler32"] and f"{zlib.adler32(content):08x}" != one["adler32"].rjust(8, "0"):
+        said = f"adler32 mismatch on input file {one['lfn']}: {zlib.adler32(content):08x}, registered {one['adler32']}"
+        raise JobFailed(BAD_INPUT, 0, said)
+    return path
 
 
 def _find_input(one: dict[str, Any]) -> Path:

@@ -14,8 +14,11 @@ from sandbox.panda.templates import input_stream, mark_outputs, output_pattern, 
 
 LABELS = frozenset({"managed", "user", "panda", "test", "ptest", "rc_test", "rc_test2", "install"})
 COMMON_KEYS = ("taskType", "processingType", "taskPriority", "architecture", "transUses", "transHome")
+_DOCUMENTED = ("allowEmptyInput", "failGoalUnreached", "runUntilClosed", "useExhausted")
 SCOUTS = 10
 SCOUT_THRESHOLD = 20
+MOST_SLOTS = 1_000_000
+"""Not recorded: a bound of the sandbox, so that no map can fill its database."""
 
 
 class RefineFailed(Exception):
@@ -132,7 +135,19 @@ def common_attributes(params: Mapping[str, Any]) -> dict[str, Any]:
         "resource_type": "Undefined",
         "requestType": hashlib.md5(kind.encode(), usedforsecurity=False).hexdigest(),
     }
-    return {**given, **fixed, "walltime": params.get("walltime", 0)}
+    return {**given, **fixed, "walltime": params.get("walltime", 0), "goal": read_goal(params)}
+
+
+def read_goal(params: Mapping[str, Any]) -> int | None:
+    """Goal of the map [tenths of a percent of the input], or None when it has none or an impossible one.
+
+    Not recorded: from PanDA's documentation; a goal of 100 % or more is no goal, the task ends by itself.
+    """
+    try:
+        goal = int(float(params.get("goal") or 0) * 10)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return goal if 0 < goal < 1000 else None
 
 
 def uses_scouts(params: Mapping[str, Any]) -> bool:
@@ -146,8 +161,10 @@ def split_rule(params: Mapping[str, Any]) -> str:
     numbers = (
         ("nFilesPerJob", "nFilesPerJob"), ("nEventsPerInput", "nEventsPerInputFile"), ("nEventsPerJob", "nEventsPerJob")
     )  # fmt: skip
-    parts += [f"{name}={params[key]}" for name, key in numbers if params.get(key)]
+    parts += [f"{name}={params[key]}" for name, key in numbers if params.get(key) or (params.get(key) == 0)]
+    parts += [f"disableAutoRetry={params['disableAutoRetry']}"] if "disableAutoRetry" in params else []
     parts += [f"{name}=1" for name, key in (("noWaitParent", "noWaitParent"), ("pfnList", "pfnList")) if key in params]
+    parts += [f"{name}=1" for name in _DOCUMENTED if params.get(name)]
     parts += ["pushStatusChanges=1", "cloudAsVO=1", "messageDriven=1"]
     for name, placeholder in (("randomSeed", "${RNDMSEED}"), ("firstEvent", "${FIRSTEVENT}")):
         offset = _number_offset(params, placeholder)
@@ -215,6 +232,11 @@ def plan_slots(params: Mapping[str, Any]) -> list[tuple[str, int | None, int | N
     -------
     list or None
         None when the number of events is no number: such a task stays ``defined`` for ever (recording ``odd_input``).
+
+    Raises
+    ------
+    ValueError
+        The map asks for more than `MOST_SLOTS` jobs.
     """
     listed = params.get("pfnList")
     if isinstance(listed, list) and listed:
@@ -226,11 +248,18 @@ def plan_slots(params: Mapping[str, Any]) -> list[tuple[str, int | None, int | N
     if events is not None and not isinstance(events, int):
         return None
     if not events or events < 0:
-        count = params.get("nFiles") if isinstance(params.get("nFiles"), int) else 1
-        return [("pseudo_lfn", None, _whole(per_job))] * max(int(count or 1), 1)
+        return [("pseudo_lfn", None, _whole(per_job))] * _bounded(_whole(params.get("nFiles")) or 1)
+    events = int(events)
     size = _whole(per_job) or events
+    _bounded(-(-events // size))
     starts = range(0, events, size)
     return [("pseudo_lfn", start, min(size, events - start)) for start in starts]
+
+
+def _bounded(count: int) -> int:
+    if count > MOST_SLOTS:
+        raise ValueError(f"{count} jobs are too many, at most {MOST_SLOTS} can be made for one task")
+    return count
 
 
 def _whole(value: Any) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sandbox.panda import tables as t
 from sandbox.panda.catalogue import Catalogue, CatalogueUnavailable
+from sandbox.panda.map_faults import SUSPECTS, break_task
 from sandbox.panda.refine import (
     RefinedTask,
     RefineFailed,
@@ -29,25 +32,49 @@ from sandbox.panda.store import FINAL, find_task, set_status
 log = logging.getLogger(__name__)
 
 _GOOD_PARENT = ("done", "finished")
+_TO_REFINE = ("registered", "rerefine")
+
+
+@dataclass(frozen=True)
+class RefineRules:
+    """How this JEDI refines.
+
+    Parameters
+    ----------
+    vo : str
+        The experiment that refiners exist for.
+    refiners : int
+        Refiners that work side by side. With more than one, two twins may be looked at in the same moment, see
+        nothing of each other, and both live.
+    attempt_suffix : bool
+        Whether files keep their slot's number and get ``.1``, ``.2`` by attempt.
+    """
+
+    vo: str
+    refiners: int = 1
+    attempt_suffix: bool = False
 
 
 def register_submissions(engine: Engine, rhythms: Rhythms) -> None:
-    """Give every waiting submission its row among the tasks: ``registered``, nameless, as JEDI begins."""
+    """Give every waiting submission its row among the tasks: ``registered``, nameless, as JEDI begins.
+
+    What came before a submission that is due is due too: of twins the one with the lowest id is refined first, even if
+    its request was the slower one.
+    """
     limit = utc_now() - timedelta(seconds=rhythms.unknown_s)
     s = t.submission.c
     with engine.begin() as connection:
-        query = select(t.submission).where(s.state == "waiting", s.created <= limit).order_by(s.jedi_task_id)
+        last_due = select(func.max(s.jedi_task_id)).where(s.state == "waiting", s.created <= limit).scalar_subquery()
+        query = select(t.submission).where(s.state == "waiting", s.jedi_task_id <= last_due).order_by(s.jedi_task_id)
         for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
-            now = utc_now()
             values = {
                 "jedi_task_id": row["jedi_task_id"],
                 "task_name": str(uuid.uuid4()),
                 "user_name": "tobeset",
                 "status": "registered",
                 "creation_date": row["created"],
-                "modification_time": now,
-                "state_change_time": now,
-                "start_time": now,
+                "modification_time": utc_now(),
+                "state_change_time": row["created"],
                 "parent_tid": row["parent_tid"] or row["jedi_task_id"],
                 "params": {**row["params"], "userName": row["user_name"]},
             }
@@ -57,24 +84,37 @@ def register_submissions(engine: Engine, rhythms: Rhythms) -> None:
             )
 
 
-def refine_registered(engine: Engine, rhythms: Rhythms, vo: str, catalogue: Catalogue) -> None:
+def refine_registered(engine: Engine, rhythms: Rhythms, rules: RefineRules, catalogue: Catalogue) -> None:
     """Refine what is registered, the lowest id first, so that of twins the first one lives."""
     now, c = utc_now(), t.task.c
     with engine.connect() as connection:
-        query = select(c.jedi_task_id).where(
-            or_(c.status == "registered", c.status == "rerefine"), or_(c.look_again.is_(None), c.look_again <= now)
-        )
+        query = select(c.jedi_task_id).where(c.status.in_(_TO_REFINE), or_(c.look_again.is_(None), c.look_again <= now))
         waiting = connection.execute(query.order_by(c.jedi_task_id)).scalars().all()
-    for jedi_task_id in waiting:
-        try:
-            unknown = _find_unknown_input(engine, jedi_task_id, catalogue)
-        except CatalogueUnavailable as error:
-            log.warning("task %s stays registered: %s", jedi_task_id, error)
-            continue
+
+    def refine_task(jedi_task_id: int) -> None:
+        _refine_task(engine, jedi_task_id, rhythms, rules, catalogue)
+
+    if rules.refiners == 1:
+        for jedi_task_id in waiting:
+            refine_task(jedi_task_id)
+    elif waiting:
+        with ThreadPoolExecutor(rules.refiners, thread_name_prefix="refiner") as refiners:
+            list(refiners.map(refine_task, waiting))
+
+
+def _refine_task(engine: Engine, jedi_task_id: int, rhythms: Rhythms, rules: RefineRules, catalogue: Catalogue) -> None:
+    try:
+        unknown = _find_unknown_input(engine, jedi_task_id, catalogue)
+    except CatalogueUnavailable as error:
+        log.warning("task %s stays registered: %s", jedi_task_id, error)
+        return
+    try:
         with engine.begin() as connection:
             row = find_task(connection, jedi_task_id, lock=True)
-            if row is not None and row["status"] in ("registered", "rerefine"):
-                _refine_one(connection, row, rhythms, vo, unknown)
+            if row is not None and row["status"] in _TO_REFINE:
+                _refine_one(connection, row, rhythms, rules, unknown)
+    except SUSPECTS as error:
+        break_task(engine, jedi_task_id, "failed to refine task", error)
 
 
 def _find_unknown_input(engine: Engine, jedi_task_id: int, catalogue: Catalogue) -> str | None:
@@ -89,47 +129,67 @@ def _find_unknown_input(engine: Engine, jedi_task_id: int, catalogue: Catalogue)
         return next((name for name in names if not catalogue.knows(connection, name)), None)
 
 
-def _refine_one(connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None) -> None:
+def _refine_one(
+    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, unknown: str | None
+) -> None:
     jedi_task_id, params = row["jedi_task_id"], row["params"]
     if row["status"] == "rerefine":
-        set_status(connection, jedi_task_id, "defined", start_time=utc_now(), end_time=None)
+        _refine_again(connection, row)
         return
     try:
         with connection.begin_nested():
-            _read_map(connection, row, rhythms, vo, unknown)
+            _read_map(connection, row, rhythms, rules, unknown)
     except RefineFailed as error:
+        columns = {}
         if error.named:
             _name(connection, jedi_task_id, params)
-            _keep_attributes(connection, jedi_task_id, params)
-        set_status(connection, jedi_task_id, "tobroken", str(error))
+            _keep_attributes(connection, jedi_task_id, params, str(error))
+            columns["start_time"] = utc_now()
+        set_status(connection, jedi_task_id, "tobroken", str(error), **columns)
     except (KeyError, TypeError, ValueError, AttributeError, DBAPIError) as error:
         log.exception("task %s: its map cannot be refined", jedi_task_id)
         kind = type(error).__name__
         set_status(connection, jedi_task_id, "tobroken", f"failed to refine task with {kind}:{str(error)[:300]}")
 
 
-def _read_map(connection: Connection, row: RowMapping, rhythms: Rhythms, vo: str, unknown: str | None) -> None:
+def _refine_again(connection: Connection, row: RowMapping) -> None:
+    """Take the map anew after ``reload_input``: priority and split rule are the map's again (``attributes``)."""
+    params = row["params"]
+    rule = split_rule(params)
+    attributes = {**row["attributes"], "splitRule": rule if "useScout" in rule else f"{rule},useScout=no_use"}
+    attributes.pop("fed_after_parent", None)
+    columns = {"current_priority": params["taskPriority"], "start_time": None, "attributes": attributes}
+    set_status(connection, row["jedi_task_id"], "defined", **columns)
+
+
+def _read_map(
+    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, unknown: str | None
+) -> None:
     """Take the map step by step; what has been written is undone when a step fails."""
     jedi_task_id, params = row["jedi_task_id"], row["params"]
-    check_common(params, vo)
+    check_common(params, rules.vo)
     _name(connection, jedi_task_id, params)
     twin = _find_twin(connection, jedi_task_id, params)
     refined = refine(params, params["userName"])
     if twin is not None:
         _write_attributes(connection, jedi_task_id, refined, job_parameters=False)
         reason = f"toabort since there is duplicated task -> jediTaskID={twin}"
-        set_status(connection, jedi_task_id, "toabort", reason, task_name=None)
+        set_status(connection, jedi_task_id, "toabort", reason, task_name=None, start_time=utc_now())
     elif _parent_allows(connection, row, params, rhythms):
         if unknown is not None:
             said = f'doBasicRefine : unknown input dataset "{unknown}"'
             raise RefineFailed(f"{said} failed to refine task with UnknownDatasetError:{said}", named=True)
-        _define(connection, jedi_task_id, refined, params)
+        if rules.attempt_suffix:
+            refined.attributes["attempt_suffix"] = True
+        _define(connection, row, refined)
 
 
-def _keep_attributes(connection: Connection, jedi_task_id: int, params: Mapping[str, Any]) -> None:
+def _keep_attributes(connection: Connection, jedi_task_id: int, params: Mapping[str, Any], reason: str) -> None:
     """Keep what JEDI had read of a map that breaks later: the common attributes, no job parameters."""
     attributes = common_attributes(params)
-    attributes["splitRule"] = split_rule(params)
+    attributes["splitRule"] = split_rule({**params, "jobParameters": []})
+    if "workqueue is undefined" in reason:  # it breaks before the kind of resource is chosen (recording ``broken``)
+        attributes["resource_type"] = None
     values = {"attributes": attributes, "raw_params": dict(params)}
     connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(**values))
 
@@ -186,16 +246,24 @@ def _write_attributes(
     attributes = dict(refined.attributes)
     if not job_parameters:
         attributes["job_execution_params"] = None
-    values = {"attributes": attributes, "raw_params": refined.raw_params}
+    raw_params = refined.raw_params if job_parameters else None  # of a twin the map stays as it came
+    values = {"attributes": attributes, "raw_params": raw_params}
     connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(**values))
 
 
-def _define(connection: Connection, jedi_task_id: int, refined: RefinedTask, params: Mapping[str, Any]) -> None:
+def _define(connection: Connection, row: RowMapping, refined: RefinedTask) -> None:
+    """Give the task its datasets; the time of its last change of status stays what it was (``odd_input``)."""
+    jedi_task_id = row["jedi_task_id"]
     _write_attributes(connection, jedi_task_id, refined)
     for plan in refined.datasets:
         values = {**plan.__dict__, "jedi_task_id": jedi_task_id}
         connection.execute(insert(t.dataset).values(**values))
-    scouting = "no_use" if uses_scouts(params) else None
-    set_status(
-        connection, jedi_task_id, "defined", error_dialog=None, look_again=None, old_status=None, scouting=scouting
-    )
+    columns = {
+        "error_dialog": None,
+        "look_again": None,
+        "old_status": None,
+        "start_time": utc_now(),
+        "state_change_time": row["state_change_time"],
+        "scouting": "no_use" if uses_scouts(row["params"]) else None,
+    }
+    set_status(connection, jedi_task_id, "defined", **columns)

@@ -129,6 +129,11 @@ class RucioCatalogue:
             raise
         return True
 
+    def is_open(self, connection: Connection, dataset: str) -> bool:  # noqa: ARG002
+        """Whether Rucio lets files into the dataset or container."""
+        scope, name = scope_of(dataset)
+        return bool(self._ask(lambda client: client.get_did(scope=scope, name=name)).get("open"))
+
     def list_files(self, connection: Connection, dataset: str) -> list[CatalogueFile]:  # noqa: ARG002
         """Return the files of a dataset in the order of their names."""
         scope, name = scope_of(dataset)

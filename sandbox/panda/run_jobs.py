@@ -1,55 +1,77 @@
-"""Activated jobs become processes within the slots of their site; what they report comes back into the tables."""
+"""Activated jobs become processes within the slots of their site; what they report comes back into the tables.
+
+``sent``: the order lies in the job's folder; ``running``: a process has taken it up and shows signs of life, with which
+the job's modification time moves; ``holding``: it has reported. A job without a sign of life for `heartbeat_s` is lost.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from sandbox.panda import tables as t
-from sandbox.panda.payload import number_in
-from sandbox.panda.refine import scope_of
+from sandbox.panda.deeds import JobError, error_named
+from sandbox.panda.in_force import ScenarioInForce
+from sandbox.panda.job_folder import JobFolder
+from sandbox.panda.job_spec import build_job_spec
+from sandbox.panda.outcome import fail_job
 from sandbox.panda.rhythms import Rhythms, utc_now
-from sandbox.panda.scenario import JobError, ScenarioFile, within
+from sandbox.panda.see_jobs import see_job
 from sandbox.panda.settings import Site, folder_of
-from sandbox.panda.storage import file_path
-from sandbox.panda.store import count_journal, write_journal
+from sandbox.panda.store import find_task
+from sandbox.panda.strikes import (
+    NO_FATE,
+    JobFate,
+    Moment,
+    Struck,
+    TaskRules,
+    count_strikes,
+    offline_sites,
+    rules_for,
+    write_strikes,
+)
 
 log = logging.getLogger(__name__)
 
-LOST_HEARTBEAT = 102
-_ON_NODE = ("sent", "starting", "running")
-_START_GRACE_S = 10.0
+ON_NODE = ("sent", "starting", "running")
+_LEAST_PATIENCE_S = 8.0
+_BEATS = 6
+_RELAUNCH_S = 5.0
+_LAUNCH_PATIENCE_S = 120.0
 
 
 class Runner:
-    """The worker nodes of all sites; its memory is the tables and the job folders, nothing else."""
+    """The worker nodes of some sites; its memory is the tables and the job folders, nothing else."""
 
     def __init__(
-        self, engine: Engine, rhythms: Rhythms, sites: dict[str, Site], work: Path, scenario: ScenarioFile
+        self, engine: Engine, rhythms: Rhythms, sites: Mapping[str, Site], work: Path, scenario: ScenarioInForce
     ) -> None:
         self._engine, self._rhythms, self._sites, self._scenario = engine, rhythms, sites, scenario
+        self._patience_s = max(rhythms.heartbeat_s, _LEAST_PATIENCE_S)
+        self._beat_s = self._patience_s / _BEATS
         self._jobs = work / "jobs"
         self._jobs.mkdir(parents=True, exist_ok=True)
         self._host: subprocess.Popen[str] | None = None
+        self._asked: dict[int, tuple[float, float]] = {}
 
     def cycle(self) -> None:
-        """Collect what has ended, stop what was cancelled, start what may run."""
-        self._collect()
+        """Look after what runs, stop what was cancelled, start what may run."""
+        self._look()
         self._stop_cancelled()
+        moment = self._scenario.moment()
+        offline = offline_sites(self._scenario.current, moment)
         for site in self._sites.values():
-            self._start(site)
+            if site.name not in offline:
+                self._start(site, moment)
 
     def stop(self) -> None:
         """Let the host end; running jobs go on and are found again."""
@@ -57,159 +79,182 @@ class Runner:
             self._host.stdin.close()
             self._host.wait(timeout=10)
 
-    def _start(self, site: Site) -> None:
+    def _folder(self, panda_id: int) -> JobFolder:
+        return JobFolder(self._jobs, panda_id)
+
+    # --- start --------------------------------------------------------------------------------------------------------
+
+    def _start(self, site: Site, moment: Moment) -> None:
         j = t.job.c
         with self._engine.begin() as connection:
-            busy = connection.execute(
-                select(func.count()).where(j.site == site.name, j.status.in_(_ON_NODE))
-            ).scalar_one()
-            query = (
-                select(t.job)
-                .where(j.site == site.name, j.status == "activated")
-                .order_by(j.priority.desc(), j.panda_id)
-                .limit(max(site.slots - busy, 0))
-                .with_for_update(skip_locked=True)
-            )
-            rows = connection.execute(query).mappings().all() if busy < site.slots else []
-            for row in rows:
-                self._write_spec(connection, row, site)
-                now = utc_now()
-                values = {"status": "running", "state_change_time": now, "modification_time": now, "start_time": now}
-                connection.execute(update(t.job).where(j.panda_id == row["panda_id"]).values(**values))
-        for row in rows:
-            self._launch(row["panda_id"])
+            free = _free_nodes(connection, site)
+            query = select(t.job).where(j.site == site.name, j.status == "activated")
+            query = query.order_by(j.priority.desc(), j.panda_id).limit(len(free)).with_for_update(skip_locked=True)
+            rows = connection.execute(query).mappings().all() if free else []
+            advice = _Advice(connection, self._scenario, moment)
+            silent = {
+                row["panda_id"]: self._send(connection, advice, row, site, node)
+                for row, node in zip(rows, free, strict=False)
+            }
+        for panda_id, says_nothing in silent.items():
+            if not says_nothing:
+                self._launch(panda_id)
 
-    def _folder(self, panda_id: int) -> Path:
-        return self._jobs / str(panda_id)
+    def _send(self, connection: Connection, advice: _Advice, row: RowMapping, site: Site, node: int) -> bool:
+        """Give one job to a worker node slot; whether its pilot will never answer."""
+        f = t.job_file.c
+        query = select(t.job_file).where(f.panda_id == row["panda_id"]).order_by(f.row_id)
+        files = connection.execute(query).mappings().all()
+        fate = advice.fate(row, node)
+        now = utc_now()
+        values: dict[str, Any] = {"status": "sent", "state_change_time": now, "modification_time": now}
+        values["attributes"] = {**row["attributes"], "node_slot": node}
+        connection.execute(update(t.job).where(t.job.c.panda_id == row["panda_id"]).values(**values))
+        write_strikes(connection, fate.strikes)
+        folder = self._folder(row["panda_id"])
+        if fate.silent == "sent":
+            folder.remove()
+            return True
+        folders = [folder_of(site), *(folder_of(one) for one in self._sites.values() if one.name != site.name)]
+        image = str(advice.task(row["jedi_task_id"])["params"].get("container_name", ""))
+        folder.write_spec(build_job_spec(row, image, files, folders, fate, self._rhythms.job_s, self._beat_s))
+        return False
 
     def _launch(self, panda_id: int) -> None:
+        now = time.monotonic()
+        self._asked[panda_id] = (self._asked.get(panda_id, (now, now))[0], now)
         if self._host is None or self._host.poll() is not None:
             command = [sys.executable, "-m", "sandbox.panda.pilot_host"]
             self._host = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
         if self._host.stdin is None:
             raise RuntimeError("the pilot host has no standard input")
-        self._host.stdin.write(f"{self._folder(panda_id)}\n")
+        self._host.stdin.write(f"{self._folder(panda_id).path}\n")
         self._host.stdin.flush()
 
-    def _write_spec(self, connection: Connection, row: RowMapping, site: Site) -> None:
-        f = t.job_file.c
-        query = select(t.job_file).where(f.panda_id == row["panda_id"]).order_by(f.row_id)
-        files = connection.execute(query).mappings().all()
-        task = connection.execute(
-            select(t.task.c.task_name, t.task.c.params).where(t.task.c.jedi_task_id == row["jedi_task_id"])
-        ).one()
-        folders = [folder_of(site), *(folder_of(one) for one in self._sites.values() if one.name != site.name)]
-        failure = self._failure(connection, row, task.task_name or "", files)
-        spec = {
-            "panda_id": row["panda_id"],
-            "site": site.name,
-            "parameters": row["parameters"],
-            "image": task.params.get("container_name", ""),
-            "n_events": row["n_events"],
-            "least_wall_s": self._wall(row, task.task_name or ""),
-            "inputs": [
-                {"lfn": one["lfn"], "paths": [str(file_path(at, _scope(one), one["lfn"])) for at in folders]}
-                for one in files
-                if one["type"] == "input"
-            ],
-            "outputs": [
-                {"lfn": one["lfn"], "type": one["type"], "path": str(file_path(folders[0], _scope(one), one["lfn"]))}
-                for one in files
-                if one["type"] in ("output", "log")
-            ],
-            "fail": failure.model_dump() if failure else None,
-        }
-        folder = self._folder(row["panda_id"])
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    # --- look after ---------------------------------------------------------------------------------------------------
 
-    def _wall(self, row: RowMapping, task_name: str) -> float:
-        """Return the least wall time of a job [s]: the rhythm, or what the first rule that means it says."""
-        seed = number_in(row["parameters"], "seed")
-        for rule in self._scenario.current.rules:
-            if rule.slow is not None and rule.match.hits_job(task_name, seed, row["site"]):
-                return rule.slow.wall_s
-        return self._rhythms.job_s
-
-    def _failure(self, connection: Connection, row: RowMapping, task_name: str, files: Any) -> JobError | None:
-        """Return the error the scenario wants for this job; counted per rule and input slot."""
-        seed = number_in(row["parameters"], "seed")
-        slot = next((one["file_id"] for one in files if one["type"] in ("input", "pseudo_input")), 0)
-        for rule in self._scenario.current.rules:
-            if rule.fail is None or not rule.match.hits_job(task_name, seed, row["site"]):
-                continue
-            target = f"task {row['jedi_task_id']} slot {slot}"
-            if within(rule.fail.times, count_journal(connection, rule.key, target)):
-                ids = {"jedi_task_id": row["jedi_task_id"], "panda_id": row["panda_id"]}
-                write_journal(connection, rule.key, target, f"job fails: {rule.fail.error.diag}", **ids)
-                return rule.fail.error
-        return None
-
-    def _collect(self) -> None:
+    def _look(self) -> None:
         j = t.job.c
         with self._engine.connect() as connection:
-            query = select(j.panda_id, j.state_change_time).where(j.status.in_(_ON_NODE))
-            rows = connection.execute(query).tuples().all()
-        for panda_id, since in rows:
-            report = self._read_report(panda_id)
-            if report is None and not self._lives(panda_id, since):
-                report = self._read_report(panda_id) or _lost_report(panda_id, since)
+            query = select(j.panda_id, j.status, j.state_change_time, j.modification_time).where(
+                j.status.in_(ON_NODE), j.site.in_(list(self._sites))
+            )
+            rows = connection.execute(query).mappings().all()
+        waiting = {row["panda_id"] for row in rows if row["status"] == "sent"}
+        self._asked = {panda_id: asked for panda_id, asked in self._asked.items() if panda_id in waiting}
+        for row in rows:
+            folder = self._folder(row["panda_id"])
+            report = folder.read_report()
             if report is not None:
                 with self._engine.begin() as connection:
-                    _take_report(connection, panda_id, report)
-                shutil.rmtree(self._folder(panda_id), ignore_errors=True)
+                    _take_report(connection, row["panda_id"], report)
+                folder.remove()
+            else:
+                self._look_at(row, folder)
 
-    def _read_report(self, panda_id: int) -> dict[str, Any] | None:
-        path = self._folder(panda_id) / "report.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    def _look_at(self, row: RowMapping, folder: JobFolder) -> None:
+        """Move a job on by its last sign of life."""
+        begun, beat, now = folder.begun, folder.last_beat, utc_now()
+        if begun is None and folder.ordered and self._ask_again(row["panda_id"]):
+            return
+        last = max(one for one in (row["state_change_time"], begun, beat) if one is not None)
+        if (now - last).total_seconds() > self._patience_s:
+            folder.kill()
+            with self._engine.begin() as connection:
+                _lose(connection, row["panda_id"], last)
+            folder.remove()
+        elif begun is not None and row["status"] != "running":
+            self._set_running(row["panda_id"], begun)
+        elif beat is not None and (beat - row["modification_time"]).total_seconds() > self._beat_s / 2:
+            with self._engine.begin() as connection:
+                mine = (t.job.c.panda_id == row["panda_id"]) & (t.job.c.status == "running")
+                connection.execute(update(t.job).where(mine).values(modification_time=beat))
 
-    def _lives(self, panda_id: int, since: datetime) -> bool:
-        """Whether the job's process is there, or may still be about to start."""
-        pid = self._pid(panda_id)
-        if pid is None:
-            return (utc_now() - since).total_seconds() < _START_GRACE_S
-        return _is_job(pid, since)
+    def _ask_again(self, panda_id: int) -> bool:
+        """Ask for a process once more where the host, or JEDI before it asked, was killed; whether there is hope."""
+        now = time.monotonic()
+        first, last = self._asked.get(panda_id, (now, now - _RELAUNCH_S))
+        if now - first > _LAUNCH_PATIENCE_S:
+            return False
+        if now - last >= _RELAUNCH_S:
+            self._launch(panda_id)
+        return True
 
-    def _pid(self, panda_id: int) -> int | None:
-        try:
-            return int(json.loads((self._folder(panda_id) / "pid.json").read_text(encoding="ascii"))["pid"])
-        except (OSError, ValueError, KeyError):
-            return None
+    def _set_running(self, panda_id: int, begun: datetime) -> None:
+        now = utc_now()
+        values = {"status": "running", "state_change_time": now, "modification_time": now, "start_time": begun}
+        with self._engine.begin() as connection:
+            mine = (t.job.c.panda_id == panda_id) & t.job.c.status.in_(ON_NODE)
+            connection.execute(update(t.job).where(mine).values(**values))
 
     def _stop_cancelled(self) -> None:
-        """End the processes of jobs that were cancelled while they ran."""
+        """End the processes of jobs that a command ended while they ran, and clear their folders."""
+        ids = [int(path.name) for path in self._jobs.iterdir() if path.name.isdigit()]
+        if not ids:
+            return
         j = t.job.c
         with self._engine.connect() as connection:
-            query = select(j.panda_id, j.start_time).where(
-                j.status == "cancelled", j.start_time.is_not(None), j.report.is_(None)
-            )
-            rows = connection.execute(query).tuples().all()
-        for panda_id, since in rows:
-            pid = self._pid(panda_id)
-            if pid is not None and _is_job(pid, since):
-                os.kill(pid, signal.SIGKILL)
-            with self._engine.begin() as connection:
-                connection.execute(update(t.job).where(j.panda_id == panda_id).values(report={"files": {}}))
+            ended = j.status.not_in((*ON_NODE, "activated"))
+            over = connection.execute(select(j.panda_id).where(j.panda_id.in_(ids), ended)).scalars().all()
+        for panda_id in over:
+            folder = self._folder(panda_id)
+            if folder.kill():
+                log.info("job %s was ended while it ran: its processes are stopped", panda_id)
+            folder.remove()
 
 
-def _scope(row: RowMapping) -> str:
-    return row["scope"] or scope_of(row["dataset"])[0]
+def _free_nodes(connection: Connection, site: Site) -> Sequence[int]:
+    """Numbers of the site's worker node slots that no job holds, from 1."""
+    j = t.job.c
+    query = select(j.attributes["node_slot"].as_integer()).where(j.site == site.name, j.status.in_(ON_NODE))
+    taken = connection.execute(query).scalars().all()
+    free = [number for number in range(1, site.slots + 1) if number not in taken]
+    return free[: max(site.slots - len(taken), 0)]
 
 
-def _is_job(pid: int, since: datetime) -> bool:
-    """Whether this process is alive and began after the job was started (numbers are used again)."""
-    try:
-        process = psutil.Process(pid)
-        started = datetime.fromtimestamp(process.create_time(), UTC).replace(tzinfo=None)
-        return process.status() != psutil.STATUS_ZOMBIE and (started - since).total_seconds() > -2.0
-    except psutil.Error:
-        return False
+class _Advice:
+    """What the scenario says about the jobs started in one transaction; each task is looked at once."""
+
+    def __init__(self, connection: Connection, scenario: ScenarioInForce, moment: Moment) -> None:
+        self._connection, self._scenario, self._moment = connection, scenario, moment
+        self._tasks: dict[int, RowMapping] = {}
+        self._rules: dict[int, tuple[TaskRules, Struck]] = {}
+
+    def task(self, jedi_task_id: int) -> RowMapping:
+        """Row of a task that has jobs."""
+        if jedi_task_id not in self._tasks:
+            found = find_task(self._connection, jedi_task_id)
+            if found is None:
+                raise RuntimeError(f"task {jedi_task_id} has jobs and no row")
+            self._tasks[jedi_task_id] = found
+        return self._tasks[jedi_task_id]
+
+    def fate(self, job: RowMapping, node: int) -> JobFate:
+        """What shall become of this attempt."""
+        task = self.task(job["jedi_task_id"])
+        if job["jedi_task_id"] not in self._rules:
+            rules = rules_for(self._scenario.current, task["task_name"] or "", self._moment)
+            self._rules[job["jedi_task_id"]] = (rules, count_strikes(self._connection, rules, job["jedi_task_id"]))
+        rules, struck = self._rules[job["jedi_task_id"]]
+        if not rules:
+            return NO_FATE
+        seen = replace(see_job(self._connection, job, task), node=node)
+        return rules.fate(seen, struck)
 
 
-def _lost_report(panda_id: int, since: datetime) -> dict[str, Any]:
-    log.warning("job %s has neither process nor report: lost heartbeat", panda_id)
-    return {"lost": True, "diag": f"lost heartbeat : {since}", "files": {}, "ended": time.time()}
+def _lose(connection: Connection, panda_id: int, last: datetime) -> None:
+    """Fail a job that says nothing any more (PanDA's watcher): it never answered, or its heartbeat stopped."""
+    j = t.job.c
+    query = select(t.job).where(j.panda_id == panda_id, j.status.in_(ON_NODE)).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return  # a command was faster
+    word = "no_reply_from_pilot" if row["status"] == "sent" else "lost_heartbeat"
+    fields = error_named(word).fields(last=str(last))
+    fields.pop("transExitCode")
+    log.warning("job %s: %s", panda_id, fields["jobDispatcherErrorDiag"])
+    connection.execute(update(t.job).where(j.panda_id == panda_id).values(end_time=last))
+    fail_job(connection, row, fields)
 
 
 def _take_report(connection: Connection, panda_id: int, report: dict[str, Any]) -> None:
@@ -218,28 +263,26 @@ def _take_report(connection: Connection, panda_id: int, report: dict[str, Any]) 
     values: dict[str, Any] = {
         "status": "holding",
         "report": report,
+        "start_time": datetime.fromtimestamp(report["started"], UTC).replace(tzinfo=None),
         "end_time": datetime.fromtimestamp(report["ended"], UTC).replace(tzinfo=None),
         "state_change_time": now,
         "modification_time": now,
         "errors": _errors(report),
         "cpu_s": report.get("cpu_s"),
     }
-    if "started" in report:
-        values["start_time"] = datetime.fromtimestamp(report["started"], UTC).replace(tzinfo=None)
     j = t.job.c
-    connection.execute(update(t.job).where(j.panda_id == panda_id, j.status.in_(_ON_NODE)).values(**values))
+    connection.execute(update(t.job).where(j.panda_id == panda_id, j.status.in_(ON_NODE)).values(**values))
 
 
 def _errors(report: dict[str, Any]) -> dict[str, Any]:
     """Error fields of the job, by their names in the API; as recorded in ``seed_list`` and ``failed``."""
-    if report.get("lost"):
-        return {"jobDispatcherErrorCode": LOST_HEARTBEAT, "jobDispatcherErrorDiag": report["diag"]}
     error = report.get("error")
     if not error:
         return {"transExitCode": "0"}
-    fields: dict[str, Any] = {"transExitCode": str(error["exit"]), "pilotErrorCode": error["pilot"]}
-    fields["pilotErrorDiag"] = error["diag"]
-    if error["exit"]:
-        fields["pilotErrorDiag"] = f"Failed to execute payload: {error['diag']}"
-        fields |= {"exeErrorCode": error["exit"], "exeErrorDiag": error["diag"]}
-    return fields
+    if "fields" in error:
+        last = str(datetime.fromtimestamp(report["ended"], UTC).replace(tzinfo=None))
+        return {
+            key: one.replace("{last}", last) if isinstance(one, str) else one for key, one in error["fields"].items()
+        }
+    codes = {"pilotErrorCode": error["pilot"], "transExitCode": error["exit"], "diag": error["diag"]}
+    return JobError.model_validate(codes).fields()

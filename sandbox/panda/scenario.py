@@ -4,122 +4,105 @@
 rules:
   - name: one bad seed
     match: {task: 'DEMO2025-014\\.SIM', seed: 40002}
-    fail: {times: always, error: {pilotErrorCode: 1305, transExitCode: 65, diag: "segmentation violation"}}
+    fail: {times: always, error: segmentation_fault}
   - match: {site: SPD_PNPI}
+    during: {from_s: 60, to_s: 180}
     slow: {wall_s: 30}
-  - match: {task: 'SIM'}
-    lose_reply: {times: 1}
+  - match: {task: 'RECO', count: 8}
+    fail: {times: always, error: {pilotErrorCode: 1305, transExitCode: 65, diag: "segmentation violation"}}
   - match: {task: 'SIM', file: '\\.P\\.'}
     lose_file: {times: 1}
+  - match: {endpoint: 'task/get_status'}
+    answer: {how: error, status: 502, times: 3}
 ```
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
+import logging
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Times = Literal["always"] | int
+from sandbox.panda import deeds
+from sandbox.panda.deeds import Deed
+from sandbox.panda.match import During, Match
+from sandbox.panda.scenario_faults import describe_faults
+
+log = logging.getLogger(__name__)
 
 
 class ScenarioInvalid(Exception):
     """A scenario file cannot be used; the text says where and why."""
 
 
-class Match(BaseModel):
-    """Whom a rule strikes; what is not given matches everything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: str = Field(default="", description="regular expression searched in the task name")
-    seed: int | list[int] | None = Field(default=None, description="seed, or seeds, of the job")
-    site: str | None = Field(default=None, description="queue the job runs at")
-    file: str = Field(default="", description="regular expression searched in a file name (lose_file)")
-
-    @field_validator("task", "file")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"no regular expression: {error}") from error
-        return value
-
-    def hits_task(self, task_name: str) -> bool:
-        """Whether the task is meant."""
-        return bool(re.search(self.task, task_name))
-
-    def hits_job(self, task_name: str, seed: int | None, site: str) -> bool:
-        """Whether a job of this task, seed and queue is meant."""
-        seeds = self.seed if isinstance(self.seed, list) else [self.seed]
-        return (
-            self.hits_task(task_name)
-            and (self.seed is None or seed in seeds)
-            and (self.site is None or self.site == site)
-        )
-
-
-class JobError(BaseModel):
-    """How a job dies, in PanDA's own codes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pilotErrorCode: int = Field(default=1305, ge=0)
-    transExitCode: int = Field(default=65, ge=0, le=255)
-    diag: str = "failure by scenario"
-
-
-class Fail(BaseModel):
-    """The job fails, for its first attempts or always."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    times: Times = 1
-    error: JobError = JobError()
-
-
-class Slow(BaseModel):
-    """The job takes its time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    wall_s: float = Field(gt=0, le=3600, description="least wall time of the job [s], not divided by the speed")
-
-
-class Lose(BaseModel):
-    """Something gets lost, once or more often."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    times: Times = 1
-
-
 class Rule(BaseModel):
-    """One rule: whom it strikes and one thing that happens."""
+    """One rule: whom it strikes, when, and one thing that happens."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = ""
+    name: str = Field(default="", max_length=200, description="what the journal calls it")
     match: Match = Match()
-    fail: Fail | None = None
-    slow: Slow | None = None
-    lose_reply: Lose | None = None
-    lose_file: Lose | None = None
+    during: During = During()
+    fail: deeds.Fail | None = None
+    no_reply: deeds.NoReply | None = None
+    slow: deeds.Slow | None = None
+    fewer_events: deeds.FewerEvents | None = None
+    lose_file: deeds.Lose | None = None
+    spoil_file: deeds.SpoilFile | None = None
+    offline: deeds.Offline | None = None
+    no_site: deeds.NoSite | None = None
+    break_map: deeds.BreakMap | None = None
+    exhaust: deeds.Exhaust | None = None
+    throttle: deeds.Throttle | None = None
+    rest_jedi: deeds.RestJedi | None = None
+    act: deeds.Act | None = None
+    lose_reply: deeds.Lose | None = None
+    answer: deeds.Answer | None = None
 
     @model_validator(mode="after")
     def _one_deed(self) -> Rule:
-        if sum(deed is not None for deed in (self.fail, self.slow, self.lose_reply, self.lose_file)) != 1:
-            raise ValueError("a rule has exactly one of fail, slow, lose_reply, lose_file")
+        found = [name for name in DEEDS if getattr(self, name) is not None]
+        if len(found) != 1:
+            said = f", this one has {' and '.join(found)}" if found else ""
+            raise ValueError(f"a rule has exactly one of {', '.join(DEEDS)}{said}")
+        useless = sorted(self.match.model_fields_set - MATCHES[found[0]])
+        if useless:
+            may = f"only {', '.join(sorted(MATCHES[found[0]]))}" if MATCHES[found[0]] else "nothing"
+            raise ValueError(f"{found[0]} cannot be matched by {', '.join(useless)}; {may}")
+        if self.offline is not None and self.match.site is None:
+            raise ValueError("offline needs the site it means: match: {site: ...}")
         return self
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name the journal knows this rule by."""
-        return self.name or self.model_dump_json(exclude_none=True, exclude={"name"})
+        return self.name or self.model_dump_json(exclude_none=True, exclude_defaults=True, exclude={"name"})
+
+    @cached_property
+    def deed(self) -> Deed:
+        """The one thing that happens."""
+        return next(found for found in (getattr(self, name) for name in DEEDS) if found is not None)
+
+
+_JOBS = frozenset({"task", "seed", "slot", "node", "site", "scout", "share", "count", "draw"})
+_FILES = (_JOBS | {"file"}) - {"scout"}
+_TASKS = frozenset({"task"})
+MATCHES: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("fail", "no_reply", "slow", "fewer_events"), _JOBS),
+    **dict.fromkeys(("lose_file", "spoil_file"), _FILES),
+    **dict.fromkeys(("no_site", "break_map", "exhaust", "throttle", "act"), _TASKS),
+    **dict.fromkeys(("lose_reply", "answer"), _TASKS | {"endpoint"}),
+    "offline": frozenset({"site"}),
+    "rest_jedi": frozenset(),
+}
+"""By what each deed may be matched: what a rule says is never ignored."""
+
+DEEDS = tuple(name for name in Rule.model_fields if name not in ("name", "match", "during"))
 
 
 class Scenario(BaseModel):
@@ -129,6 +112,32 @@ class Scenario(BaseModel):
 
     description: str = ""
     rules: list[Rule] = []
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Scenario:
+        names = [rule.name for rule in self.rules if rule.name]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two rules are named {twice!r}; the journal counts by name, so give each its own")
+        return self
+
+
+def parse_scenario(text: str, place: str) -> Scenario:
+    """Scenario of a YAML text; `place` names it in errors.
+
+    Raises
+    ------
+    ScenarioInvalid
+        It is no YAML, or something in it is not known to the schema.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ScenarioInvalid(f"scenario {place} cannot be read: {' '.join(str(error).split())}") from error
+    try:
+        return Scenario.model_validate(content or {})
+    except ValidationError as error:
+        raise ScenarioInvalid(f"scenario {place}: {describe_faults(error, content, Scenario)}") from error
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -140,45 +149,64 @@ def read_scenario(path: Path) -> Scenario:
         The file cannot be read, or something in it is not known to the schema.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ScenarioInvalid(f"scenario {path} cannot be read: {error}") from error
-    try:
-        return Scenario.model_validate(content or {})
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise ScenarioInvalid(f"scenario {path}: {where}: {fault['msg']}") from error
+    return parse_scenario(text, str(path))
 
 
 class ScenarioFile:
-    """A scenario that follows its file while the process runs."""
+    """A scenario that follows its file while the process runs.
+
+    A file that becomes unusable changes nothing: the last good one stays in force, `trouble` says why.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stamp: tuple[int, int] | None = None
         self._scenario = Scenario()
+        self._identity = ""
+        self.trouble = ""
 
     @property
     def current(self) -> Scenario:
-        """Return the rules as the file says now; a file that is missing means no rules.
-
-        Raises
-        ------
-        ScenarioInvalid
-            The file has become unreadable.
-        """
-        if self._path is None or not self._path.exists():
-            self._stamp, self._scenario = None, Scenario()
-            return self._scenario
-        stat = self._path.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        if stamp != self._stamp:
-            self._scenario = read_scenario(self._path)
-            self._stamp = stamp
+        """Return the rules as the file says now; a file that is missing means no rules."""
+        self._follow()
         return self._scenario
 
+    @property
+    def identity(self) -> str:
+        """Mark of what is in force: the same file written again has another one."""
+        self._follow()
+        return self._identity
 
-def within(times: Times, struck: int) -> bool:
+    def _follow(self) -> None:
+        try:
+            stat = self._path.stat() if self._path else None
+        except OSError:
+            stat = None
+        if self._path is None or stat is None:
+            self._stamp, self._scenario, self._identity, self.trouble = None, Scenario(), "", ""
+            return
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._scenario = read_scenario(self._path)
+        except ScenarioInvalid as error:
+            self.trouble = str(error)
+            log.error("%s; the last good scenario stays in force", error)
+            return
+        digest = hashlib.sha256(self._scenario.model_dump_json().encode()).hexdigest()[:16]
+        self._identity, self.trouble = f"{digest}@{stat.st_mtime_ns}", ""
+
+
+def within(times: int, struck: int) -> bool:
     """Whether a rule that has struck `struck` times may strike again."""
-    return times == "always" or struck < int(times)
+    return struck < times
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}

@@ -12,6 +12,7 @@ from sandbox.panda.calls import Call, endpoint
 from sandbox.panda.envelope import Reply
 from sandbox.panda.outcome import cancel_jobs_of
 from sandbox.panda.rhythms import utc_now
+from sandbox.panda.split_rule import change_rule
 from sandbox.panda.store import find_task, master_of
 
 ATTRIBUTES = ["ramCount", "wallTime", "cpuTime", "coreCount"]
@@ -51,10 +52,15 @@ def change_attribute(call: Call, task_id: int, attribute_name: str, value: int) 
 
 @endpoint("task/change_split_rule", "POST", production=True)
 def change_split_rule(call: Call, task_id: int, attribute_name: str, value: str) -> Reply:
-    """Set a rule of splitting by its two letters; kept, without effect on what is generated."""
+    """Set a rule of splitting by its two letters; ``NF`` and ``MF`` count for the jobs that are made from now on."""
     if attribute_name not in SPLIT_RULES:
         return Reply(False, f"{attribute_name} is not a valid attribute. Valid attributes are {SPLIT_RULES}", 2)
-    return _merge(call, task_id, {f"split_{attribute_name}": value})
+    with call.engine.begin() as connection:
+        row = find_task(connection, task_id, lock=True)
+        if row is None:
+            return UNKNOWN
+        rule = change_rule(row["attributes"].get("splitRule"), attribute_name, value)
+        return _change(connection, task_id, attributes={**row["attributes"], "splitRule": rule})
 
 
 def _merge(call: Call, task_id: int, new: dict[str, Any]) -> Reply:

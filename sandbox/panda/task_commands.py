@@ -10,9 +10,9 @@ from sqlalchemy.exc import DataError
 from sandbox.panda import tables as t
 from sandbox.panda.calls import Call, endpoint, not_owner
 from sandbox.panda.envelope import Reply
+from sandbox.panda.faults import Faults
 from sandbox.panda.rhythms import utc_now
-from sandbox.panda.scenario import within
-from sandbox.panda.store import FINAL, count_journal, find_task, write_journal
+from sandbox.panda.store import FINAL, find_task
 
 NOT_OWNER = Reply(False, "not the task owner or no production role")
 _ALREADY_ENDING = frozenset({"toabort", "aborting", "tobroken", "passed"})
@@ -49,7 +49,9 @@ def submit(call: Call, task_parameters: dict, parent_tid: int | None = None) -> 
     try:
         with call.engine.begin() as connection:
             reply = _submit(connection, call, params, parent_tid)
-            drop = reply.success and _loses_reply(connection, call, str(params["taskName"]), reply.data)
+            drop = reply.success and Faults(call.engine, call.scenario).loses_submission(
+                connection, str(params["taskName"]), reply.data
+            )
     except DataError:
         return Reply(False, "failed to register task", 4)
     return Reply(reply.success, reply.message, reply.data, drop=drop)
@@ -93,19 +95,10 @@ def _rerun_analysis(connection: Connection, call: Call, params: dict[str, Any]) 
         f"jediTaskID={found} is in the {status} state for outDS={params['taskName']}. You can re-submit the task with "
         "new parameters for the same or another input once it goes into finished/failed/done. "
         "Or you can retry the task once it goes into running/finished/failed/done. "
-        "Note that retry != resubmission according to https://panda-wms.readthedocs.io"
+        "Note that retry != resubmission according to "
+        "https://twiki.cern.ch/twiki/bin/view/PanDA/PandaJEDI#Task_retry_and_resubmission "
     )
     return Reply(False, said, 2)
-
-
-def _loses_reply(connection: Connection, call: Call, task_name: str, jedi_task_id: int) -> bool:
-    for rule in call.scenario.current.rules:
-        if rule.lose_reply is None or not rule.match.hits_task(task_name):
-            continue
-        if within(rule.lose_reply.times, count_journal(connection, rule.key, "submit")):
-            write_journal(connection, rule.key, "submit", f"reply lost: {task_name}", jedi_task_id=jedi_task_id)
-            return True
-    return False
 
 
 def _register(connection: Connection, jedi_task_id: int, name: str, comment: str, options: dict[str, Any]) -> None:
@@ -190,7 +183,7 @@ def resume(call: Call, task_id: int) -> Reply:
 
 @endpoint("task/release", "POST", production=True)
 def release(call: Call, task_id: int) -> Reply:
-    """Release a task from waiting; without effect in the sandbox."""
+    """Let a task that waits for a queue, its inputs, its parent or room be looked at now."""
     return _command(call, task_id, "release")
 
 
@@ -211,12 +204,12 @@ def reassign(
     call: Call,
     task_id: int,
     site: str | None = None,
-    cloud: str | None = None,  # noqa: ARG001
+    cloud: str | None = None,
     nucleus: str | None = None,  # noqa: ARG001
     mode: str | None = None,  # noqa: ARG001
 ) -> Reply:
     """Send a task elsewhere; accepted in every state."""
-    return _command(call, task_id, "reassign", site=site)
+    return _command(call, task_id, "reassign", site=site, cloud=cloud)
 
 
 @endpoint("task/reactivate", "POST", production=True)

@@ -12,7 +12,7 @@ from sqlalchemy import String as SqlText
 
 from sandbox.panda import tables as t
 from sandbox.panda.calls import Call, endpoint
-from sandbox.panda.describe_job import describe_jobs
+from sandbox.panda.describe_job import describe_many_jobs
 from sandbox.panda.describe_task import (
     COLUMNS,
     DETAIL_KEYS,
@@ -22,7 +22,7 @@ from sandbox.panda.describe_task import (
     describe_work,
 )
 from sandbox.panda.envelope import Refused, Reply
-from sandbox.panda.store import find_task
+from sandbox.panda.store import find_status, find_task
 
 _SINCE = "%Y-%m-%d %H:%M:%S"
 _REGEX_SIGNS = re.compile(r"[*+?\[\](){}|^$\\]")
@@ -35,8 +35,8 @@ def get_status(call: Call, task_id: Any) -> Reply:
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
         return Reply(False, "jediTaskID must be an integer")
     with call.engine.connect() as connection:
-        row = find_task(connection, int(text))
-    return Reply(data=row["status"]) if row else Reply(False, "Task not found")
+        status = find_status(connection, int(text))
+    return Reply(data=status) if status else Reply(False, "Task not found")
 
 
 @endpoint("task/get_details", "GET")
@@ -100,7 +100,7 @@ def get_job_descriptions(call: Call, task_id: int, unsuccessful_only: bool = Fal
         if unsuccessful_only:
             query = query.where(j.status.in_(("failed", "cancelled", "closed")))
         ids = connection.execute(query.order_by(j.panda_id)).scalars().all()
-        return Reply(data=describe_jobs(connection, ids))
+    return Reply(data=describe_many_jobs(call.engine, ids))
 
 
 @endpoint("task/get_datasets_and_files", "GET")
@@ -108,14 +108,13 @@ def get_datasets_and_files(
     call: Call,
     task_id: Any,  # untyped in PanDA too: a text reaches the database
     dataset_types: list[str] = ["input", "pseudo_input"],  # noqa: B006 - never changed; the signature is the contract
-    dataset_only: bool = False,
+    dataset_only: bool = False,  # noqa: ARG001 - without effect on the real server too (recording ``chain_done``)
 ) -> Reply:
     """Datasets of a task with their files."""
     text = str(task_id)
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
         return Reply(False, "Database exception while gathering files")
-    with call.engine.connect() as connection:
-        found = describe_datasets(connection, int(text), dataset_types, dataset_only)
+    found = describe_datasets(call.engine, int(text), dataset_types, False)
     return Reply(data=found) if found else Reply(False, "No data found for the task")
 
 

@@ -1,6 +1,7 @@
 """What JEDI does with ``${...}`` in job parameters: pure text work, no database.
 
-Source: recordings ``seed_list`` (``${IN/M[(#-1)*4000+1]}``), ``chain_done``, ``random_seed_pool``.
+Source: recordings ``seed_list`` (``${IN/M[(#-1)*4000+1]}``), ``chain_done``, ``random_seed_pool``. Not recorded:
+``${SN/P}`` and ``${SN:04d}`` (other widths of the serial number, as maps of panda-client have them), ``$JEDITASKID``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Z]+\d*)(?:/M\[([^\]]{1,200})\])?\}")
+_SERIAL = re.compile(r"\$\{SN(?:/P|:0?(\d{1,2})d)?\}")
 _STREAM = re.compile(r"\$\{(IN\d*)(?:/M\[[^\]]*\])?\}")
 _TOKEN = re.compile(r"\s*(?:(\d{1,30})|(//|[#()+\-*/%]))")
 _OPERATIONS: dict[str, Callable[[int, int], int]] = {
@@ -119,14 +121,14 @@ def _atom(tokens: list[str], value: int, depth: int) -> tuple[int, list[str]]:
     raise TemplateInvalid(f"/M[...]: unexpected {head!r}")
 
 
-def serial_text(serial: int) -> str:
-    """Return the six digits that ``${SN}`` stands for."""
-    return f"{serial:06d}"
+def fill_serial(text: str, serial: int) -> str:
+    """`text` with the serial number in place of ``${SN}``: six digits, or as many as ``${SN:04d}`` asks for."""
+    return _SERIAL.sub(lambda match: f"{serial:0{int(match.group(1) or 6)}d}", text)
 
 
 def output_pattern(value: str) -> str:
     """File name, still with ``${SN}``, in the value of an output or log template (``--out-s=X.S.${SN}.root``)."""
-    word = next((part for part in value.split() if "${SN}" in part), value)
+    word = next((part for part in value.split() if _SERIAL.search(part)), value)
     return word.rsplit("=", 1)[-1].strip("'\"")
 
 
