@@ -91,7 +91,8 @@ class Report:
         """Return the table as JSON."""
         rows = [
             {"scenario": name, "target": target, "passed": row.passed, "differs": row.differs,
-             "skipped": dict(row.skipped), "calls_not_played": dict(row.left_out), "calls_known_to_differ": dict(row.known)}
+             "skipped": dict(row.skipped), "calls_not_played": dict(row.left_out),
+             "calls_known_to_differ": dict(row.known)}
             for (name, target), row in sorted(self.rows.items())
         ]  # fmt: skip
         return json.dumps({"rows": rows, "said": self._said}, indent=1)
