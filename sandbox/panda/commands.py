@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.panda.scenario_commands import app as scenario_app
 from sandbox.panda.talk import ask_server
+from sandbox.panda.trouble.scenario_commands import app as scenario_app
 
 app = typer.Typer(help="The PanDA sandbox: what goes wrong there, and a pause for its JEDI.", no_args_is_help=True)
 jedi_app = typer.Typer(help="JEDI's work in the background.", no_args_is_help=True)

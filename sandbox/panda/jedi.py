@@ -16,26 +16,26 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from sandbox.panda.adder import Adder
-from sandbox.panda.catalogue import Catalogue, OwnTables
-from sandbox.panda.cycles import Cycle, write_report
-from sandbox.panda.execute import complete_commands, execute_commands
-from sandbox.panda.feed import feed_defined, revive_pending
-from sandbox.panda.finish import finish_tasks
-from sandbox.panda.generate import activate_jobs, generate_jobs
-from sandbox.panda.hands import SiteBlocks, act_for_others, break_maps, hold_back, note_windows
-from sandbox.panda.in_force import ScenarioInForce
-from sandbox.panda.messenger import Messenger
-from sandbox.panda.registrar import RefineRules, refine_registered, register_submissions
+from sandbox.panda.jobs.adder import Adder
+from sandbox.panda.jobs.catalogue import Catalogue, OwnTables
+from sandbox.panda.jobs.run_jobs import Runner
+from sandbox.panda.jobs.simulate import SimulatedNodes
+from sandbox.panda.messages.messenger import Messenger
 from sandbox.panda.rhythms import Rhythms, read_rhythms
-from sandbox.panda.run_jobs import Runner
-from sandbox.panda.scenario import ScenarioFile
 from sandbox.panda.settings import Settings, SettingsInvalid, load_sites, read_settings
-from sandbox.panda.simulate import SimulatedNodes
 from sandbox.panda.store import read_switch
-from sandbox.panda.strikes import resting
 from sandbox.panda.tables import connect, create_schema
-from sandbox.panda.throttle import throttle_tasks
+from sandbox.panda.tasks.cycles import Cycle, write_report
+from sandbox.panda.tasks.execute import complete_commands, execute_commands
+from sandbox.panda.tasks.feed import feed_defined, revive_pending
+from sandbox.panda.tasks.finish import finish_tasks
+from sandbox.panda.tasks.generate import activate_jobs, generate_jobs
+from sandbox.panda.tasks.registrar import RefineRules, refine_registered, register_submissions
+from sandbox.panda.tasks.throttle import throttle_tasks
+from sandbox.panda.trouble.hands import SiteBlocks, act_for_others, break_maps, hold_back, note_windows
+from sandbox.panda.trouble.in_force import ScenarioInForce
+from sandbox.panda.trouble.scenario import ScenarioFile
+from sandbox.panda.trouble.strikes import resting
 
 log = logging.getLogger("sandbox.panda.jedi")
 
@@ -167,7 +167,7 @@ def make_catalogue(settings: Settings) -> Catalogue:
     """Return the catalogue the settings name; Rucio's client is loaded only when it is wanted."""
     if settings.adder == "none":
         return OwnTables()
-    from sandbox.panda.rucio_catalogue import RucioCatalogue
+    from sandbox.panda.jobs.rucio_catalogue import RucioCatalogue
 
     return RucioCatalogue(settings)
 

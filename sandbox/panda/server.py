@@ -16,28 +16,21 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
-from sandbox.panda import (
-    job_calls,
-    monitor,
-    rare_calls,
-    scenario_routes,
-    system_calls,
-    task_changes,
-    task_commands,
-    task_reads,
-)
-from sandbox.panda.arguments import ArgumentFault, bind_arguments
-from sandbox.panda.auth import TokenChecker, auth_config
-from sandbox.panda.calls import ENDPOINTS, Call
-from sandbox.panda.connection import MortalProtocol, NoAnswer
-from sandbox.panda.cycles import read_report
-from sandbox.panda.envelope import Refused, Reply, not_found_page, plain, render
-from sandbox.panda.faults import Faults, answer_with_faults, stay_away
-from sandbox.panda.in_force import ScenarioInForce
-from sandbox.panda.scenario import ScenarioFile, ScenarioInvalid
+from sandbox.panda.api import job_calls, rare_calls, system_calls, task_changes, task_commands, task_reads
+from sandbox.panda.api.arguments import ArgumentFault, bind_arguments
+from sandbox.panda.api.auth import TokenChecker, auth_config
+from sandbox.panda.api.calls import ENDPOINTS, Call
+from sandbox.panda.api.connection import MortalProtocol, NoAnswer
+from sandbox.panda.api.envelope import Refused, Reply, not_found_page, plain, render
+from sandbox.panda.monitor import monitor
 from sandbox.panda.settings import Settings, SettingsInvalid, read_settings
 from sandbox.panda.store import read_switch, write_switch
 from sandbox.panda.tables import connect, create_schema
+from sandbox.panda.tasks.cycles import read_report
+from sandbox.panda.trouble import scenario_routes
+from sandbox.panda.trouble.faults import Faults, answer_with_faults, stay_away
+from sandbox.panda.trouble.in_force import ScenarioInForce
+from sandbox.panda.trouble.scenario import ScenarioFile, ScenarioInvalid
 
 log = logging.getLogger("sandbox.panda.server")
 

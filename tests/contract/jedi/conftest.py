@@ -13,18 +13,18 @@ import pytest
 from sqlalchemy import Engine, RowMapping, insert, select, update
 
 from sandbox.panda import tables as t
-from sandbox.panda.catalogue import OwnTables
-from sandbox.panda.describe_task import describe_task
-from sandbox.panda.execute import complete_commands, execute_commands
-from sandbox.panda.feed import feed_defined, revive_pending
-from sandbox.panda.finish import finish_tasks
-from sandbox.panda.generate import Blocked, activate_jobs, generate_jobs, nothing_blocked
-from sandbox.panda.outcome import fail_job, finish_job
-from sandbox.panda.registrar import RefineRules, refine_registered, register_submissions
+from sandbox.panda.api.describe_task import describe_task
+from sandbox.panda.jobs.catalogue import OwnTables
 from sandbox.panda.rhythms import Rhythms, utc_now
 from sandbox.panda.settings import Site
 from sandbox.panda.store import FINAL, find_task
-from sandbox.panda.throttle import throttle_tasks
+from sandbox.panda.tasks.execute import complete_commands, execute_commands
+from sandbox.panda.tasks.feed import feed_defined, revive_pending
+from sandbox.panda.tasks.finish import finish_tasks
+from sandbox.panda.tasks.generate import Blocked, activate_jobs, generate_jobs, nothing_blocked
+from sandbox.panda.tasks.outcome import fail_job, finish_job
+from sandbox.panda.tasks.registrar import RefineRules, refine_registered, register_submissions
+from sandbox.panda.tasks.throttle import throttle_tasks
 from tests.contract.panda import recordings
 from tests.postgres_fixture import FreshDatabase
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.panda.execute import execute_commands
+from sandbox.panda.tasks.execute import execute_commands
 from tests.contract.jedi.conftest import World, sim_map
 
 

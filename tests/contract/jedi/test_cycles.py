@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from sandbox.panda.cycles import SWITCH, Cycle, read_report, write_report
 from sandbox.panda.store import write_switch
+from sandbox.panda.tasks.cycles import SWITCH, Cycle, read_report, write_report
 from tests.contract.jedi.conftest import World
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import RowMapping, update
 
 from sandbox.panda import tables as t
-from sandbox.panda.split_rule import change_rule
+from sandbox.panda.tasks.split_rule import change_rule
 from tests.contract.jedi.conftest import World, reco_map, sim_map
 
 

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import func, select
 
 from sandbox.panda import tables as t
-from sandbox.panda.messages import install_triggers, push_messages, remove_triggers
-from sandbox.panda.stomp_door import StompDoor
+from sandbox.panda.messages.messages import install_triggers, push_messages, remove_triggers
+from sandbox.panda.messages.stomp_door import StompDoor
 from tests.contract.jedi.conftest import World, reco_map, sim_map
 from tests.contract.panda import recordings
 

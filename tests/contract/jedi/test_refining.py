@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from sandbox.panda import registrar
 from sandbox.panda import tables as t
-from sandbox.panda.registrar import RefineRules
 from sandbox.panda.rhythms import utc_now
 from sandbox.panda.store import find_task
+from sandbox.panda.tasks import registrar
+from sandbox.panda.tasks.registrar import RefineRules
 from tests.contract.jedi.conftest import World, reco_map, sim_map
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
-from sandbox.panda.scenario_commands import SCENARIOS
+from sandbox.panda.trouble.scenario_commands import SCENARIOS
 from tests.contract.panda.outcome import FINAL, Outcome
 from tests.contract.panda.recordings import submissions
 from tests.contract.panda.sandbox_target import Sandbox

@@ -6,8 +6,8 @@ import tarfile
 import time
 from typing import Any
 
-from sandbox.panda.storage import file_path
-from sandbox.panda.strikes import lot
+from sandbox.panda.jobs.storage import file_path
+from sandbox.panda.trouble.strikes import lot
 from tests.contract.panda.outcome import Outcome, option, serial
 from tests.contract.panda.plays import Stage, on_tasks
 

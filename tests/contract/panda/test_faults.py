@@ -17,8 +17,8 @@ import yaml
 from typer.testing import CliRunner
 
 from sandbox.panda.commands import app
-from sandbox.panda.job_folder import JobFolder
-from sandbox.panda.scenario_commands import SCENARIOS
+from sandbox.panda.jobs.job_folder import JobFolder
+from sandbox.panda.trouble.scenario_commands import SCENARIOS
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.panda import server_plays, task_plays  # noqa: F401 - entering their plays
 from tests.contract.panda.conftest import TARGETS

@@ -168,7 +168,7 @@ def test_no_more_jobs_run_than_the_queue_has_slots(box: Sandbox, count: Count) -
 
 
 def test_the_same_task_and_slot_takes_the_same_time_again() -> None:
-    from sandbox.panda.believable import usual_wall_s
+    from sandbox.panda.jobs.believable import usual_wall_s
 
     first, again = (usual_wall_s("SIM", 4000, "T|7|1") for _ in range(2))
     assert first == again != usual_wall_s("SIM", 4000, "T|8|1")

@@ -51,7 +51,7 @@ def with_rucio(
 @pytest.fixture
 def catalogue(rucio_server: RucioServer) -> Client:
     """Return Rucio's own client."""
-    from sandbox.panda.rucio_catalogue import _TokenClient
+    from sandbox.panda.jobs.rucio_catalogue import _TokenClient
 
     address = {"rucio_host": rucio_server.url, "auth_host": rucio_server.url}
     return _TokenClient(rucio_server.token, **address, account="production", timeout=30)

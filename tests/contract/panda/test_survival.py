@@ -18,7 +18,7 @@ import pytest
 import uproot
 import yaml
 
-from sandbox.panda.storage import file_path
+from sandbox.panda.jobs.storage import file_path
 from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
 from tests.contract.panda.conftest import TARGETS
 from tests.contract.panda.sandbox_target import Sandbox

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.believable import FIGURES, SimulatedJob, Step, build_report, usual_wall_s
-from sandbox.panda.simulate import events_of, report_of
+from sandbox.panda.jobs.believable import FIGURES, SimulatedJob, Step, build_report, usual_wall_s
+from sandbox.panda.jobs.simulate import events_of, report_of
 
 SIM_BYTES, RECO_BYTES = 18358.86e9 / 10000, 18536.20e9 / 9992
 

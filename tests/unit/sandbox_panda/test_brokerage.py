@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.brokerage import BrokerageFailed, find_queues, spread_jobs
 from sandbox.panda.settings import Site
+from sandbox.panda.tasks.brokerage import BrokerageFailed, find_queues, spread_jobs
 
 
 def _site(name: str, **about: Any) -> Site:

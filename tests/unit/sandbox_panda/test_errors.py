@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sandbox.panda.deeds import JobError, error_named
-from sandbox.panda.errors import COMPONENTS, ERRORS, text_of
+from sandbox.panda.jobs.errors import COMPONENTS, ERRORS, text_of
+from sandbox.panda.trouble.deeds import JobError, error_named
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.catalogue import CatalogueFile
-from sandbox.panda.feed import cut_file, max_attempt, new_files
-from sandbox.panda.job_plan import JobPlanner, plan_job
-from sandbox.panda.refine import plan_datasets, plan_slots, read_goal
-from sandbox.panda.templates import TemplateInvalid
+from sandbox.panda.jobs.catalogue import CatalogueFile
+from sandbox.panda.tasks.feed import cut_file, max_attempt, new_files
+from sandbox.panda.tasks.job_plan import JobPlanner, plan_job
+from sandbox.panda.tasks.refine import plan_datasets, plan_slots, read_goal
+from sandbox.panda.tasks.templates import TemplateInvalid
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panda"
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.deeds import error_named
-from sandbox.panda.file_deeds import spoil
-from sandbox.panda.job_folder import JobFolder
-from sandbox.panda.job_spec import build_job_spec
-from sandbox.panda.payload import JobFailed, _stage_in, run_job
-from sandbox.panda.strikes import NO_FATE, JobFate
+from sandbox.panda.jobs.job_folder import JobFolder
+from sandbox.panda.jobs.job_spec import build_job_spec
+from sandbox.panda.jobs.payload import JobFailed, _stage_in, run_job
+from sandbox.panda.trouble.deeds import error_named
+from sandbox.panda.trouble.file_deeds import spoil
+from sandbox.panda.trouble.strikes import NO_FATE, JobFate
 
 JOB = {"panda_id": 5, "attempt_nr": 1, "site": "A", "parameters": "simu.C --seed=3 --first=1 --n=10", "n_events": 10}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.responses import StreamingResponse
 
-from sandbox.panda.envelope import LongData, Reply, dump_json, render, write_list
+from sandbox.panda.api.envelope import LongData, Reply, dump_json, render, write_list
 
 PARTS: list[list[Any]] = [[{"lfn": "a", "scope": None}], [{"lfn": "it's", "n": True}, 3], [datetime(2026, 11, 21)]]
 FLAT = [item for part in PARTS for item in part]

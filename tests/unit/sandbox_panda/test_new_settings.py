@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
-from sandbox.panda.messenger import Messenger
+from sandbox.panda.messages.messenger import Messenger
 from sandbox.panda.settings import Settings, SettingsInvalid, read_settings
 
 NEEDED = {"SANDBOX_PANDA_DATABASE_URL": "x", "SANDBOX_PANDA_RSE_ROOT": "/r", "SANDBOX_PANDA_WORK": "/w"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.panda.deeds import Fail
-from sandbox.panda.scenario import Scenario, ScenarioFile, ScenarioInvalid, read_scenario, within
+from sandbox.panda.trouble.deeds import Fail
+from sandbox.panda.trouble.scenario import Scenario, ScenarioFile, ScenarioInvalid, read_scenario, within
 
 SHIPPED = Path(__file__).resolve().parents[3] / "sandbox" / "panda" / "scenarios"
 

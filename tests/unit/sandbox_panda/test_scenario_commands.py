@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from sandbox.panda.commands import app
-from sandbox.panda.scenario_commands import SCENARIOS, SCHEMA, schema_text
+from sandbox.panda.trouble.scenario_commands import SCENARIOS, SCHEMA, schema_text
 
 SHIPPED = sorted(SCENARIOS.glob("*.yaml"))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.split_rule import WORDS, change_rule, files_per_job, read_rule, whole
+from sandbox.panda.tasks.split_rule import WORDS, change_rule, files_per_job, read_rule, whole
 
 RULE = "nEventsPerJob=4000,pushStatusChanges=1,cloudAsVO=1,messageDriven=1,randomSeed=1000,firstEvent=0"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.stomp_frames import (
+from sandbox.panda.messages.stomp_frames import (
     MOST_HEADERS,
     Frame,
     FrameInvalid,

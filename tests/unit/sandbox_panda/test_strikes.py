@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.deeds import FOREVER
-from sandbox.panda.scenario import Scenario, read_scenario
-from sandbox.panda.scenario_commands import SCENARIOS
-from sandbox.panda.strikes import (
+from sandbox.panda.trouble.deeds import FOREVER
+from sandbox.panda.trouble.scenario import Scenario, read_scenario
+from sandbox.panda.trouble.scenario_commands import SCENARIOS
+from sandbox.panda.trouble.strikes import (
     NO_FATE,
     JobFate,
     JobSeen,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.templates import TemplateInvalid, evaluate, expand, input_stream, mark_outputs, output_pattern
+from sandbox.panda.tasks.templates import TemplateInvalid, evaluate, expand, input_stream, mark_outputs, output_pattern
 
 
 def test_the_first_event_of_seed_40003_is_as_recorded() -> None:
