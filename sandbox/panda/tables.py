@@ -133,7 +133,6 @@ file = Table(
     Column("attempt_nr", Integer, nullable=False, server_default="0"),
     Column("max_attempt", Integer, nullable=False, server_default="0"),
     Column("failed_attempt", Integer, nullable=False, server_default="0"),
-    Column("uses", Integer, nullable=False, server_default="0"),
     Column("first_event", BigInteger),
     Column("n_events", BigInteger),
     Column("size", BigInteger),

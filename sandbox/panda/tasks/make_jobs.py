@@ -7,7 +7,7 @@ on after failures (``seed_list``).
 
 from __future__ import annotations
 
-import heapq
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,10 +30,16 @@ _JOB_FILE = (
     "guid", "token", "destination",
 )  # fmt: skip
 _TAKE = """
-update file set status = 'running', panda_id = v.panda_id, uses = file.uses + v.uses
-from unnest(cast(:file_id as bigint[]), cast(:panda_id as bigint[]), cast(:uses as int[]))
-    as v (file_id, panda_id, uses)
+update file set status = 'running', panda_id = v.panda_id
+from unnest(cast(:file_id as bigint[]), cast(:panda_id as bigint[])) as v (file_id, panda_id)
 where file.file_id = v.file_id
+"""
+_LIST_AGAIN = """
+insert into file (dataset_id, jedi_task_id, lfn, scope, status, max_attempt, n_events, size, adler32, guid)
+select dataset_id, jedi_task_id, lfn, scope, 'ready', max_attempt, n_events, size, adler32, guid
+from file
+where file_id in (select min(file_id) from file where dataset_id = :dataset_id group by lfn)
+order by file_id
 """
 
 
@@ -54,7 +60,7 @@ class JobMaker:
         self._jobs: list[tuple[Any, ...]] = []
         self._files: list[tuple[Any, ...]] = []
         self._job_files: list[tuple[Any, ...]] = []
-        self._taken: dict[int, tuple[int, int]] = {}
+        self._taken: dict[int, int] = {}
 
     def make(self, groups: Sequence[Sequence[RowMapping]], sites: Sequence[Site]) -> None:
         """One job for each group of slots, at the queue of the same position.
@@ -101,20 +107,22 @@ class JobMaker:
         return {file_id: place for place, file_id in enumerate(self._connection.execute(query).scalars(), start=1)}
 
     def _next_of(self, dataset: RowMapping, counts: Sequence[int]) -> list[list[RowMapping]]:
-        """Take unused files by position for each job; when none is left, begin again with the least used."""
+        """Take free files by position for each job; when none is left, all are listed again (``pairing_shift``)."""
+        wanted, free = sum(counts), self._free_of(dataset)
+        while len(free) < wanted and self._list_again(dataset):
+            free = self._free_of(dataset)
+        rows = iter(free)
+        return [list(itertools.islice(rows, count)) for count in counts]
+
+    def _free_of(self, dataset: RowMapping) -> Sequence[RowMapping]:
         f = t.file.c
-        query = select(t.file).where(f.dataset_id == dataset["dataset_id"])
-        query = query.order_by((f.status != "ready"), f.uses, f.file_id).limit(sum(counts))
-        rows = {row["file_id"]: row for row in self._connection.execute(query).mappings()}
-        waiting = [(row["status"] != "ready", row["uses"], row["file_id"]) for row in rows.values()]
-        heapq.heapify(waiting)
-        taken = []
-        for count in counts:
-            chosen = [heapq.heappop(waiting) for _ in range(min(count, len(waiting)))]
-            for _, uses, file_id in chosen:
-                heapq.heappush(waiting, (True, uses + 1, file_id))
-            taken.append([rows[file_id] for _, _, file_id in chosen])
-        return taken
+        query = select(t.file).where(f.dataset_id == dataset["dataset_id"], f.status == "ready").order_by(f.file_id)
+        return self._connection.execute(query).mappings().all()
+
+    def _list_again(self, dataset: RowMapping) -> int:
+        """Write each file of a dataset once more, free; how many there are."""
+        values = {"dataset_id": dataset["dataset_id"]}
+        return self._connection.execute(text(_LIST_AGAIN), values).rowcount
 
     def _next_seeds(self, count: int) -> list[RowMapping]:
         """Return the lowest free numbers of the pool, and new ones past its end."""
@@ -164,8 +172,7 @@ class JobMaker:
         for one in files:
             dataset = self._datasets[one["dataset_id"]]
             is_input = dataset["type"] == "input"
-            further = is_input and not dataset["master"]
-            self._taken[one["file_id"]] = (panda_id, self._taken.get(one["file_id"], (0, 0))[1] + further)
+            self._taken[one["file_id"]] = panda_id
             self._job_files.append(
                 (panda_id, one["file_id"], dataset["dataset_id"], "input" if is_input else "pseudo_input",
                  dataset["name"], one["lfn"], one["scope"], "ready" if is_input else "unknown", one["attempt_nr"],
@@ -192,8 +199,7 @@ class JobMaker:
         copy_rows(self._connection, t.job_file, _JOB_FILE, rows)
         values = {
             "file_id": list(self._taken),
-            "panda_id": [panda_id for panda_id, _ in self._taken.values()],
-            "uses": [uses for _, uses in self._taken.values()],
+            "panda_id": list(self._taken.values()),
         }
         self._connection.execute(text(_TAKE), values)
         ids = [one["dataset_id"] for one in self._outputs]

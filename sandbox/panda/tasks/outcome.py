@@ -35,8 +35,7 @@ where file.file_id = v.file_id
 _FREE_INPUTS = """
 update file set status = 'ready',
     attempt_nr = file.attempt_nr + case when d.master or d.type = 'random_seed' then 1 else 0 end,
-    failed_attempt = file.failed_attempt + case when d.master then :failed else 0 end,
-    uses = file.uses - case when d.type = 'input' and not d.master then 1 else 0 end
+    failed_attempt = file.failed_attempt + case when d.master then :failed else 0 end
 from job_file jf join dataset d on d.dataset_id = jf.dataset_id
 where jf.panda_id = any(:ids) and jf.type not in ('output', 'log')
     and file.file_id = jf.file_id and file.panda_id = jf.panda_id

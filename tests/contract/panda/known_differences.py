@@ -5,7 +5,6 @@ from __future__ import annotations
 KNOWN: dict[tuple[str, int], str] = {
     ("odd_input", 204): "a task name with an apostrophe and a blank: JEDI leaves such output templates unmarked",
     ("odd_input", 207): "the same task: JEDI drops the apostrophe from its file names and keeps the blank",
-    ("pairing_shift", 18): "JEDI lists the files of a second input again when it starts over with them",
 }
 """By scenario and number of the call in its recording; only for the target sandbox."""
 
