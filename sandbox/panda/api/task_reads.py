@@ -137,7 +137,7 @@ def get_tasks_modified_since(
         c.modification_time >= moment, c.user_name == user, c.prod_source_label == prod_source_label
     )
     if min_task_id is not None:
-        query = query.where(c.jedi_task_id >= min_task_id)
+        query = query.where(c.jedi_task_id > min_task_id)
     found: dict[str, Any] = {}
     with call.engine.connect() as connection:
         for row in connection.execute(query.order_by(c.jedi_task_id)).mappings():

@@ -67,6 +67,7 @@ FREE_JOB_KEYS = {
     "jobName": "ends with the id of the first attempt's job; the name before it is compared as taskName",
     "PandaID": "id",
     "maxCpuCount": "from the task's measured walltime", "maxCpuUnit": "as maxCpuCount",
+    "maxDiskCount": "from the task's measured outputs",
     "maxWalltime": "as maxCpuCount", "minRamCount": "as maxCpuCount",
     "destinationDBlock": "the dataset of whichever output stands first",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from tests.contract.panda.deadline import TooSlow
 from tests.contract.panda.normal_form import as_row, differences, in_motion, normal_reply, shape
 from tests.contract.panda.outcome import FINAL, Outcome
 from tests.contract.panda.script import Call, Script, Step, job_ids
-from tests.contract.panda.skips import NO_FAILURES, NO_SECOND_TOKEN, TOO_QUICK, TOO_SLOW
+from tests.contract.panda.skips import NAME_SPENT, NO_FAILURES, NO_SECOND_TOKEN, TOO_QUICK, TOO_SLOW
 from tests.contract.panda.target import Server
 from tests.contract.panda.translation import RECORDED_VO, Translation
 
@@ -159,6 +159,9 @@ class Replay:
         Where nobody can slow jobs down, a task that was done before a recorded command came is no difference.
         """
         ends = {self.result.seen[one][-1] for one in step.places if self.result.seen[one]}
+        if self._live and ends == {"aborted"} and self.script.nameless(step):
+            self.result.leave_out(NAME_SPENT)
+            return
         too_quick = self._live and self.script.is_stopped(step.places) and ends <= {"done", "finished", "failed"}
         if not too_quick and not any(said in one for one in self.result.differing):
             self.result.differing.append(f"{step.label()}: {said}")

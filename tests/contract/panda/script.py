@@ -74,6 +74,11 @@ class Script:
         """Whether all tasks of a step stood still, or were not known yet."""
         return all(self.status(step, one) in {None, *STILL} for one in step.places)
 
+    def nameless(self, step: Step) -> bool:
+        """Whether a task of a step was sent under the empty name, which no run can make its own."""
+        sent = [one for one in self.steps if one.made in step.places]
+        return any(one.call["request_body"]["task_parameters"].get("taskName") == "" for one in sent)
+
     def waits(self, step: Step) -> bool:
         """Whether all tasks of a step said what they wait for."""
         return all(self.status(step, one) == "pending" for one in step.places)
