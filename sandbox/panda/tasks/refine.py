@@ -104,7 +104,8 @@ def refine(params: Mapping[str, Any], user_name: str) -> RefinedTask:
     marked = mark_outputs(params["jobParameters"])
     raw = {**params, "jobParameters": marked, "userName": user_name}
     if isinstance(params.get("log"), Mapping):
-        raw["log"] = {**params["log"], "value": "${LOG0}"}
+        value = str(params["log"].get("value", ""))
+        raw["log"] = {**params["log"], "value": value.replace(output_pattern(value), "${LOG0}") if value else "${LOG0}"}
     raw.update(pushStatusChanges=True, messageDriven=True, cloudAsVO=True)
     attributes = common_attributes(params)
     attributes["splitRule"] = split_rule(params)

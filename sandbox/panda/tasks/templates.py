@@ -127,9 +127,13 @@ def fill_serial(text: str, serial: int) -> str:
 
 
 def output_pattern(value: str) -> str:
-    """File name, still with ``${SN}``, in the value of an output or log template (``--out-s=X.S.${SN}.root``)."""
-    word = next((part for part in value.split() if _SERIAL.search(part)), value)
-    return word.rsplit("=", 1)[-1].strip("'\"")
+    """File name, still with ``${SN}``, in the value of an output or log template (``--out-s=X.S.${SN}.root``).
+
+    A blank belongs to the name unless another option follows it; apostrophes are dropped (recording ``odd_input``).
+    """
+    several = any(part.startswith("-") for part in value.split()[1:])
+    word = next((part for part in value.split() if _SERIAL.search(part)), value) if several else value
+    return re.sub(r"^-[^=]*=", "", word).strip("'\"").replace("'", "")
 
 
 def input_stream(value: str, position: int) -> str:

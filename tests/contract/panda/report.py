@@ -37,7 +37,6 @@ class Row:
     differs: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
-    known: Counter[str] = field(default_factory=Counter)
 
 
 class Report:
@@ -59,10 +58,6 @@ class Report:
         """Count recorded calls that were not played."""
         self.row(scenario, target).left_out.update(reasons)
 
-    def know(self, scenario: str, target: str, reasons: list[str]) -> None:
-        """Count differences that are known, each with its reason."""
-        self.row(scenario, target).known.update(reasons)
-
     def note(self, item: pytest.Item, report: pytest.TestReport, target: str) -> None:
         """Count one test."""
         callspec = getattr(item, "callspec", None)
@@ -79,11 +74,11 @@ class Report:
     def as_text(self) -> str:
         """Return the table as Markdown."""
         lines = [
-            "| scenario | target | passed | differs | skipped | calls not played | calls known to differ |",
-            "|---|---|---|---|---|---|---|",
+            "| scenario | target | passed | differs | skipped | calls not played |",
+            "|---|---|---|---|---|---|",
         ]
         for (name, target), row in sorted(self.rows.items()):
-            cells = [name, target, row.passed, row.differs, *map(_reasons, (row.skipped, row.left_out, row.known))]
+            cells = [name, target, row.passed, row.differs, *map(_reasons, (row.skipped, row.left_out))]
             lines.append(f"| {' | '.join(map(str, cells))} |")
         return "\n".join([*lines, "", *self._said])
 
@@ -91,8 +86,7 @@ class Report:
         """Return the table as JSON."""
         rows = [
             {"scenario": name, "target": target, "passed": row.passed, "differs": row.differs,
-             "skipped": dict(row.skipped), "calls_not_played": dict(row.left_out),
-             "calls_known_to_differ": dict(row.known)}
+             "skipped": dict(row.skipped), "calls_not_played": dict(row.left_out)}
             for (name, target), row in sorted(self.rows.items())
         ]  # fmt: skip
         return json.dumps({"rows": rows, "said": self._said}, indent=1)
