@@ -95,15 +95,16 @@ check-specs:
 check-layers:
 	$(PYTEST) -q tests/unit/test_layering.py
 
-# PANDA_URL=, PANDA_VO= and PANDA_TOKEN= reach the tests by the environment; nothing echoes the token.
-contract: dev  ## The PanDA contract, against the recordings and the sandbox, or a server: PANDA_URL= PANDA_VO= PANDA_TOKEN=
-	@$(PYTEST) tests/contract/panda
+# Variables given to make reach the tests by the environment; nothing echoes the tokens. See tests/contract/panda/README.md.
+contract: dev  ## The PanDA contract: recordings and sandbox, or a server: PANDA_URL= PANDA_VO= PANDA_TOKEN= [PANDA_TOKEN_NOROLE=]
+	@$(PYTEST) --tb=short tests/contract/panda
 
 bench: dev  ## Run the benchmarks
 	@for file in bench/*.py; do if [ -e "$$file" ]; then echo "$$file"; $(BIN)/python "$$file" || exit 1; fi; done
 
 docs: dev  ## Generate what is generated: the JSON Schemas of all files people write
 	@$(PRODSYS) spec schema
+	@$(PRODSYS) sandbox scenario schema --write
 
 lock: .venvs/uv/.installed-$(UV_VERSION)  ## Compile the lock files anew from the *.in files
 	$(UV) pip compile requirements.in $(LOCK_OPTIONS) -o requirements.txt

@@ -1,7 +1,7 @@
 """JEDI in small: ``python -m sandbox.panda.jedi`` does all the work in the background.
 
-Three threads: the cycles of JEDI itself (may be paused), the worker nodes, the adder. All state is in the tables; a
-second process waits until the first one is gone.
+Its threads: the cycles of JEDI itself (may be paused), the worker nodes, the adder, what a scenario does, messages. All
+state is in the tables; a second process waits until the first one is gone.
 """
 
 from __future__ import annotations
@@ -12,55 +12,38 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from sandbox.panda.adder import Adder
-from sandbox.panda.catalogue import Catalogue, OwnTables
-from sandbox.panda.execute import execute_commands
-from sandbox.panda.feed import feed_defined, revive_pending
-from sandbox.panda.finish import finish_tasks
-from sandbox.panda.generate import activate_jobs, generate_jobs
-from sandbox.panda.registrar import refine_registered, register_submissions
+from sandbox.panda.jobs.adder import Adder
+from sandbox.panda.jobs.catalogue import Catalogue, OwnTables
+from sandbox.panda.jobs.run_jobs import Runner
+from sandbox.panda.jobs.simulate import SimulatedNodes
+from sandbox.panda.messages.messenger import Messenger
 from sandbox.panda.rhythms import Rhythms, read_rhythms
-from sandbox.panda.run_jobs import Runner
-from sandbox.panda.scenario import ScenarioFile, ScenarioInvalid
 from sandbox.panda.settings import Settings, SettingsInvalid, load_sites, read_settings
 from sandbox.panda.store import read_switch
 from sandbox.panda.tables import connect, create_schema
+from sandbox.panda.tasks.cycles import Cycle, write_report
+from sandbox.panda.tasks.execute import complete_commands, execute_commands
+from sandbox.panda.tasks.feed import feed_defined, revive_pending
+from sandbox.panda.tasks.finish import finish_tasks
+from sandbox.panda.tasks.generate import activate_jobs, generate_jobs
+from sandbox.panda.tasks.registrar import RefineRules, refine_registered, register_submissions
+from sandbox.panda.tasks.throttle import throttle_tasks
+from sandbox.panda.trouble.hands import SiteBlocks, act_for_others, break_maps, hold_back, note_windows
+from sandbox.panda.trouble.in_force import ScenarioInForce
+from sandbox.panda.trouble.scenario import ScenarioFile
+from sandbox.panda.trouble.strikes import resting
 
 log = logging.getLogger("sandbox.panda.jedi")
 
 _ONE_JEDI_LOCK = 7_263_002
 _LEAST_PERIOD_S = 0.2
 _TURN_CHECK_S = 5.0
-
-
-@dataclass
-class Cycle:
-    """Something to be done again and again."""
-
-    name: str
-    period_s: float
-    act: Callable[[], object]
-    next_at: float = field(default=0.0)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether its time has come."""
-        return time.monotonic() >= self.next_at
-
-    def run(self) -> None:
-        """Do it; trouble is logged and tried again next time."""
-        self.next_at = time.monotonic() + self.period_s
-        try:
-            self.act()
-        except (DBAPIError, ScenarioInvalid, OSError) as error:
-            log.error("%s: %s", self.name, " ".join(str(error).split())[:500])
-        except Exception:  # a fault in one cycle must not stop the others; it is logged with its trace
-            log.exception("%s failed", self.name)
+_TURN_RETRY_S = 0.3
+_HANDS_S = 0.5
 
 
 class Jedi:
@@ -69,19 +52,37 @@ class Jedi:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         rhythms = read_rhythms(settings.speed, settings.rhythms)
         sites = load_sites(settings)
-        scenario = ScenarioFile(settings.scenario)
+        scenario = ScenarioInForce(engine, ScenarioFile(settings.scenario))
         catalogue = make_catalogue(settings)
         self._engine = engine
         self._stopped = threading.Event()
-        self._runner = Runner(engine, rhythms, sites, settings.work, scenario)
+        real = {name: site for name, site in sites.items() if site.jobs == "process"}
+        self._runner = Runner(engine, rhythms, real, settings.work, scenario)
+        simulated = SimulatedNodes(engine, rhythms, sites, scenario, settings.speed)
         adder = Adder(engine, sites, catalogue, scenario)
         quick = max(rhythms.activate_s / 2, _LEAST_PERIOD_S)
-        self._own = _jedi_cycles(settings, engine, rhythms, catalogue)
+        self._own = _jedi_cycles(settings, engine, rhythms, catalogue, scenario)
         self._nodes = [Cycle("jobs", quick, self._runner.cycle), Cycle("activate", quick, self._activate(rhythms))]
+        self._simulated = [Cycle("simulated jobs", quick, simulated.cycle)]
         self._adder = [Cycle("adder", rhythms.add_s, adder.cycle)]
-        self._own.append(
-            Cycle("generate", rhythms.generate_s, lambda: generate_jobs(engine, rhythms, sites, settings.url))
-        )
+        limit = settings.max_queued_jobs
+        blocked = SiteBlocks(engine, scenario, sites)
+        self._scenario = scenario
+        self._hands = [
+            Cycle("hands", _HANDS_S, lambda: act_for_others(engine, scenario)),
+            Cycle("windows", _HANDS_S, lambda: note_windows(engine, scenario)),
+        ]
+        self._messenger = Messenger(settings, engine)
+        self._messages = [Cycle("messages", _LEAST_PERIOD_S, self._messenger.cycle)]
+
+        def generate() -> None:
+            throttle_tasks(engine, rhythms, sites, limit)  # at once before, so that a full queue gets no more
+            generate_jobs(engine, rhythms, sites, settings.url, blocked)
+
+        self._own += [
+            Cycle("generate", rhythms.generate_s, generate),
+            Cycle("hold back", rhythms.generate_s, lambda: hold_back(engine, scenario)),
+        ]
 
     def _activate(self, rhythms: Rhythms) -> Callable[[], None]:
         return lambda: activate_jobs(self._engine, rhythms)
@@ -93,18 +94,25 @@ class Jedi:
             for name, cycles, pausable in (
                 ("jedi", self._own, True),
                 ("nodes", self._nodes, False),
+                ("simulated", self._simulated, False),
                 ("adder", self._adder, False),
+                ("hands", self._hands, False),
+                ("messages", self._messages, False),
             )
         ]
+        self._messenger.start()
         for thread in threads:
             thread.start()
         kept = True
+        cycles = [*self._own, *self._nodes, *self._simulated, *self._adder, *self._hands, *self._messages]
         while kept and not self._stopped.wait(_TURN_CHECK_S):
             kept = _still_ours(turn)
+            write_report(self._engine, cycles)
         self.stop()
         for thread in threads:
             thread.join()
         self._runner.stop()
+        self._messenger.stop()
         return kept
 
     def stop(self) -> None:
@@ -126,6 +134,8 @@ class Jedi:
 
     def _paused(self) -> bool:
         try:
+            if resting(self._scenario.current, self._scenario.moment()):
+                return True
             with self._engine.connect() as connection:
                 return bool(read_switch(connection, "jedi_paused", False))
         except DBAPIError as error:
@@ -133,13 +143,19 @@ class Jedi:
             return True
 
 
-def _jedi_cycles(settings: Settings, engine: Engine, rhythms: Rhythms, catalogue: Catalogue) -> list[Cycle]:
+def _jedi_cycles(
+    settings: Settings, engine: Engine, rhythms: Rhythms, catalogue: Catalogue, scenario: ScenarioInForce
+) -> list[Cycle]:
+    rules = RefineRules(settings.vo, settings.refiners, settings.attempt_suffix)
+
     def refine() -> None:
         register_submissions(engine, rhythms)
-        refine_registered(engine, rhythms, settings.vo, catalogue)
+        refine_registered(engine, rhythms, rules, catalogue)
+        break_maps(engine, scenario)
 
     return [
         Cycle("commands", rhythms.command_s, lambda: execute_commands(engine, rhythms)),
+        Cycle("second steps", rhythms.step_s, lambda: complete_commands(engine, rhythms)),
         Cycle("refine", rhythms.refine_s, refine),
         Cycle("pending", rhythms.feed_s, lambda: revive_pending(engine, rhythms)),
         Cycle("feed", rhythms.feed_s, lambda: feed_defined(engine, rhythms, catalogue)),
@@ -151,7 +167,7 @@ def make_catalogue(settings: Settings) -> Catalogue:
     """Return the catalogue the settings name; Rucio's client is loaded only when it is wanted."""
     if settings.adder == "none":
         return OwnTables()
-    from sandbox.panda.rucio_catalogue import RucioCatalogue
+    from sandbox.panda.jobs.rucio_catalogue import RucioCatalogue
 
     return RucioCatalogue(settings)
 
@@ -172,8 +188,44 @@ def wait_for_turn(engine: Engine, stopped: threading.Event) -> Connection | None
         if connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": _ONE_JEDI_LOCK}).scalar_one():
             return connection
         log.info("another JEDI works on this database, waiting")
-        stopped.wait(1.0)
+        stopped.wait(_TURN_RETRY_S)
+    connection.close()
     return None
+
+
+class Work:
+    """This process as JEDI: takes its turn, works, and begins anew when the database was away."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings, self._engine = settings, engine
+        self._stopped = threading.Event()
+        self._jedi = Jedi(settings, engine)
+
+    def stop(self, *_: object) -> None:
+        """End soon; a signal handler too."""
+        self._stopped.set()
+        self._jedi.stop()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        while not self._stopped.is_set():
+            try:
+                self._work_once()
+            except DBAPIError as error:
+                log.error("the database does not answer: %s", " ".join(str(error).split())[:300])
+                self._stopped.wait(_TURN_RETRY_S)
+
+    def _work_once(self) -> None:
+        turn = wait_for_turn(self._engine, self._stopped)
+        if turn is None:
+            return
+        log.info("JEDI works, speed %s, adder %s", self._settings.speed, self._settings.adder)
+        try:
+            if not self._jedi.run(turn):
+                turn.invalidate()
+                self._jedi = Jedi(self._settings, self._engine)
+        finally:
+            turn.close()
 
 
 def main() -> int:
@@ -183,23 +235,14 @@ def main() -> int:
         settings = read_settings()
         engine = connect(settings.database_url)
         create_schema(engine)
-        jedi = Jedi(settings, engine)
+        work = Work(settings, engine)
     except (SettingsInvalid, DBAPIError) as error:
         log.error("%s", error)
         return 1
-    stopped = threading.Event()
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        jedi.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    turn = wait_for_turn(engine, stopped)
-    if turn is None:
-        return 0
-    log.info("JEDI works, speed %s, adder %s", settings.speed, settings.adder)
-    return 0 if jedi.run(turn) else 1
+    signal.signal(signal.SIGTERM, work.stop)
+    signal.signal(signal.SIGINT, work.stop)
+    work.run()
+    return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Rhythms(BaseModel):
     feed_s: float = Field(default=5.0, description="period of the contents feeder (input files of a task)")
     generate_s: float = Field(default=5.0, description="period of the job generator")
     command_s: float = Field(default=5.0, description="period at which commands are executed")
+    step_s: float = Field(default=1.0, description="time between the two steps of a command (`aborting`, `toretry`)")
     finish_s: float = Field(default=60.0, description="period of the post-processor")
     pending_s: float = Field(default=90.0, description="after which a pending task is looked at again")
     parent_s: float = Field(default=600.0, description="after which a task that waits for its parent is looked at")
@@ -26,7 +27,7 @@ class Rhythms(BaseModel):
     activate_s: float = Field(default=1.0, description="time from one early job status to the next")
     job_s: float = Field(default=5.0, description="least wall time of a job")
     add_s: float = Field(default=5.0, description="period of the adder")
-    heartbeat_s: float = Field(default=120.0, description="a job without process and report is lost after this")
+    heartbeat_s: float = Field(default=120.0, description="a job without a sign of life is lost after this")
 
 
 def read_rhythms(speed: float, path: Path | None = None) -> Rhythms:

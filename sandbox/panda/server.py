@@ -16,21 +16,26 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
-from sandbox.panda import job_calls, monitor, system_calls, task_changes, task_commands, task_reads
-from sandbox.panda.arguments import ArgumentFault, bind_arguments
-from sandbox.panda.auth import TokenChecker, auth_config
-from sandbox.panda.calls import ENDPOINTS, Call
-from sandbox.panda.connection import MortalProtocol, NoAnswer
-from sandbox.panda.envelope import Refused, Reply, not_found_page, plain, render
-from sandbox.panda.scenario import ScenarioFile, ScenarioInvalid
+from sandbox.panda.api import job_calls, rare_calls, system_calls, task_changes, task_commands, task_reads
+from sandbox.panda.api.arguments import ArgumentFault, bind_arguments
+from sandbox.panda.api.auth import TokenChecker, auth_config
+from sandbox.panda.api.calls import ENDPOINTS, Call
+from sandbox.panda.api.connection import MortalProtocol, NoAnswer
+from sandbox.panda.api.envelope import Refused, Reply, not_found_page, plain, render
+from sandbox.panda.monitor import monitor
 from sandbox.panda.settings import Settings, SettingsInvalid, read_settings
 from sandbox.panda.store import read_switch, write_switch
 from sandbox.panda.tables import connect, create_schema
+from sandbox.panda.tasks.cycles import read_report
+from sandbox.panda.trouble import scenario_routes
+from sandbox.panda.trouble.faults import Faults, answer_with_faults, stay_away
+from sandbox.panda.trouble.in_force import ScenarioInForce
+from sandbox.panda.trouble.scenario import ScenarioFile, ScenarioInvalid
 
 log = logging.getLogger("sandbox.panda.server")
 
 VERBS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
-MODULES = (task_reads, task_commands, task_changes, job_calls, system_calls)
+MODULES = (task_reads, task_commands, task_changes, job_calls, rare_calls, system_calls)
 """Importing them fills the list of endpoints."""
 
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -44,8 +49,10 @@ def create_app(settings: Settings) -> FastAPI:
     create_schema(engine)
     app.state.settings, app.state.engine = settings, engine
     app.state.tokens = TokenChecker(settings)
-    app.state.scenario = ScenarioFile(settings.scenario)
+    app.state.scenario = ScenarioInForce(engine, ScenarioFile(settings.scenario))
+    app.state.faults = Faults(engine, app.state.scenario)
     app.include_router(monitor.router)
+    app.include_router(scenario_routes.router)
     _add_own_routes(app)
     app.add_api_route("/api/v1/{module}/{method}", _call_api, methods=VERBS)
     for path in ("/api/{rest:path}", "/server/panda/{rest:path}"):
@@ -62,12 +69,17 @@ def _add_own_routes(app: FastAPI) -> None:
 
 async def _call_api(module: str, method: str, request: Request) -> Response:
     body = await request.body() if request.method in ("POST", "PUT", "PATCH") else b""
+    path = f"{module}/{method}"
+    return await answer_with_faults(request, path, body, lambda: _work(request, path, body))
+
+
+async def _work(request: Request, path: str, body: bytes) -> Response:
     try:
-        reply = await run_in_threadpool(_answer, request, f"{module}/{method}", body)
+        reply = await run_in_threadpool(_answer, request, path, body)
     except Refused as error:
         return plain(error.text, error.status)
     except (DBAPIError, ScenarioInvalid) as error:
-        log.error("%s/%s: %s", module, method, " ".join(str(error).split())[:500])
+        log.error("%s: %s", path, " ".join(str(error).split())[:500])
         return plain(f"ERROR : {type(error).__name__}: the sandbox cannot work now, see its log", 500)
     if reply.drop:
         return NoAnswer(request)
@@ -128,14 +140,17 @@ async def _auth_config(name: str, request: Request) -> Response:
 
 
 def _health(request: Request) -> Response:
-    """Whether the database answers, and whether JEDI is paused."""
+    """Whether the database answers, whether JEDI is paused, and what its cycles do."""
     try:
         with request.app.state.engine.connect() as connection:
             connection.execute(text("select 1"))
             paused = bool(read_switch(connection, "jedi_paused", False))
+            jedi = read_report(connection)
     except DBAPIError as error:
         return JSONResponse({"ok": False, "error": type(error).__name__}, status_code=503)
-    return JSONResponse({"ok": True, "jedi_paused": paused})
+    trouble = request.app.state.scenario.file.trouble
+    about = {"ok": True, "jedi_paused": paused, "jedi": jedi}
+    return JSONResponse(about | ({"scenario_trouble": trouble} if trouble else {}))
 
 
 def _switch_jedi(act: str, request: Request) -> Response:
@@ -157,6 +172,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stay_away()
     try:
         app = create_app(read_settings())
     except (SettingsInvalid, DBAPIError) as error:

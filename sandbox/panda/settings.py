@@ -8,7 +8,17 @@ SANDBOX_PANDA_SITES                    YAML file of the queues (see `load_sites`
 SANDBOX_PANDA_RSE_ROOT                 folder with one folder per RSE
 SANDBOX_PANDA_WORK                     scratch folder of the jobs
 SANDBOX_PANDA_SCENARIO                 YAML scenario, read again whenever it changes; unset: nothing goes wrong
+SANDBOX_PANDA_JOBS                     ``process`` (default) or ``simulated``: jobs without processes, for scale
 SANDBOX_PANDA_RHYTHMS                  YAML file that replaces single recorded rhythms [s]; optional
+SANDBOX_PANDA_REFINERS                 refiners that work side by side (default 1; with 2 two twins may both live)
+SANDBOX_PANDA_ATTEMPT_SUFFIX           ``true``: files keep their slot's number and get ``.1``, ``.2`` by attempt
+SANDBOX_PANDA_MAX_QUEUED_JOBS          jobs that may wait at a queue before tasks are throttled (default 0: no limit)
+SANDBOX_PANDA_STOMP_PORT               port of the message server (STOMP); unset: no messages are written
+SANDBOX_PANDA_STOMP_HOST               address it listens at (default 127.0.0.1)
+SANDBOX_PANDA_STOMP_TOPIC              destination of the messages (default ``/topic/panda_idds``)
+SANDBOX_PANDA_STOMP_LOGIN              login of listeners; unset: everybody may listen
+SANDBOX_PANDA_STOMP_PASSCODE_FILE      file with their passcode
+SANDBOX_PANDA_STOMP_KEEP               messages that stay in the database after they were pushed (default 10000)
 SANDBOX_PANDA_VO                       name of the experiment (default ``spd``)
 SANDBOX_PANDA_ROLE_GROUP               group that gives the production role (default ``<vo>/production``)
 SANDBOX_PANDA_AUDIENCE                 audience a token must carry (default ``panda``)
@@ -36,6 +46,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "SANDBOX_PANDA_"
+JobKind = Literal["process", "simulated"]
 
 
 class SettingsInvalid(Exception):
@@ -51,6 +62,11 @@ class Site(BaseModel):
     rse: str
     folder: Path | None = Field(default=None, description="folder of the RSE; default <RSE root>/<rse>")
     slots: int = Field(default=4, gt=0, description="jobs that run at the same time")
+    jobs: JobKind = Field(default="process", description="real processes, or drawn from history; default: the setting")
+    cloud: str = Field(default="", description="cloud of the queue; empty: it serves every cloud")
+    status: Literal["online", "offline", "brokeroff", "test"] = Field(
+        default="online", description="brokerage gives jobs to queues that are online only"
+    )
 
 
 class Settings(BaseModel):
@@ -61,11 +77,21 @@ class Settings(BaseModel):
     database_url: str
     speed: float = Field(default=1.0, gt=0)
     adder: Literal["rucio", "none"] = "rucio"
+    jobs: JobKind = "process"
     sites: Path | None = None
     rse_root: Path
     work: Path
     scenario: Path | None = None
     rhythms: Path | None = None
+    refiners: int = Field(default=1, ge=1, le=8)
+    attempt_suffix: bool = False
+    max_queued_jobs: int = Field(default=0, ge=0)
+    stomp_port: int | None = Field(default=None, ge=1, le=65535)
+    stomp_host: str = "127.0.0.1"
+    stomp_topic: str = "/topic/panda_idds"
+    stomp_login: str = ""
+    stomp_passcode_file: Path | None = None
+    stomp_keep: int = Field(default=10000, ge=0)
     vo: str = "spd"
     role_group: str = ""
     audience: str = "panda"
@@ -121,7 +147,7 @@ def load_sites(settings: Settings) -> dict[str, Site]:
     sites = {}
     for row in rows:
         try:
-            site = Site.model_validate(row)
+            site = Site.model_validate({"jobs": settings.jobs, **row})
         except ValidationError as error:
             raise SettingsInvalid(f"{settings.sites}: queue {row}: {error.errors()[0]['msg']}") from error
         sites[site.name] = site.model_copy(update={"folder": site.folder or settings.rse_root / site.rse})

@@ -1,4 +1,4 @@
-"""Small, shared acts on the tables: a task's status with its log line, switches, the scenario journal."""
+"""Small, shared acts on the tables: a task's status with its log line, and switches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from sandbox.panda import tables as t
@@ -47,10 +47,28 @@ def find_task(connection: Connection, jedi_task_id: int, lock: bool = False) -> 
     return connection.execute(query).mappings().one_or_none()
 
 
+def find_status(connection: Connection, jedi_task_id: int) -> str | None:
+    """Status of a task that JEDI knows, or None; its map, which may be large, is not read."""
+    query = select(t.task.c.status).where(t.task.c.jedi_task_id == jedi_task_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def tasks_in(connection: Connection, statuses: Sequence[str]) -> Sequence[RowMapping]:
     """Tasks in one of the statuses, oldest first."""
     query = select(t.task).where(t.task.c.status.in_(statuses)).order_by(t.task.c.jedi_task_id)
     return connection.execute(query).mappings().all()
+
+
+def tasks_without_jobs(connection: Connection) -> Sequence[RowMapping]:
+    """Tasks that may have ended: running or ready ones without an unfinished job, and all those with a goal.
+
+    One query however many tasks there are; the maps of those at work, which may be large, are not read.
+    """
+    c, j = t.task.c, t.job.c
+    busy = exists().where(j.jedi_task_id == c.jedi_task_id, t.IS_UNFINISHED)
+    may_have_ended = or_(~busy, c.attributes["goal"].astext.is_not(None))
+    query = select(t.task).where(c.status.in_(("running", "ready")), may_have_ended)
+    return connection.execute(query.order_by(c.jedi_task_id)).mappings().all()
 
 
 def datasets_of(connection: Connection, jedi_task_id: int, *types: str) -> Sequence[RowMapping]:
@@ -95,17 +113,3 @@ def write_switch(connection: Connection, key: str, value: Any) -> None:
     """Set a switch."""
     statement = upsert(t.control).values(key=key, value=value)
     connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
-
-
-def count_journal(connection: Connection, rule: str, target: str) -> int:
-    """How often a scenario rule has struck a target."""
-    j = t.scenario_journal.c
-    query = select(func.count()).select_from(t.scenario_journal).where(j.rule == rule, j.target == target)
-    return connection.execute(query).scalar_one()
-
-
-def write_journal(connection: Connection, rule: str, target: str, what: str, **ids: int | None) -> None:
-    """Note what a scenario rule did to whom."""
-    connection.execute(
-        insert(t.scenario_journal).values(rule=rule, target=target, what=what, happened=utc_now(), **ids)
-    )

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Engine,
     Float,
@@ -16,9 +17,11 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import CreateColumn
 
 metadata = MetaData()
 
@@ -34,6 +37,7 @@ submission = Table(
     Column("parent_tid", BigInteger),
     Column("created", DateTime, nullable=False),
     Column("state", Text, nullable=False, server_default="waiting"),
+    Index("submission_waiting", "jedi_task_id", postgresql_where=text("state = 'waiting'")),
 )
 
 task = Table(
@@ -63,6 +67,8 @@ task = Table(
     Column("queued_time", DateTime),
     Column("assessment_time", DateTime),
     Column("look_again", DateTime),
+    Column("locked_time", DateTime),
+    Column("throttled_time", DateTime),
     Column("scouting", Text),
     Column("params", JSONB, nullable=False),
     Column("raw_params", JSONB),
@@ -92,6 +98,7 @@ command = Table(
     Column("options", JSONB, nullable=False, server_default="{}"),
     Column("registered", DateTime, nullable=False),
     Column("done", Boolean, nullable=False, server_default=text("false")),
+    Index("command_to_do", "jedi_task_id", postgresql_where=text("not done")),
 )
 
 dataset = Table(
@@ -118,15 +125,14 @@ file = Table(
     "file",
     metadata,
     Column("file_id", BigInteger, primary_key=True),
-    Column("dataset_id", BigInteger, nullable=False, index=True),
+    Column("dataset_id", BigInteger, nullable=False),
     Column("jedi_task_id", BigInteger, nullable=False, index=True),
-    Column("lfn", Text, nullable=False, index=True),
+    Column("lfn", Text, nullable=False),
     Column("scope", Text),
     Column("status", Text, nullable=False),
     Column("attempt_nr", Integer, nullable=False, server_default="0"),
     Column("max_attempt", Integer, nullable=False, server_default="0"),
     Column("failed_attempt", Integer, nullable=False, server_default="0"),
-    Column("uses", Integer, nullable=False, server_default="0"),
     Column("first_event", BigInteger),
     Column("n_events", BigInteger),
     Column("size", BigInteger),
@@ -134,7 +140,12 @@ file = Table(
     Column("guid", Text),
     Column("panda_id", BigInteger),
     Column("lost", Boolean, nullable=False, server_default=text("false")),
+    Index("file_in_dataset", "dataset_id", "file_id"),
+    Index("file_to_do", "dataset_id", "file_id", postgresql_where=text("status = 'ready'")),
 )
+
+IS_UNFINISHED = text("job.status not in ('finished', 'failed', 'cancelled', 'closed')")
+"""Condition on a job; the words of the index `job_unfinished`, so that the index serves it."""
 
 job = Table(
     "job",
@@ -160,7 +171,8 @@ job = Table(
     Column("report", JSONB),
     Column("cpu_s", Float),
     Column("attributes", JSONB, nullable=False, server_default="{}"),
-    Index("job_by_site", "site", "status"),
+    Index("job_unfinished", "jedi_task_id", postgresql_where=IS_UNFINISHED),
+    Index("job_in_queue", "site", "status", text("priority desc"), "panda_id"),
 )
 
 job_file = Table(
@@ -190,6 +202,20 @@ control = Table(
     Column("value", JSONB, nullable=False),
 )
 
+message = Table(
+    "message",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True),
+    Column("msg_type", Text, nullable=False),
+    Column("jedi_task_id", BigInteger, nullable=False),
+    Column("panda_id", BigInteger),
+    Column("status", Text),
+    Column("happened", DateTime, nullable=False),
+    Column("about", JSONB, nullable=False, server_default="{}"),
+    Column("pushed", Boolean, nullable=False, server_default=text("false")),
+    Index("message_waiting", "message_id", postgresql_where=text("not pushed")),
+)
+
 scenario_journal = Table(
     "scenario_journal",
     metadata,
@@ -204,6 +230,7 @@ scenario_journal = Table(
 )
 
 _SCHEMA_LOCK = 7_263_001
+_REPLACED_INDEXES = ("ix_file_dataset_id", "ix_file_lfn", "job_by_site")
 
 
 def connect(url: str, pool_size: int = 8) -> Engine:
@@ -217,3 +244,29 @@ def create_schema(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
         metadata.create_all(connection, checkfirst=True)
+        _add_missing_columns(connection)
+        _add_missing_indexes(connection)
+
+
+def _add_missing_columns(connection: Connection) -> None:
+    """Give the tables of an older sandbox the columns that came later."""
+    inspector = inspect(connection)
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                definition = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f'alter table "{table.name}" add column if not exists {definition}'))
+
+
+def _add_missing_indexes(connection: Connection) -> None:
+    """Give the tables of an older sandbox the indexes that came later, and take away those they replace."""
+    known = set(
+        connection.execute(text("select indexname from pg_indexes where schemaname = current_schema()")).scalars()
+    )
+    for name in known.intersection(_REPLACED_INDEXES):
+        connection.execute(text(f'drop index "{name}"'))
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            if index.name not in known:
+                index.create(connection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import yaml
 
 from sandbox.iam.clients import Client, write_clients
@@ -44,11 +46,20 @@ def _clients(plan: Plan) -> dict[str, Client]:
 
 
 def _write_panda_files(plan: Plan) -> None:
-    """Write the queues of ``sites.yaml`` in this machine's size, and an empty scenario unless there is one."""
+    """Write the queues of ``sites.yaml``, and an empty scenario unless there is one.
+
+    Queues have this machine's size, or their own when their jobs are simulated and cost nothing.
+    """
     folder = plan.home.folder("panda")
+    simulated = os.environ.get("SANDBOX_PANDA_JOBS") == "simulated"
     table = yaml.safe_load((plan.settings.specs / "sites.yaml").read_text(encoding="utf-8"))
     queues = [
-        {"name": row["name"], "rse": row["rse"], "slots": min(row.get("slots", SLOTS_MAX), SLOTS_MAX)}
+        {
+            "name": row["name"],
+            "rse": row["rse"],
+            "slots": row["slots"] if simulated else min(row["slots"], SLOTS_MAX),
+            "cloud": table["cloud"],
+        }
         for row in table["queues"]
     ]
     (folder / "sites.yaml").write_text(yaml.safe_dump({"queues": queues}), encoding="utf-8")

@@ -12,6 +12,11 @@ from tests.contract.panda.outcome import Outcome
 DATA = Path(__file__).resolve().parents[2] / "data" / "panda"
 
 
+def scenarios() -> tuple[str, ...]:
+    """Names of all recorded scenarios."""
+    return tuple(sorted(path.stem for path in DATA.glob("*.jsonl") if not path.stem.startswith("events_")))
+
+
 @functools.cache
 def calls(scenario: str) -> list[dict[str, Any]]:
     """All calls of a scenario, in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -10,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import yaml
 
 from tests.contract.panda.tokens import ISSUER, Issuer
@@ -18,7 +18,7 @@ from tests.contract.panda.tokens import ISSUER, Issuer
 REPOSITORY = Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 60.0
 NARROW = "SPD_NARROW"
-IMPATIENT = {"finish_s": 12, "parent_s": 60, "soft_finish_s": 60, "pending_s": 40}
+IMPATIENT = {"unknown_s": 16, "finish_s": 12, "parent_s": 60, "soft_finish_s": 60, "pending_s": 40}
 """Rhythms that nobody wants to wait for, shorter than recorded [s]; all are divided by the speed."""
 
 
@@ -66,13 +66,17 @@ class Sandbox:
 
     def start(self) -> None:
         """Start what does not run, and wait until the server answers."""
-        self._start("server", "--port", str(self.port))
-        self._start("jedi")
+        self.revive()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._healthy():
             if time.monotonic() > deadline or self._processes["server"].poll() is not None:
                 raise RuntimeError(f"the sandbox did not start, see {self.folder}/server.log")
             time.sleep(0.1)
+
+    def revive(self) -> None:
+        """Start what does not run."""
+        self._start("server", "--port", str(self.port))
+        self._start("jedi")
 
     def _start(self, part: str, *arguments: str) -> None:
         running = self._processes.get(part)
@@ -88,10 +92,18 @@ class Sandbox:
             )
 
     def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
-        except httpx.HTTPError:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
+
+    def pid(self, part: str) -> int:
+        """Id of one process."""
+        return self._processes[part].pid
 
     def signal(self, part: str, number: signal.Signals) -> None:
         """Send one process a signal: SIGSTOP, SIGCONT."""

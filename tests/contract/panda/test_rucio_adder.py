@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rucio.client import Client
 
-from sandbox.panda.storage import file_path
+from sandbox.panda.jobs.storage import file_path
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.panda.conftest import TARGETS
 from tests.contract.panda.outcome import Outcome, serial
@@ -91,7 +91,7 @@ def _listed(rucio: Client, dataset: str) -> dict[str, tuple[int, str]]:
 @pytest.fixture
 def catalogue(rucio_server: RucioServer) -> Client:
     """Return Rucio's own client."""
-    from sandbox.panda.rucio_catalogue import _TokenClient
+    from sandbox.panda.jobs.rucio_catalogue import _TokenClient
 
     return _TokenClient(
         rucio_server.token,

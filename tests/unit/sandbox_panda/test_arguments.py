@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.arguments import ArgumentFault, bind_arguments
+from sandbox.panda.api.arguments import ArgumentFault, bind_arguments
 
 
 def _endpoint(call: object, task_id: int, soft: bool = False, name: str | None = None, job_ids: list[int] = []) -> None:  # noqa: B006

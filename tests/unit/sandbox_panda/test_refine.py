@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.refine import (
+from sandbox.panda.tasks.refine import (
     COMMON_KEYS,
     RefineFailed,
     check_common,

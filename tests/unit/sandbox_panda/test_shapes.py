@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.panda.describe_job import JOB_KEYS
-from sandbox.panda.describe_task import DETAIL_KEYS, super_status
-from sandbox.panda.payload import number_in
+from sandbox.panda.api.describe_job import JOB_KEYS
+from sandbox.panda.api.describe_task import DETAIL_KEYS, super_status
+from sandbox.panda.jobs.payload import number_in
+from sandbox.panda.jobs.storage import file_path
 from sandbox.panda.settings import SettingsInvalid, load_sites, read_settings
-from sandbox.panda.storage import file_path
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "panda"
 NEEDED = {"SANDBOX_PANDA_DATABASE_URL": "x", "SANDBOX_PANDA_RSE_ROOT": "/r", "SANDBOX_PANDA_WORK": "/w"}

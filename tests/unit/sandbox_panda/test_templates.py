@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.panda.templates import TemplateInvalid, evaluate, expand, input_stream, mark_outputs, output_pattern
+from sandbox.panda.tasks.templates import TemplateInvalid, evaluate, expand, input_stream, mark_outputs, output_pattern
 
 
 def test_the_first_event_of_seed_40003_is_as_recorded() -> None:
@@ -37,6 +38,34 @@ def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
 @given(st.integers(1, 10**9), st.integers(1, 10**6), st.integers(0, 10**6))
 def test_arithmetic_agrees_with_python(value: int, factor: int, offset: int) -> None:
     assert evaluate(f"(#-1)*{factor}+{offset}", value) == (value - 1) * factor + offset
+
+
+def _joined(parts: tuple[str, str, str]) -> str:
+    return f"({parts[0]}){parts[1]}({parts[2]})"
+
+
+EXPRESSIONS = st.recursive(
+    st.one_of(st.just("#"), st.integers(0, 10**6).map(str)),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(_joined),
+        st.tuples(inner, st.sampled_from([" + ", "-", "*", "//"]), inner).map("".join),
+        inner.map(lambda one: f"-({one})"),
+    ),
+    max_leaves=12,
+)
+
+
+@given(EXPRESSIONS, st.integers(0, 10**6))
+def test_any_arithmetic_agrees_with_pythons_whole_numbers(expression: str, value: int) -> None:
+    """Python itself is the reference; ``/`` means whole division here."""
+    reference = re.sub(r"(?<!/)/(?!/)", "//", expression).replace("#", str(value))
+    try:
+        expected = eval(reference, {"__builtins__": {}})
+    except ZeroDivisionError:
+        with pytest.raises(TemplateInvalid):
+            evaluate(expression, value)
+        return
+    assert evaluate(expression, value) == expected
 
 
 @given(st.text(max_size=60))

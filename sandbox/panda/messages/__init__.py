@@ -1,0 +1,1 @@
+"""What is pushed to listeners: the outbox and its STOMP door."""

@@ -1,0 +1,1 @@
+"""Plain pages on tasks, jobs, files and queues."""
