@@ -102,7 +102,7 @@ def test_a_lost_answer_is_found_by_name_and_nothing_is_sent_twice(site):
 
 def test_a_task_aborted_as_duplicate_is_replaced_by_the_elder(site):
     request_id = running_request(site, LOST_REPLIES[1])
-    ctx = site.context(answer_max_s=0.5, doubt_max_s=1)
+    ctx = site.context(answer_max_s=1, doubt_max_s=6)
     with jedi_paused(site):
         until_in_doubt(site, ctx, request_id)
         later = submitted(ctx, request_id)  # past every doubt the map is sent again

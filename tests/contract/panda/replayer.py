@@ -93,6 +93,7 @@ class Replay:
         self._live = live
         self._spoilt: set[int] = set()
         self._at_least: dict[int, int] = {}
+        self._twins = script.twins() if live else []
 
     def run(self) -> Replayed:
         """Play all steps; what the server did not reach in the session's time is told in `Replayed.trouble`."""
@@ -129,6 +130,7 @@ class Replay:
             self.result.leave_out(NO_FAILURES if borrowed else NO_SECOND_TOKEN)
             return
         try:
+            self._give_parts_to_twins()
             for one, place in step.places.items():
                 self._reach(one, place)
             self._wait_for_files(step)
@@ -148,6 +150,27 @@ class Replay:
             time.sleep(self.server.poll_s * 2)
             said = self._compare(step, self._send(step, *given))
         self._conclude(step, said)
+
+    def _give_parts_to_twins(self) -> None:
+        """Give the recorded survivor's part to the twin that lives: the one that JEDI refined first."""
+        for row in [row for row in self._twins if row <= self.result.tasks.keys()]:
+            self._twins.remove(row)
+            survivor = next(one for one in row if self.script.statuses[one][-1:] != ["aborted"])
+            lives = self._survivor_of(row)
+            tasks = self.result.tasks
+            one, other = tasks[lives], tasks[survivor]
+            self._know(survivor, one)
+            self._know(lives, other)
+
+    def _survivor_of(self, row: set[int]) -> int:
+        """Return the recorded id of the one twin that is not aborted."""
+        while True:
+            found = {one: self.server.status(self.result.tasks[one]) for one in row}
+            alive = [one for one, status in found.items() if status not in ("toabort", "aborted")]
+            if len(alive) == 1 and found[alive[0]] not in (None, "registered"):
+                return alive[0]
+            self.server.clock.check(f"one of the twins {sorted(self.result.tasks[one] for one in row)} to live")
+            time.sleep(self.server.poll_s)
 
     def _is_known_too_early(self, step: Step) -> bool:
         unknown = [one for one, place in step.places.items() if place < 0]

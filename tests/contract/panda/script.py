@@ -79,6 +79,17 @@ class Script:
         sent = [one for one in self.steps if one.made in step.places]
         return any(one.call["request_body"]["task_parameters"].get("taskName") == "" for one in sent)
 
+    def twins(self) -> list[set[int]]:
+        """Tasks that were sent in a row with one map by one user: all but one of each row were aborted."""
+        rows: list[tuple[object, set[int]]] = []
+        for step in self.steps:
+            sent = (step.call["request_body"], step.call["request_headers"]) if step.made is not None else None
+            if sent is not None and rows and rows[-1][0] == sent:
+                rows[-1][1].add(int(step.made or 0))
+            else:
+                rows.append((sent, {step.made} if step.made is not None else set()))
+        return [row for sent, row in rows if sent is not None and len(row) > 1]
+
     def waits(self, step: Step) -> bool:
         """Whether all tasks of a step said what they wait for."""
         return all(self.status(step, one) == "pending" for one in step.places)

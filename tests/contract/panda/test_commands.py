@@ -13,15 +13,17 @@ AT_WORK = {"defined", "ready", "running"}
 
 
 @side_by_side
-def test_of_eight_twins_the_lowest_lives(target: Target) -> None:
+def test_of_eight_twins_one_lives_and_the_others_name_it(target: Target) -> None:
     server = target.server.another()
     body = sim_map(server, "twin")
     ids = sorted(server.submit(body) for _ in range(8))
     looks = [server.look(one, server.follow(one)) for one in ids]
-    assert looks[0].info["status"] == "done"
-    for look in looks[1:]:
+    [living] = [look for look in looks if look.info["status"] == "done"]
+    if not target.live:
+        assert living.task_id == ids[0]  # a real JEDI keeps the one it refined first, nearly always the lowest
+    for look in (one for one in looks if one is not living):
         assert (look.info["status"], look.info["taskName"], look.job_ids) == ("aborted", None, [])
-        assert look.info["errorDialog"] == f"toabort since there is duplicated task -> jediTaskID={ids[0]}"
+        assert look.info["errorDialog"] == f"toabort since there is duplicated task -> jediTaskID={living.task_id}"
         assert look.info["job_execution_params"] is None
 
 

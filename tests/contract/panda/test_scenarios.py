@@ -20,26 +20,31 @@ WITH_OUTCOMES = [one for one in SCENARIOS if one not in ("broken", "listing", "o
 """Scenarios whose tasks have jobs and are looked at in the end."""
 
 FOLLOWERS = {
-    "registered": {"defined", "ready", "running", "scouting", "pending", "tobroken", "toabort"},
-    "defined": {"ready", "running", "scouting", "pending", "toabort", "tobroken"},
-    "pending": {"registered", "defined", "ready", "running", "toabort", "aborting", "aborted"},
-    "ready": {"running", "scouting", "pending", "prepared", "done", "finished", "failed", "toabort"},
+    "registered": {"toreassign", "defined", "ready", "running", "scouting", "pending", "tobroken", "toabort"},
+    "defined": {"toreassign", "ready", "running", "scouting", "pending", "toabort", "tobroken"},
+    "pending": {"toreassign", "registered", "defined", "ready", "running", "toabort", "aborting", "aborted"},
+    "ready": {
+        "toreassign", "paused", "running", "scouting", "pending", "prepared", "done", "finished", "failed", "toabort",
+    },
     "scouting": {"scouted", "running", "tobroken", "broken"},
     "scouted": {"running"},
     "running": {
-        "defined", "prepared", "done", "finished", "failed", "paused", "finishing", "passed", "aborting", "toabort",
+        "toreassign", "defined", "prepared", "done", "finished", "failed", "paused", "finishing", "passed", "aborting",
+        "toabort",
     },
-    "paused": {"running", "ready"},
+    "paused": {"running", "ready", "toabort", "aborting"},
     "finishing": {"passed", "finished", "failed", "done"},
     "passed": {"finished", "failed", "done"},  # done: the command came when all was done
     "prepared": {"done", "finished", "failed"},
     "aborting": {"toabort", "aborted"},
-    "toabort": {"aborted"},
+    "toabort": {"aborted", "paused"},  # a pause that was given after the kill is carried out, and the kill wins
+    "toreassign": {"reassigning", "registered", "defined", "ready", "running"},
+    "reassigning": {"registered", "defined", "ready", "running"},
     "tobroken": {"broken"},
     "finished": {"toretry", "ready", "running"},
     "failed": {"toretry", "ready", "running"},
     "toretry": {"ready", "running"},
-    "done": {"toincexec", "rerefine"},
+    "done": {"toincexec", "rerefine", "toreassign"},
     "broken": set(),
     "aborted": {"toincexec", "rerefine"},
     "toincexec": {"rerefine"},
