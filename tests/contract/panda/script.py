@@ -80,7 +80,7 @@ class Script:
         return any(one.call["request_body"]["task_parameters"].get("taskName") == "" for one in sent)
 
     def twins(self) -> list[set[int]]:
-        """Tasks that were sent in a row with one map by one user: all but one of each row were aborted."""
+        """Return tasks that were sent in a row with one map by one user, all but one of which were aborted."""
         rows: list[tuple[object, set[int]]] = []
         for step in self.steps:
             sent = (step.call["request_body"], step.call["request_headers"]) if step.made is not None else None
@@ -88,7 +88,11 @@ class Script:
                 rows[-1][1].add(int(step.made or 0))
             else:
                 rows.append((sent, {step.made} if step.made is not None else set()))
-        return [row for sent, row in rows if sent is not None and len(row) > 1]
+        return [row for sent, row in rows if sent is not None and len(row) > 1 and self._one_lived(row)]
+
+    def _one_lived(self, row: set[int]) -> bool:
+        """Whether the recording saw all but one of these tasks aborted; names that need not be unique all live."""
+        return sum(self.statuses[one][-1:] == ["aborted"] for one in row) == len(row) - 1
 
     def waits(self, step: Step) -> bool:
         """Whether all tasks of a step said what they wait for."""
