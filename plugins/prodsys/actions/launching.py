@@ -47,9 +47,8 @@ def dag_id_of(request_id: str) -> str:
 
 
 def run_id_of(row: RequestRow) -> str:
-    """Id of the run that launching starts: the same until a retry asks for another, so it cannot start twice."""
-    first = f"{row.request_id}-r{row.revision}"
-    return f"{first}.{row.runs + 1}" if row.runs else first
+    """Id of the run that launching starts: the same for the same revision, so it cannot start twice."""
+    return f"{row.request_id}-r{row.revision}"
 
 
 def launch(ctx: Context, request_id: str, *, wait: bool = True, not_before: datetime | None = None) -> LaunchAnswer:

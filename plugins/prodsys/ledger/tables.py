@@ -70,7 +70,6 @@ class RequestRow(Base):
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     not_before: Mapped[datetime | None]  # a delayed launch waits for this time
     launched_at: Mapped[datetime | None]
-    runs: Mapped[int] = mapped_column(Integer, server_default="0", default=0)  # asked for, retries among them
     closed_at: Mapped[datetime | None]
 
     __table_args__ = (Index(None, "state", "priority"),)

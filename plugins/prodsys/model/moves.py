@@ -15,23 +15,18 @@ from prodsys.model.statuses import RequestState as State
 class Right(StrEnum):
     """What a role may be allowed to do; ``policy.yaml`` says which roles are."""
 
-    CREATE = "create"  # import, clone, extend, check, edit
+    CREATE = "create"  # clone, reuse of seeds
     PLAN = "plan"
     APPROVE = "approve"
     LAUNCH = "launch"
-    CONTROL = "control"  # pause, resume, finish, priority, retry, recover
-    ACCEPT = "accept"  # take a partial result
+    CONTROL = "control"  # pause, resume, finish, priority
     ABORT = "abort"
-    ADOPT = "adopt"  # link tasks made by hand
     ARCHIVE = "archive"
-    REPAIR = "repair"  # reconcile
 
 
 class Act(StrEnum):
     """What is done to a request, in the words of the audit log."""
 
-    CHECK = "check"
-    EDIT = "edit"
     PLAN = "plan"
     APPROVE = "approve"
     WITHDRAW = "withdraw"  # the approval
@@ -43,12 +38,8 @@ class Act(StrEnum):
     CLOSE = "close"  # all steps are settled
     COMPLETE = "complete"
     COMPLETE_PARTLY = "complete partly"
-    ACCEPT = "accept"  # a person takes what is there
     FAIL = "fail"
-    RETRY = "retry"
-    REOPEN = "reopen"  # a closed one changed: recovered seeds, a task that somebody retried
     ABORT = "abort"
-    ADOPT = "adopt"
     ARCHIVE = "archive"
 
 
@@ -66,13 +57,11 @@ def _move(act: Act, sources: Collection[State], target: State, right: Right | No
     return Move(act, frozenset(sources), target, right)
 
 
-_OPEN = (State.DRAFT, State.CHECKED, State.PLANNED)
+_OPEN = (State.DRAFT, State.PLANNED)
 _LAUNCHED = (State.DELAYED, State.READY)
 _DELIVERED = (State.COMPLETE, State.ACCEPTED)
 
 MOVES: tuple[Move, ...] = (
-    _move(Act.CHECK, _OPEN, State.CHECKED, Right.CREATE),
-    _move(Act.EDIT, (*_OPEN, State.APPROVED), State.DRAFT, Right.CREATE),
     _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),
     _move(Act.APPROVE, (State.PLANNED,), State.APPROVED, Right.APPROVE),
     _move(Act.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Right.APPROVE),
@@ -85,16 +74,12 @@ MOVES: tuple[Move, ...] = (
     _move(Act.COMPLETE, (State.CLOSING,), State.COMPLETE),
     _move(Act.COMPLETE_PARTLY, (State.CLOSING,), State.ACCEPTED),
     _move(Act.FAIL, (State.RUNNING, State.PAUSED, State.CLOSING), State.FAILED),
-    _move(Act.RETRY, (State.FAILED,), State.READY, Right.CONTROL),
-    _move(Act.ACCEPT, (State.FAILED,), State.READY, Right.ACCEPT),
-    _move(Act.REOPEN, (State.CLOSING, *_DELIVERED), State.RUNNING, Right.CONTROL),
     _move(
         Act.ABORT,
         (*_OPEN, State.APPROVED, *_LAUNCHED, State.RUNNING, State.PAUSED, State.CLOSING, State.FAILED),
         State.ABORTED,
         Right.ABORT,
     ),
-    _move(Act.ADOPT, (State.RECORDED,), State.RUNNING, Right.ADOPT),
     _move(Act.ARCHIVE, (*_DELIVERED, State.FAILED, State.ABORTED, State.RECORDED), State.ARCHIVED, Right.ARCHIVE),
 )
 

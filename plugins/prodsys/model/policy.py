@@ -20,13 +20,6 @@ class AcceptRule(Spec):
     accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [%]")
 
 
-class SecondPerson(Spec):
-    """Above which size a plan must be approved by two people; 0 of anything means always."""
-
-    above_core_hours: float = Field(ge=0, description="of the whole plan [h]")
-    above_bytes: int = Field(ge=0, description="of all copies [B]")
-
-
 class PolicySpec(Spec):
     """What is decided without asking."""
 
@@ -36,7 +29,6 @@ class PolicySpec(Spec):
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")
-    second_person: SecondPerson = Field(description="when the approval of a second person is needed")
 
     def accept_percent_of(self, request_id: str) -> float:
         """Least share of seeds with which a step is accepted [%]."""

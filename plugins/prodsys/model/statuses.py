@@ -123,7 +123,6 @@ class RequestState(StrEnum):
     """State of a request in the ledger, the truth."""
 
     DRAFT = "draft"
-    CHECKED = "checked"  # what it asks for can be built, and its seeds are free
     PLANNED = "planned"
     APPROVED = "approved"  # published, not launched
     DELAYED = "delayed"  # launched for a later time

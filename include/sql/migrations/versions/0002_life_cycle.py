@@ -1,4 +1,4 @@
-"""Life cycle: launches at a time, and how many runs a request was given."""
+"""Life cycle: launches at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what a delayed launch and a retry need."""
+    """Add the time a delayed launch waits for."""
     op.add_column("request", sa.Column("not_before", sa.DateTime(timezone=True), nullable=True), schema="prodsys")
-    op.add_column(
-        "request", sa.Column("runs", sa.Integer(), server_default=sa.text("0"), nullable=False), schema="prodsys"
-    )
 
 
 def downgrade() -> None:
     """Drop it again."""
-    op.drop_column("request", "runs", schema="prodsys")
     op.drop_column("request", "not_before", schema="prodsys")
