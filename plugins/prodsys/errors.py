@@ -76,6 +76,14 @@ class MoveRefused(LedgerError):
         super().__init__(f"{action} is not possible while {request_id} is {state}; possible now: {ways}")
 
 
+class RequestUnavailable(ServiceUnavailable):
+    """Somebody paused the request; what was about to happen happens after `resume`."""
+
+    def __init__(self, request_id: str, state: str) -> None:
+        self.request_id, self.state = request_id, state
+        super().__init__(request_id, f"it is {state}")
+
+
 class SeedsTaken(LedgerError):
     """Seeds asked for have an owner already; ``owners`` lists (request_id, first, last) of every overlap."""
 

@@ -13,6 +13,7 @@ from prodsys.ledger.requests import find_request, get_spec
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Right, possible_acts
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import SeedRange
@@ -42,7 +43,7 @@ def clone(ctx: Context, source_id: str, new_id: str, order: CloneOrder) -> Reque
     MoveRefused
         The new id is in use by something else.
     """
-    ctx.check_right("clone", ctx.catalogue.policy.may_plan)
+    ctx.check_right("clone", Right.CREATE)
     RequestId.parse(new_id)
     _check_prefix(ctx.catalogue, new_id)
     with transaction(ctx.sessions) as session:
@@ -97,5 +98,5 @@ def _the_same(
     stored = get_spec(session, new_id)
     wanted = _cloned(source, new_id, order, free=stored.seeds[0].first)
     if origin != source_id or stored.digest() != wanted.digest():
-        raise MoveRefused(new_id, state, f"cloning {source_id} under this id", [str(RequestState.DRAFT)])
+        raise MoveRefused(new_id, state, f"cloning {source_id} under this id", possible_acts(RequestState(state)))
     return stored

@@ -21,6 +21,7 @@ from prodsys.ledger.requests import approved_plan, get_request, list_steps, move
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, RuleRow, StepRow
 from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Act
 from prodsys.model.names import DataName, Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import DELIVERED, GOOD, RequestState, RuleState, Verdict
@@ -198,17 +199,17 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
             return _certified(session, request_id)
     certificate = build_certificate(ctx, request_id, dag_id, dag_run_id)
     lists = build_handover(ctx, certificate)
-    state = RequestState.COMPLETE if certificate.verdict is Verdict.FULL else RequestState.ACCEPTED
+    act = Act.COMPLETE if certificate.verdict is Verdict.FULL else Act.COMPLETE_PARTLY
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) in DELIVERED:  # somebody was faster: its certificate is the one
             return _certified(session, request_id)
         path = write_files(ctx, certificate, lists)
-        move(row, state, "certify")
+        move(row, act)
         row.closed_at = certificate.closed_at
         session.add(certificate_row(certificate, path))
-        leave(session, request_id, f"ended {state}")
-        write_audit(session, ctx.who, "certify", request_id, state=state, certificate=str(path))
+        leave(session, request_id, f"ended {row.state}")
+        write_audit(session, ctx.who, "certify", request_id, state=row.state, certificate=str(path))
         session.flush()
         return _certified(session, request_id)
 

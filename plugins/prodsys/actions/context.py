@@ -14,6 +14,7 @@ from prodsys.iam.tokens import ClientCredentials
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.session import SessionFactory, make_session_factory
+from prodsys.model.moves import Right
 from prodsys.model.specs import Catalogue
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.panda.client import PandaClient
@@ -61,8 +62,9 @@ class Context:
         """The same hands for another person."""
         return replace(self, who=who, roles=frozenset(roles))
 
-    def check_right(self, action: str, allowed: tuple[str, ...]) -> None:
-        """NotAllowed unless the acting person has one of these roles (a service has `service`)."""
+    def check_right(self, action: str, right: Right) -> None:
+        """NotAllowed unless the acting person has a role with this right (a service has `service`)."""
+        allowed = self.catalogue.policy.roles_with(right)
         if not self.roles & {*allowed, "service"}:
             raise NotAllowed(self.who, action, " or ".join(allowed))
 

@@ -12,9 +12,10 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move, newest_certificate
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
+from prodsys.model.moves import Act
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 
-ENTERABLE = frozenset({RequestState.APPROVED, RequestState.READY, RequestState.FAILED}) | DRIVEN
+ENTERABLE = DRIVEN | {RequestState.APPROVED, RequestState.DELAYED, RequestState.READY, RequestState.FAILED}
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def _certificate_path(session: Session, request_id: str) -> str:
 
 
 def _take_wheel(session: Session, ctx: Context, row: RequestRow, run: tuple[str, str], driver: RunRow | None) -> None:
-    if RequestState(row.state) is RequestState.APPROVED:
-        move(row, RequestState.READY, "launch by a run")
+    if RequestState(row.state) in {RequestState.APPROVED, RequestState.DELAYED}:
+        move(row, Act.LAUNCH)
     if RequestState(row.state) in {RequestState.READY, RequestState.FAILED}:
-        move(row, RequestState.RUNNING, "drive")
+        move(row, Act.DRIVE)
     if driver is None:
         found = session.get(RunRow, run)
         if found is None:
@@ -123,7 +124,7 @@ def note_failure(ctx: Context, request_id: str, dag_id: str, dag_run_id: str, re
         driver.airflow_state = "failed"
         leave(session, request_id, reason[:500])
         if RequestState(row.state) in DRIVEN:
-            move(row, RequestState.FAILED, "fail", reason[:2000])
+            move(row, Act.FAIL, reason[:2000])
             write_audit(session, ctx.who, "fail", request_id, dag_run_id=dag_run_id, reason=reason[:2000])
 
 
@@ -132,5 +133,5 @@ def start_closing(ctx: Context, request_id: str) -> None:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is RequestState.RUNNING:
-            move(row, RequestState.CLOSING, "close")
+            move(row, Act.CLOSE)
             write_audit(session, ctx.who, "close", request_id)

@@ -12,9 +12,18 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.errors import AirflowUnavailable, ProductionError, ServiceUnavailable
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan_row, count_running, get_request, move, waiting_requests
+from prodsys.ledger.requests import (
+    approved_plan_row,
+    count_running,
+    due_requests,
+    get_request,
+    move,
+    refusal,
+    waiting_requests,
+)
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
+from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 
 ONE_DISPATCHER = 4_711_017  # key of the advisory lock
@@ -42,8 +51,8 @@ def run_id_of(row: RequestRow) -> str:
     return f"{row.request_id}-r{row.revision}"
 
 
-def launch(ctx: Context, request_id: str, *, wait: bool = True) -> LaunchAnswer:
-    """Launch an approved request; launching it again changes nothing.
+def launch(ctx: Context, request_id: str, *, wait: bool = True, not_before: datetime | None = None) -> LaunchAnswer:
+    """Launch an approved request, now or when its time has come; launching it again changes nothing.
 
     Raises
     ------
@@ -52,15 +61,31 @@ def launch(ctx: Context, request_id: str, *, wait: bool = True) -> LaunchAnswer:
     AirflowUnavailable
         Airflow did not show the DAG in time: the request is `ready`, the dispatcher will start it.
     """
-    ctx.check_right("launch", ctx.catalogue.policy.may_launch)
+    ctx.check_right("launch", Right.LAUNCH)
+    if not_before is not None and not_before > datetime.now(UTC):
+        return _delay(ctx, request_id, not_before)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) in DRIVEN | DELIVERED:
             return _answer(row, started=True, message=f"{request_id} is {row.state} already")
         if RequestState(row.state) is not RequestState.READY:
-            move(row, RequestState.READY, "launch")
-            write_audit(session, ctx.who, "launch", request_id)
+            move(row, Act.LAUNCH)
+            row.not_before = None
+            write_audit(session, ctx.who, Act.LAUNCH, request_id)
     return start(ctx, request_id, wait=wait)
+
+
+def _delay(ctx: Context, request_id: str, not_before: datetime) -> LaunchAnswer:
+    """Launch at a time: the dispatcher makes it `ready` then."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if row.launched_at is not None:
+            raise refusal(row, "delaying a request whose run was started")
+        if RequestState(row.state) is not RequestState.DELAYED or row.not_before != not_before:
+            move(row, Act.DELAY)
+            row.not_before = not_before
+            write_audit(session, ctx.who, Act.DELAY, request_id, not_before=not_before.isoformat())
+        return _answer(row, started=False, message=f"waits until {not_before:%Y-%m-%d %H:%M %Z}")
 
 
 def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
@@ -142,6 +167,11 @@ def _answer(row: RequestRow, *, started: bool, message: str) -> LaunchAnswer:
 def dispatch(ctx: Context) -> list[LaunchAnswer]:
     """Start ready requests, the most urgent first, within the limit; what an outage kept waiting starts now, once."""
     with transaction(ctx.sessions) as session:
+        for row in due_requests(session, datetime.now(UTC)):
+            move(row, Act.LAUNCH)
+            write_audit(session, ctx.who, Act.LAUNCH, row.request_id, due=str(row.not_before))
+            row.not_before = None
+        session.flush()
         waiting = [row.request_id for row in waiting_requests(session)]
     return [_start_alone(ctx, request_id) for request_id in waiting]
 

@@ -11,7 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.errors import PlanChanged, SeedsTaken
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.publications import publish
-from prodsys.ledger.requests import find_plan, get_request, get_spec, move
+from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move
 from prodsys.ledger.seeds import (
     claim,
     find_owners,
@@ -24,6 +24,7 @@ from prodsys.ledger.seeds import (
 )
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
+from prodsys.model.moves import Act, Right
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import RequestState
 
@@ -49,10 +50,10 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
     SpecInvalid
         A chain, software or partition that the specs do not know.
     """
-    ctx.check_right("plan", ctx.catalogue.policy.may_plan)
+    ctx.check_right("plan", Right.PLAN)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        move(row, RequestState.PLANNED, "plan")
+        move(row, Act.PLAN)
         built = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         _cover_seeds(session, built)
         digest = built.digest()
@@ -98,13 +99,13 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
     PlanChanged
         The specs have changed since, or ``digest`` is not that of the plan: look again.
     """
-    ctx.check_right("approve", ctx.catalogue.policy.may_approve)
+    ctx.check_right("approve", Right.APPROVE)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         stored = find_plan(session, request_id)
         if RequestState(row.state) is RequestState.APPROVED and stored and stored.digest == (digest or stored.digest):
             return PlanAnswer(Plan.model_validate(stored.body), stored.digest, ())
-        move(row, RequestState.APPROVED, "approve")
+        move(row, Act.APPROVE)
         assert stored is not None  # a planned request has a plan
         current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         if current.digest() != stored.digest or (digest and digest != stored.digest):
@@ -115,9 +116,11 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
 
 def _publish(session: Session, who: str, row: RequestRow, stored: PlanRow, approved: Plan) -> None:
     stored.approved_by, stored.approved_at = who, datetime.now(UTC)
+    known = {step.kind for step in list_steps(session, row.request_id)}  # of an approval that was withdrawn
     session.add_all(
         StepRow(request_id=row.request_id, revision=row.revision, kind=step.kind, ordinal=ordinal, notes=[])
         for ordinal, step in enumerate(approved.steps)
+        if step.kind not in known
     )
     publish(session, row.request_id, row.revision, stored.digest, who)
     write_audit(session, who, "approve", row.request_id, digest=stored.digest)

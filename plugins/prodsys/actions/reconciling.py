@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from prodsys.actions.aborting import abort, kill_tasks
+from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
 from prodsys.actions.launching import dag_id_of, run_id_of
+from prodsys.actions.pausing import rest
+from prodsys.actions.telling import tell_tasks
 from prodsys.actions.waiting import record_status
 from prodsys.errors import ProductionError, ServiceUnavailable
 from prodsys.ledger.requests import list_steps
@@ -40,7 +42,7 @@ class Finding:
 
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
     """All disagreements; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
-    looks: list[Callable[[Context, bool], Iterator[Finding]]] = [_runs, _lost_starts, _statuses, _aborted]
+    looks: list[Callable[[Context, bool], Iterator[Finding]]] = [_runs, _lost_starts, _statuses, _aborted, _paused]
     found: list[Finding] = []
     for look in looks:
         try:
@@ -176,6 +178,23 @@ def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:
         ids = session.scalars(select(RequestRow.request_id).where(RequestRow.state == RequestState.ABORTED)).all()
         ids = [one for one in ids if list_steps(session, one)]
     for request_id in ids:
-        killed = kill_tasks(ctx, request_id) if repair else []
+        killed = tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task)).tasks if repair else ()
         if killed:
             yield Finding(request_id, f"tasks {killed} lived on after the abort", "the kill had not arrived", True)
+
+
+def _paused(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Paused requests with tasks that go on: PanDA was down, or JEDI had not refined them yet."""
+    awake = TaskRow.jedi_task_id.is_not(None), TaskRow.status != TaskStatus.PAUSED, ~TaskRow.final
+    with transaction(ctx.sessions) as session:
+        wanted = (
+            select(RequestRow.request_id)
+            .join(StepRow, StepRow.request_id == RequestRow.request_id)
+            .join(TaskRow, TaskRow.step_id == StepRow.step_id)
+            .where(RequestRow.state == RequestState.PAUSED, *awake)
+        )
+        ids = session.scalars(wanted.distinct()).all()
+    for request_id in ids:
+        told = rest(ctx, request_id).tasks if repair else ()
+        if told:
+            yield Finding(request_id, f"tasks {told} went on while it is paused", "the pause had not arrived", True)

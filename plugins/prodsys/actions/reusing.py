@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from prodsys.actions.context import Context
-from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.errors import SpecInvalid
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import get_request, get_spec, possible_moves
+from prodsys.ledger.requests import get_request, get_spec, refusal
 from prodsys.ledger.seeds import Owned, add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Right
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState, ReuseKind
 
@@ -25,13 +26,13 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
     MoveRefused
         The request is planned already or past it.
     """
-    ctx.check_right("declare reuse of seeds", ctx.catalogue.policy.may_plan)
+    ctx.check_right("declare reuse of seeds", Right.CREATE)
     if kind not in DECLARABLE or not reason.strip():
         raise SpecInvalid("reuse", f"{kind} with reason {reason!r}", f"a kind of {sorted(DECLARABLE)} and a reason")
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is not RequestState.DRAFT:
-            raise MoveRefused(request_id, row.state, "declaring reuse of seeds", possible_moves(row))
+            raise refusal(row, "declaring reuse of seeds")
         spec = get_spec(session, request_id)
         configuration = Configuration.of(spec).digest()
         lock_configuration(session, configuration)

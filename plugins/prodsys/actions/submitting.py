@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.actions.orders import build_order
 from prodsys.actions.twins import recognise
-from prodsys.errors import MoveRefused, PandaUnavailable, SubmissionInDoubt
+from prodsys.errors import PandaUnavailable, RequestUnavailable, SubmissionInDoubt
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_request, get_step, possible_moves
+from prodsys.ledger.requests import approved_plan, get_request, get_step, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import change_intent, newest_task, to_multirange, younger_task_seen
@@ -85,8 +85,10 @@ def _ensure_intent(ctx: Context, request_id: str, kind: str) -> TaskRow:
 def _check_driven(session: Session, request_id: str) -> None:
     """Nothing is submitted for a request that nobody drives: an abort wins over a run that has not heard of it."""
     row = get_request(session, request_id)
+    if RequestState(row.state) is RequestState.PAUSED:
+        raise RequestUnavailable(request_id, row.state)
     if RequestState(row.state) is not RequestState.RUNNING:
-        raise MoveRefused(request_id, row.state, "submitting", possible_moves(row))
+        raise refusal(row, "submitting")
 
 
 def _whose_turn(ctx: Context, task: TaskRow) -> IntentState:

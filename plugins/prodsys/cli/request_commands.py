@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -174,19 +176,20 @@ def _print_plan(answer: PlanAnswer, as_json: bool) -> None:
 def launch(
     request_id: RequestId,
     wait: Annotated[bool, typer.Option(help="Wait until Airflow shows the DAG.")] = True,
+    at: Annotated[datetime | None, typer.Option(help="Not before this time, UTC: 2026-12-01T08:00:00.")] = None,
+    dry_run: DryRun = False,
     who: Who = None,
     as_json: AsJson = False,
 ) -> None:
     """Launch an approved request."""
-    from dataclasses import asdict
-
     from prodsys.actions.launching import launch as do_launch
 
-    answer = do_launch(acting(who), request_id, wait=wait)
-    if as_json:
-        print_json(asdict(answer))
-    else:
-        print_text(f"{answer.request_id}: {answer.message} (DAG {answer.dag_id}, run {answer.dag_run_id})")
+    moment = at.replace(tzinfo=UTC) if at else None
+    answer, effects = do(
+        acting(who), lambda ctx: do_launch(ctx, request_id, wait=wait, not_before=moment), dry_run=dry_run
+    )
+    sentence = f"{answer.request_id}: {answer.message} (DAG {answer.dag_id}, run {answer.dag_run_id})"
+    tell(answer, sentence, effects, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(help=f"The certificate of a request that has ended. {EXIT_CODES}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from prodsys.errors import MoveRefused, RequestUnknown
 from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
+from prodsys.model.moves import Act, find_move, possible_acts
 from prodsys.model.plan import Plan
 from prodsys.model.request import RequestSpec
-from prodsys.model.statuses import DRIVEN, MOVES, RequestState
+from prodsys.model.statuses import DRIVEN, RequestState
 
 
 def find_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow | None:
@@ -70,7 +72,7 @@ def approved_plan_row(session: Session, request_id: str) -> PlanRow:
     )
     found = session.scalars(wanted).first()
     if found is None:
-        raise MoveRefused(request_id, row.state, "running", possible_moves(row))
+        raise refusal(row, "running")
     return found
 
 
@@ -104,22 +106,23 @@ def list_steps(session: Session, request_id: str) -> list[StepRow]:
     return list(session.scalars(wanted.order_by(StepRow.ordinal)))
 
 
-def possible_moves(row: RequestRow) -> list[str]:
-    """States this request may go to."""
-    return sorted(MOVES[RequestState(row.state)])
+def refusal(row: RequestRow, action: str) -> MoveRefused:
+    """The error for what the state of this request does not allow; it names the acts that are possible."""
+    return MoveRefused(row.request_id, row.state, action, possible_acts(RequestState(row.state)))
 
 
-def move(row: RequestRow, state: RequestState, action: str, reason: str = "") -> None:
-    """Change the state of a request, when the table of moves allows it.
+def move(row: RequestRow, act: Act, reason: str = "") -> None:
+    """Change the state of a request by an act, when the table of moves allows it.
 
     Raises
     ------
     MoveRefused
-        It does not; the possible ones are named.
+        It does not; the possible acts are named.
     """
-    if state not in MOVES[RequestState(row.state)]:
-        raise MoveRefused(row.request_id, row.state, action, possible_moves(row))
-    row.state, row.reason = state, reason
+    found = find_move(RequestState(row.state), act)
+    if found is None:
+        raise refusal(row, act)
+    row.state, row.reason = found.target, reason
 
 
 def list_requests(
@@ -138,6 +141,13 @@ def waiting_requests(session: Session) -> list[RequestRow]:
     """Requests launched but without a run, the most urgent first."""
     wanted = select(RequestRow).where(RequestRow.state == RequestState.READY, RequestRow.launched_at.is_(None))
     return list(session.scalars(wanted.order_by(RequestRow.priority.desc(), RequestRow.changed_at)))
+
+
+def due_requests(session: Session, now: datetime) -> list[RequestRow]:
+    """Delayed requests whose time has come, locked, the most urgent first; what another process locks is left to it."""
+    wanted = select(RequestRow).where(RequestRow.state == RequestState.DELAYED, RequestRow.not_before <= now)
+    wanted = wanted.order_by(RequestRow.priority.desc(), RequestRow.not_before).with_for_update(skip_locked=True)
+    return list(session.scalars(wanted))
 
 
 def count_running(session: Session) -> int:

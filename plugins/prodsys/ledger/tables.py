@@ -68,6 +68,7 @@ class RequestRow(Base):
     reason: Mapped[str] = mapped_column(default="")  # why it is in this state, for people
     created_at: Mapped[datetime] = _now()
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    not_before: Mapped[datetime | None]  # a delayed launch waits for this time
     launched_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
 

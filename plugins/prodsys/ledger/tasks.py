@@ -16,7 +16,7 @@ from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import SeedRange
-from prodsys.model.statuses import IntentState
+from prodsys.model.statuses import FINAL, IntentState, TaskStatus
 
 
 def to_multirange(seeds: Iterable[SeedRange]) -> MultiRange[int]:
@@ -50,6 +50,12 @@ def list_tasks(session: Session, request_id: str) -> list[tuple[StepRow, TaskRow
     wanted = select(TaskRow).where(TaskRow.step_id.in_(steps)).order_by(TaskRow.attempt)
     found = [(steps[task.step_id], task) for task in session.scalars(wanted)]
     return sorted(found, key=lambda pair: (pair[0].ordinal, pair[1].attempt))
+
+
+def open_task_ids(session: Session, request_id: str) -> list[int]:
+    """PanDA's ids of the tasks of a request that are not known to be final, oldest first."""
+    tasks = [task for _, task in list_tasks(session, request_id) if task.jedi_task_id and not task.final]
+    return [task.jedi_task_id for task in tasks if task.jedi_task_id and TaskStatus(task.status or "") not in FINAL]
 
 
 def change_intent(session: Session, task_row_id: int, before: IntentState, after: IntentState, **changes: Any) -> bool:

@@ -9,22 +9,15 @@ import re
 from string import Formatter
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import RequestId, energy_text
+from prodsys.model.policy import PolicySpec
 from prodsys.model.request import RequestSpec
+from prodsys.model.spec_base import Pattern, Spec
 
 T = TypeVar("T")
-Role = Literal["viewer", "submitter", "manager", "administrator"]
-
-
-def _check_pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    return pattern
 
 
 def _check_template(*names: str) -> AfterValidator:
@@ -37,15 +30,6 @@ def _check_template(*names: str) -> AfterValidator:
         return template
 
     return AfterValidator(check)
-
-
-Pattern = Annotated[str, AfterValidator(_check_pattern)]
-
-
-class Spec(BaseModel):
-    """Base of all specs: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StepSpec(Spec):
@@ -213,33 +197,6 @@ class SiteTable(Spec):
                     f"queue {queue.name} writes to {queue.rse}, which is not among the storages {self.rses}"
                 )
         return self
-
-
-class AcceptRule(Spec):
-    """How much of a step must have come for the chain to go on."""
-
-    pattern: Pattern = Field(description="regular expression over the request id")
-    accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [%]")
-
-
-class PolicySpec(Spec):
-    """What is decided without asking."""
-
-    prefixes: tuple[str, ...] = Field(min_length=1, description="prefixes of request ids")
-    accept: tuple[AcceptRule, ...] = Field(min_length=1)
-    running_limit: int = Field(gt=0, description="requests that may run at once")
-    sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
-    working_group: str
-    may_plan: tuple[Role, ...] = Field(min_length=1, description="roles")
-    may_approve: tuple[Role, ...] = Field(min_length=1, description="roles")
-    may_launch: tuple[Role, ...] = Field(min_length=1, description="roles")
-
-    def accept_percent_of(self, request_id: str) -> float:
-        """Least share of seeds with which a step is accepted [%]."""
-        for rule in self.accept:
-            if re.fullmatch(rule.pattern, request_id):
-                return rule.accept_percent
-        return 100.0
 
 
 class TimesSpec(Spec):

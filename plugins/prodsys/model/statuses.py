@@ -125,8 +125,10 @@ class RequestState(StrEnum):
     DRAFT = "draft"
     PLANNED = "planned"
     APPROVED = "approved"  # published, not launched
+    DELAYED = "delayed"  # launched for a later time
     READY = "ready"  # launched, waits for its run
     RUNNING = "running"
+    PAUSED = "paused"  # its PanDA tasks and its run rest together
     CLOSING = "closing"
     COMPLETE = "complete"
     ACCEPTED = "accepted"  # partial, by policy or person
@@ -144,25 +146,7 @@ STATE_OF_RECORD = {  # what a recorded status becomes in the ledger; a sheet's R
     RecordedStatus.CANCELLED: RequestState.RECORDED,
 }
 DELIVERED = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED})
-DRIVEN = frozenset({RequestState.RUNNING, RequestState.CLOSING})
-MOVES: dict[RequestState, frozenset[RequestState]] = {
-    RequestState.DRAFT: frozenset({RequestState.PLANNED, RequestState.ABORTED}),
-    RequestState.PLANNED: frozenset(
-        {RequestState.PLANNED, RequestState.APPROVED, RequestState.DRAFT, RequestState.ABORTED}
-    ),
-    RequestState.APPROVED: frozenset({RequestState.READY, RequestState.DRAFT, RequestState.ABORTED}),
-    RequestState.READY: frozenset({RequestState.RUNNING, RequestState.ABORTED}),
-    RequestState.RUNNING: frozenset({RequestState.CLOSING, RequestState.FAILED, RequestState.ABORTED}),
-    RequestState.CLOSING: frozenset(
-        {RequestState.COMPLETE, RequestState.ACCEPTED, RequestState.FAILED, RequestState.ABORTED}
-    ),
-    RequestState.FAILED: frozenset({RequestState.RUNNING, RequestState.ABORTED, RequestState.ARCHIVED}),
-    RequestState.COMPLETE: frozenset({RequestState.ARCHIVED}),
-    RequestState.ACCEPTED: frozenset({RequestState.ARCHIVED}),
-    RequestState.ABORTED: frozenset({RequestState.ARCHIVED}),
-    RequestState.RECORDED: frozenset({RequestState.ARCHIVED}),
-    RequestState.ARCHIVED: frozenset(),
-}
+DRIVEN = frozenset({RequestState.RUNNING, RequestState.PAUSED, RequestState.CLOSING})
 
 
 class IntentState(StrEnum):

@@ -170,6 +170,14 @@ class PandaClient:
         self._command("retry", jedi_task_id)
 
     # --- the server and we ------------------------------------------------------------------------------------------
+    def change_priority(self, jedi_task_id: int, priority: int) -> None:
+        """Give a task and its waiting jobs another priority; PanDA refuses no number and no status."""
+        call = "task/change_priority"
+        reply = self._wire.post(call, {"task_id": jedi_task_id, "priority": priority}, target=str(jedi_task_id))
+        if not reply.success and "not found" in reply.message:
+            raise TaskUnknown(jedi_task_id)
+        _granted(call, reply)
+
     def ensure_role(self) -> None:
         """Nothing, when our token makes productions.
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from prodsys.actions.cloning import CloneOrder, clone
 from prodsys.actions.context import Clients, Context
 from prodsys.actions.importing import ImportAnswer, import_intake
+from prodsys.actions.planning import approve, plan
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine, make_session_factory
+from prodsys.orchestrator.client import AirflowClient
 from prodsys.settings import REPOSITORY
+from tests.contract.actions.airflow_api import Airflow, serve
 
 DEMO = REPOSITORY / "include" / "demo"
 
@@ -56,3 +61,29 @@ def import_demo(ctx: Context) -> Callable[..., ImportAnswer]:
         return import_intake(ctx, read_files(paths, ctx.catalogue))
 
     return load
+
+
+@pytest.fixture
+def airflow() -> Airflow:
+    return Airflow()
+
+
+@pytest.fixture
+def url(airflow: Airflow) -> Iterator[str]:
+    with serve(airflow) as address:
+        yield address
+
+
+@pytest.fixture
+def approved(ctx, import_demo, url, airflow):
+    """Hands with this Airflow, and an approved request; patience of a second."""
+    import_demo("requests_sheet.csv")
+    clients = replace(ctx.clients, airflow=lambda: AirflowClient(url, "prodsys", "p", 5))
+    profile = ctx.catalogue.profile
+    times = profile.times.model_copy(update={"dag_visible_max_s": 1.5})
+    catalogue = ctx.catalogue.model_copy(update={"profile": profile.model_copy(update={"times": times})})
+    ready = replace(ctx, clients=clients, catalogue=catalogue)
+    clone(ready, "PROD2025-016", "DEMO2025-016", CloneOrder(seed_count=3, events_per_file=20))
+    plan(ready, "DEMO2025-016")
+    airflow.digest = approve(ready, "DEMO2025-016").digest
+    return ready

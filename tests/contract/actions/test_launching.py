@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 
 import pytest
 
@@ -15,85 +11,6 @@ from prodsys.actions.launching import dispatch, launch
 from prodsys.actions.planning import approve, plan
 from prodsys.actions.showing import show_request
 from prodsys.errors import AirflowUnavailable
-from prodsys.orchestrator.client import AirflowClient
-
-
-@dataclass
-class Airflow:
-    """What the API answers: busy for so many calls, then with a DAG of this digest."""
-
-    digest: str = ""
-    busy: int = 0
-    shown: bool = True
-    started: list[str] = field(default_factory=list)
-
-    def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
-        if self.busy > 0:
-            self.busy -= 1
-            return 503, {"detail": "busy"}
-        if path == "/auth/token":
-            return 201, {"access_token": "t"}
-        if method == "POST" and path.endswith("/dagRuns"):
-            self.started.append(body["dag_run_id"])
-            return 200, {"dag_id": "d", "dag_run_id": body["dag_run_id"], "state": "queued"}
-        if path.startswith("/api/v2/importErrors"):
-            return 200, {"import_errors": [], "total_entries": 0}
-        if not self.shown:
-            return 404, {"detail": "not found"}
-        tags = [{"name": self.digest}]
-        return 200, {
-            "dag_id": "d",
-            "is_stale": False,
-            "has_import_errors": False,
-            "last_parsed_time": "x",
-            "tags": tags,
-        }
-
-
-@pytest.fixture
-def airflow() -> Airflow:
-    return Airflow()
-
-
-@pytest.fixture
-def url(airflow: Airflow) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}") if length else {}
-            status, reply = airflow.answer(self.command, self.path.partition("?")[0], body)
-            data = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PATCH = _serve
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def approved(ctx, import_demo, url, airflow):
-    """Hands with this Airflow, and an approved request; patience of a second."""
-    import_demo("requests_sheet.csv")
-    clients = replace(ctx.clients, airflow=lambda: AirflowClient(url, "prodsys", "p", 5))
-    profile = ctx.catalogue.profile
-    times = profile.times.model_copy(update={"dag_visible_max_s": 1.5})
-    catalogue = ctx.catalogue.model_copy(update={"profile": profile.model_copy(update={"times": times})})
-    ready = replace(ctx, clients=clients, catalogue=catalogue)
-    clone(ready, "PROD2025-016", "DEMO2025-016", CloneOrder(seed_count=3, events_per_file=20))
-    plan(ready, "DEMO2025-016")
-    airflow.digest = approve(ready, "DEMO2025-016").digest
-    return ready
 
 
 def test_a_busy_airflow_is_asked_again(approved, airflow):

@@ -208,7 +208,11 @@ def _register_failed_attempt(production: Production, kind: str) -> None:
 
 LOST_REPLIES = ("DEMO2025-951", "DEMO2025-952")
 """Requests whose first submission of SIM is not answered."""
-ALWAYS = [{"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES]
+SLOW_ONES = ("DEMO2025-930", "DEMO2025-931", "DEMO2025-932")  # their jobs leave time for a command
+ALWAYS: list[dict[str, Any]] = [
+    *({"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES),
+    *({"match": {"task": rf"^{one}\.SIM"}, "slow": {"wall_s": 20}} for one in SLOW_ONES),
+]
 PRODUCTIONS = {
     "mortal": Order(901, "none", mortal=True),
     "mortal lost": Order(902, lose_p=True, mortal=True),

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from prodsys.model.statuses import (
-    DELIVERED,
-    DRIVEN,
     FINAL,
     JOB_FINAL,
-    MOVES,
     RETRYABLE,
     STATE_OF_RECORD,
     WITH_OUTPUT,
@@ -78,19 +75,8 @@ def test_finished_is_partial_for_a_task_and_success_for_a_job():
     assert JobStatus.FINISHED in JOB_FINAL
 
 
-def test_every_state_has_its_moves_and_ends_in_the_archive():
-    assert MOVES.keys() == set(RequestState)
-    reached = {RequestState.DRAFT, RequestState.RECORDED}
-    while more := {target for state in reached for target in MOVES[state]} - reached:
-        reached |= more
-    assert reached == set(RequestState)
-    assert {state for state in RequestState if not MOVES[state]} == {RequestState.ARCHIVED}
-    assert not DELIVERED & DRIVEN
-
-
 def test_history_is_never_launchable():
     assert STATE_OF_RECORD.keys() == set(RecordedStatus)
     assert set(STATE_OF_RECORD.values()) == {RequestState.DRAFT, RequestState.RECORDED}
     assert STATE_OF_RECORD[RecordedStatus.READY] is RequestState.DRAFT
     assert RequestState.READY not in STATE_OF_RECORD.values()
-    assert RequestState.PLANNED not in MOVES[RequestState.RECORDED]

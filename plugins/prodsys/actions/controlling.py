@@ -1,0 +1,93 @@
+"""Change what runs: priority, finish with what is there, archive what has ended, take an approval back."""
+
+from __future__ import annotations
+
+from prodsys.actions.context import Context
+from prodsys.actions.telling import Told, tell_tasks
+from prodsys.errors import SpecInvalid
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.publications import publish
+from prodsys.ledger.requests import approved_plan_row, get_request, move, refusal
+from prodsys.ledger.session import transaction
+from prodsys.model.moves import Act, Right
+from prodsys.model.statuses import DELIVERED, RequestState
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 1000  # PanDA takes any number; above 1000 JEDI's own tasks stand
+OVER = DELIVERED | {RequestState.ABORTED, RequestState.ARCHIVED, RequestState.RECORDED}
+
+
+def set_priority(ctx: Context, request_id: str, priority: int) -> Told:
+    """Give a request and its unfinished PanDA tasks another priority.
+
+    Raises
+    ------
+    SpecInvalid
+        The number is out of range.
+    MoveRefused
+        The request is over.
+    """
+    ctx.check_right("change the priority", Right.CONTROL)
+    if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise SpecInvalid("priority", str(priority), f"a number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}")
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) in OVER:
+            raise refusal(row, "changing the priority")
+        if row.priority != priority:
+            write_audit(session, ctx.who, "priority", request_id, before=row.priority, now=priority)
+            row.priority = priority
+    return tell_tasks(ctx, request_id, lambda jedi_task_id: ctx.panda.change_priority(jedi_task_id, priority))
+
+
+def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
+    """End the running tasks of a request with what they have; settle then judges what came.
+
+    Raises
+    ------
+    MoveRefused
+        The request does not run.
+    """
+    ctx.check_right("finish", Right.CONTROL)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) not in {RequestState.RUNNING, RequestState.PAUSED}:
+            raise refusal(row, "finishing")
+        write_audit(session, ctx.who, "finish", request_id, reason=reason)
+    return tell_tasks(ctx, request_id, lambda task: ctx.panda.finish(task))
+
+
+def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
+    """Take an approval back before the run was started: the DAG leaves the bundle, the plan must be approved again."""
+    ctx.check_right("withdraw the approval", Right.APPROVE)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if row.launched_at is not None:
+            raise refusal(row, "withdrawing the approval of a request whose run was started")
+        if RequestState(row.state) is not RequestState.PLANNED:
+            plan = approved_plan_row(session, request_id)
+            move(row, Act.WITHDRAW, reason)
+            plan.approved_by = plan.approved_at = row.not_before = None
+            publish(session, request_id, row.revision, plan.digest, ctx.who, retired=True)
+            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
+        return Told(request_id, row.state)
+
+
+def archive(ctx: Context, request_id: str) -> Told:
+    """Put a request that has ended away: its DAG leaves the bundle, its certificate and seeds stay for ever.
+
+    Raises
+    ------
+    MoveRefused
+        It has not ended.
+    """
+    ctx.check_right("archive", Right.ARCHIVE)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) is not RequestState.ARCHIVED:
+            published = RequestState(row.state) is not RequestState.RECORDED and row.launched_at is not None
+            move(row, Act.ARCHIVE)
+            if published:
+                digest = approved_plan_row(session, request_id).digest
+                publish(session, request_id, row.revision, digest, ctx.who, retired=True)
+            write_audit(session, ctx.who, Act.ARCHIVE, request_id)
+        return Told(request_id, row.state)

@@ -1,0 +1,59 @@
+"""Pause and resume: the PanDA tasks of a request and its Airflow run rest, and go on, together."""
+
+from __future__ import annotations
+
+from prodsys.actions.context import Context
+from prodsys.actions.launching import dag_id_of
+from prodsys.actions.telling import Told, tell_tasks
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request, move
+from prodsys.ledger.session import transaction
+from prodsys.model.moves import Act, Right
+from prodsys.model.statuses import RequestState
+
+
+def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
+    """Let a running request rest; said again, what does not rest yet is told again.
+
+    The ledger says `paused` first, so that nothing new is submitted meanwhile. A task that JEDI has not refined yet
+    cannot be paused; the reconciler says it again.
+
+    Raises
+    ------
+    MoveRefused
+        The request does not run.
+    PandaUnavailable, AirflowUnavailable
+        The request is paused in the ledger; the reconciler repeats the rest.
+    """
+    ctx.check_right("pause", Right.CONTROL)
+    _change(ctx, request_id, Act.PAUSE, RequestState.PAUSED, reason)
+    return rest(ctx, request_id)
+
+
+def rest(ctx: Context, request_id: str) -> Told:
+    """Tell Airflow and PanDA that a paused request rests."""
+    ctx.airflow.pause_dag(dag_id_of(request_id))
+    return tell_tasks(ctx, request_id, lambda task: ctx.panda.pause(task))
+
+
+def resume(ctx: Context, request_id: str) -> Told:
+    """Let a paused request go on; said again, what still rests is told again.
+
+    Raises
+    ------
+    MoveRefused
+        The request is not paused.
+    """
+    ctx.check_right("resume", Right.CONTROL)
+    _change(ctx, request_id, Act.RESUME, RequestState.RUNNING, "")
+    answer = tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
+    ctx.airflow.unpause_dag(dag_id_of(request_id))
+    return answer
+
+
+def _change(ctx: Context, request_id: str, act: Act, target: RequestState, reason: str) -> None:
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if RequestState(row.state) is not target:
+            move(row, act, reason)
+            write_audit(session, ctx.who, act, request_id, reason=reason)

@@ -1,0 +1,116 @@
+"""``prodsys request``: pause, resume, finish, priority, abort, withdraw, archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prodsys.cli.doing import DryRun, do, tell
+from prodsys.cli.output import EXIT_CODES
+from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+
+if TYPE_CHECKING:
+    from prodsys.actions.context import Context
+    from prodsys.actions.telling import Told
+
+app = typer.Typer()
+Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
+
+
+def _command(act: Callable[[Context], Told], done: str, who: str | None, *, dry_run: bool, as_json: bool) -> None:
+    answer, effects = do(acting(who), act, dry_run=dry_run)
+    words = [f"{answer.request_id} {done}"]
+    if answer.tasks:
+        words.append(f"PanDA tasks {', '.join(map(str, answer.tasks))}")
+    words += [f"task {one} did not take it: {said}" for one, said in answer.refused.items()]
+    tell(answer, "; ".join(words), effects, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(help=f"Let a running request rest: its PanDA tasks and its Airflow run. {EXIT_CODES}")
+def pause(
+    request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
+) -> None:
+    """Let a running request rest."""
+    from prodsys.actions import pausing
+
+    _command(lambda ctx: pausing.pause(ctx, request_id, reason), "is paused", who, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(help=f"Let a paused request go on. {EXIT_CODES}")
+def resume(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
+    """Let a paused request go on."""
+    from prodsys.actions import pausing
+
+    _command(lambda ctx: pausing.resume(ctx, request_id), "goes on", who, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(help=f"End the running PanDA tasks of a request with what they have. {EXIT_CODES}")
+def finish(
+    request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
+) -> None:
+    """End the running PanDA tasks of a request."""
+    from prodsys.actions import controlling
+
+    _command(
+        lambda ctx: controlling.finish(ctx, request_id, reason),
+        "finishes with what is there",
+        who,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command(help=f"Give a request and its unfinished PanDA tasks another priority. {EXIT_CODES}")
+def priority(
+    request_id: RequestId,
+    number: Annotated[int, typer.Argument(help="From 1 to 1000; productions have 900.")],
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a request another priority."""
+    from prodsys.actions import controlling
+
+    _command(
+        lambda ctx: controlling.set_priority(ctx, request_id, number),
+        f"has priority {number}",
+        who,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command(help=f"Stop a request for good: its PanDA tasks are killed. {EXIT_CODES}")
+def abort(
+    request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
+) -> None:
+    """Stop a request for good."""
+    from prodsys.actions import aborting
+
+    _command(lambda ctx: aborting.abort(ctx, request_id, reason), "is aborted", who, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(help=f"Take an approval back before the run is started. {EXIT_CODES}")
+def withdraw(
+    request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
+) -> None:
+    """Take an approval back."""
+    from prodsys.actions import controlling
+
+    _command(
+        lambda ctx: controlling.withdraw(ctx, request_id, reason),
+        "has to be approved again",
+        who,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command(help=f"Put a request that has ended away; certificate and seeds stay. {EXIT_CODES}")
+def archive(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
+    """Put a request that has ended away."""
+    from prodsys.actions import controlling
+
+    _command(lambda ctx: controlling.archive(ctx, request_id), "is archived", who, dry_run=dry_run, as_json=as_json)

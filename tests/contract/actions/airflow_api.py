@@ -1,0 +1,76 @@
+"""A small Airflow API over HTTP: busy for so many calls, then with a DAG of one digest; it notes what it was told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Airflow:
+    """What the API answers, and what it was asked to do."""
+
+    digest: str = ""
+    busy: int = 0
+    shown: bool = True
+    started: list[str] = field(default_factory=list)
+    paused: list[bool] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
+        """Status and body of one call."""
+        if self.busy > 0:
+            self.busy -= 1
+            return 503, {"detail": "busy"}
+        if path == "/auth/token":
+            return 201, {"access_token": "t"}
+        if method == "POST" and path.endswith("/dagRuns"):
+            self.started.append(body["dag_run_id"])
+            return 200, {"dag_id": "d", "dag_run_id": body["dag_run_id"], "state": "queued"}
+        if path.startswith("/api/v2/importErrors"):
+            return 200, {"import_errors": [], "total_entries": 0}
+        if not self.shown:
+            return 404, {"detail": "not found"}
+        if method == "PATCH" and "is_paused" in body:
+            self.paused.append(body["is_paused"])
+        tags = [{"name": self.digest}]
+        return 200, {
+            "dag_id": "d",
+            "is_stale": False,
+            "has_import_errors": False,
+            "last_parsed_time": "x",
+            "tags": tags,
+        }
+
+
+@contextmanager
+def serve(airflow: Airflow) -> Iterator[str]:
+    """Yield the address the API is served at."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}") if length else {}
+            status, reply = airflow.answer(self.command, self.path.partition("?")[0], body)
+            data = json.dumps(reply).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = _serve
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

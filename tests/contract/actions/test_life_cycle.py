@@ -1,0 +1,148 @@
+"""States, acts and rights of a request; dry runs; launches at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from prodsys.actions.controlling import archive, finish, set_priority, withdraw
+from prodsys.actions.launching import dispatch, launch
+from prodsys.actions.pausing import pause, resume
+from prodsys.actions.planning import approve, plan
+from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.showing import show_audit, show_request
+from prodsys.errors import MoveRefused, NotAllowed, SpecInvalid
+from prodsys.ledger.publications import active_publications, current_version
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow
+
+REQUEST = "DEMO2025-016"
+SOON = timedelta(hours=1)
+
+
+def state(ctx) -> str:
+    return show_request(ctx, REQUEST)["state"]
+
+
+def acts(ctx) -> list[str]:
+    return [line["action"] for line in show_audit(ctx, REQUEST)]
+
+
+def published(ctx) -> list[str]:
+    with transaction(ctx.sessions) as session:
+        return [one.request_id for one in active_publications(session, current_version(session))]
+
+
+def put(ctx, **columns) -> None:
+    with transaction(ctx.sessions) as session:
+        row = session.get(RequestRow, REQUEST)
+        for name, value in columns.items():
+            setattr(row, name, value)
+
+
+def test_a_launch_at_a_time_waits_as_delayed_and_starts_when_it_has_come(approved, airflow):
+    later = datetime.now(UTC) + SOON
+    assert not launch(approved, REQUEST, not_before=later).started
+    assert not launch(approved, REQUEST, not_before=later).started  # said again, nothing changes
+    assert (state(approved), acts(approved).count("delay")) == ("delayed", 1)
+    assert dispatch(approved) == []
+    put(approved, not_before=datetime.now(UTC))
+    assert [answer.started for answer in dispatch(approved)] == [True]
+    assert airflow.started == ["DEMO2025-016-r1"]
+
+
+def test_a_delayed_request_can_be_launched_now_or_moved_to_another_time(approved, airflow):
+    launch(approved, REQUEST, not_before=datetime.now(UTC) + SOON)
+    launch(approved, REQUEST, not_before=datetime.now(UTC) + 2 * SOON)
+    assert acts(approved).count("delay") == 2
+    assert launch(approved, REQUEST).started
+    assert state(approved) == "ready"
+
+
+def test_a_time_that_is_past_means_now(approved):
+    assert launch(approved, REQUEST, not_before=datetime.now(UTC) - SOON).started
+
+
+def test_an_approval_can_be_taken_back_until_the_run_is_started(approved, airflow):
+    assert published(approved) == [REQUEST]
+    assert withdraw(approved, REQUEST, "the field map is wrong").state == "planned"
+    assert published(approved) == []
+    with pytest.raises(MoveRefused, match="possible now: plan, approve, abort"):
+        launch(approved, REQUEST)
+    plan(approved, REQUEST)
+    approve(approved, REQUEST)
+    assert published(approved) == [REQUEST]
+    launch(approved, REQUEST)
+    with pytest.raises(MoveRefused, match="whose run was started"):
+        withdraw(approved, REQUEST, "too late")
+
+
+def test_what_has_ended_is_archived_and_leaves_the_bundle(approved):
+    with pytest.raises(MoveRefused):
+        archive(approved, REQUEST)
+    put(approved, state="complete", launched_at=datetime.now(UTC))
+    assert archive(approved, REQUEST).state == "archived"
+    assert archive(approved, REQUEST).state == "archived"
+    assert (published(approved), acts(approved).count("archive")) == ([], 1)
+
+
+def test_history_is_archived_without_a_plan(approved):
+    assert archive(approved, "PROD2025-012").state == "archived"
+
+
+def test_a_priority_is_changed_until_the_request_is_over(approved):
+    assert set_priority(approved, REQUEST, 950).refused == {}
+    set_priority(approved, REQUEST, 950)
+    assert acts(approved).count("priority") == 1
+    for wrong in (0, 1001, -1):
+        with pytest.raises(SpecInvalid, match="from 1 to 1000"):
+            set_priority(approved, REQUEST, wrong)
+    put(approved, state="aborted")
+    with pytest.raises(MoveRefused, match="possible now: archive"):
+        set_priority(approved, REQUEST, 900)
+
+
+def test_pausing_rests_the_dag_and_resuming_wakes_it(approved, airflow):
+    with pytest.raises(MoveRefused):
+        pause(approved, REQUEST)
+    put(approved, state="running")
+    assert pause(approved, REQUEST, "network maintenance").state == "paused"
+    pause(approved, REQUEST)
+    assert show_request(approved, REQUEST)["reason"] == "network maintenance"
+    assert resume(approved, REQUEST).state == "running"
+    assert airflow.paused == [True, True, False]
+    assert (acts(approved).count("pause"), acts(approved).count("resume")) == (1, 1)
+
+
+def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflow):
+    with rehearse(approved) as rehearsal:
+        assert launch(rehearsal.ctx, REQUEST).started
+        assert state(rehearsal.ctx) == "ready"
+    assert rehearsal.effects == [
+        "airflow start run prod__DEMO2025-016 DEMO2025-016-r1 conf={} note=launched by manager"
+    ]
+    assert (state(approved), airflow.started, "launch" in acts(approved)) == ("approved", [], False)
+
+
+def test_a_rehearsal_refuses_what_the_act_refuses(approved):
+    with rehearse(approved) as rehearsal, pytest.raises(MoveRefused):
+        finish(rehearsal.ctx, REQUEST)
+    with rehearse(approved) as rehearsal, pytest.raises(NotAllowed):
+        pause(replace(rehearsal.ctx, roles=frozenset({"viewer"})), REQUEST)
+
+
+def test_no_lock_is_left_by_a_rehearsal(approved):
+    with rehearse(approved) as rehearsal:
+        set_priority(rehearsal.ctx, REQUEST, 901)
+    with transaction(approved.sessions) as session:
+        session.execute(text("set local lock_timeout = '200ms'"))
+        assert session.get(RequestRow, REQUEST, with_for_update=True).priority == 900
+
+
+@pytest.mark.parametrize("act", [pause, resume, finish, archive])
+def test_who_may_only_look_changes_nothing(approved, act):
+    with pytest.raises(NotAllowed):
+        act(replace(approved, roles=frozenset({"viewer"})), REQUEST)
