@@ -29,6 +29,7 @@ INITDB_TIMEOUT_S = 120
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 5
+STILL_IN_USE = b"shared memory block"  # the children of a killed postmaster need a moment to notice and to end
 
 SANDBOX_SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
@@ -257,11 +258,17 @@ def start_cluster(cluster: Cluster, log: Path, *, die_with_parent: bool = True) 
         It did not answer within a minute, or ended.
     """
     command = cluster.command(choose_runner(die_with_parent=die_with_parent))
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/")
-    handle = PostgresHandle(cluster, process, log)
-    _wait_until_it_answers(handle, process)
-    return handle
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        written = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/")
+        handle = PostgresHandle(cluster, process, log)
+        if _comes_up(handle, process, deadline):
+            return handle
+        if STILL_IN_USE not in log.read_bytes()[written:] or time.monotonic() > deadline:
+            raise PartFailed("postgres", f"it ended with code {process.returncode}", log)
+        time.sleep(0.2)
 
 
 def _remembered_password(path: Path) -> str:
@@ -271,12 +278,13 @@ def _remembered_password(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _wait_until_it_answers(handle: PostgresHandle, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+def _comes_up(handle: PostgresHandle, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait for the first answer; False when the server ended instead."""
     while not handle.cluster.answers():
         if process.poll() is not None:
-            raise PartFailed("postgres", f"it ended with code {process.returncode}", handle.log)
+            return False
         if time.monotonic() > deadline:
             handle.stop()
             raise PartFailed("postgres", f"no answer after {START_TIMEOUT_S} s", handle.log)
         time.sleep(0.05)
+    return True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -45,9 +48,24 @@ def test_it_runs_in_a_closed_folder_and_keeps_its_data(tmp_path: Path) -> None:
         assert rows(server.url("kept"), "select n from t") == [(1,)]
 
 
+def _swallow(connection: psycopg.Connection) -> None:
+    with contextlib.suppress(psycopg.OperationalError):
+        connection.execute("select count(*) from generate_series(1, 20000000)")
+
+
+def _wait_for_two_backends(server: PostgresHandle) -> None:
+    query = "select count(*) from pg_stat_activity where query like '%generate_series%' and state = 'active'"
+    while rows(server.url(), query) != [(2,)]:  # this question itself is one of them
+        time.sleep(0.01)
+
+
 def test_what_was_committed_survives_kill(tmp_path: Path) -> None:
     server = start_postgres(tmp_path, durable=True)
     rows(server.create_database("kept"), "create table t as select 1 as n")
+    busy = psycopg.connect(server.url().replace("+psycopg", ""))
+    slow = threading.Thread(target=_swallow, args=(busy,), daemon=True)  # its backend outlives the postmaster a while
+    slow.start()
+    _wait_for_two_backends(server)
     os.kill(server.pid, signal.SIGKILL)
     server.stop()
     with start_postgres(tmp_path, durable=True) as again:
