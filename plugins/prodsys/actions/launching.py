@@ -47,8 +47,8 @@ def dag_id_of(request_id: str) -> str:
 
 
 def run_id_of(row: RequestRow) -> str:
-    """Id of the run that launching starts: the same for the same revision, so it cannot start twice."""
-    return f"{row.request_id}-r{row.revision}"
+    """Id of the run that launching starts: the same for the same start, so it cannot start twice."""
+    return f"{row.request_id}-r{row.revision}" + (f".{row.runs}" if row.runs > 1 else "")
 
 
 def launch(ctx: Context, request_id: str, *, wait: bool = True, not_before: datetime | None = None) -> LaunchAnswer:

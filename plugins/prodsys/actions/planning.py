@@ -116,11 +116,15 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
 
 def _publish(session: Session, who: str, row: RequestRow, stored: PlanRow, approved: Plan) -> None:
     stored.approved_by, stored.approved_at = who, datetime.now(UTC)
-    known = {step.kind for step in list_steps(session, row.request_id)}  # of an approval that was withdrawn
+    wanted = {
+        (step.kind, bunch): place for place, step in enumerate(approved.steps) for bunch in approved.bunch_numbers
+    }
+    for step in list_steps(session, row.request_id):  # of an approval that was withdrawn
+        if wanted.pop((step.kind, step.bunch), None) is None:
+            session.delete(step)
     session.add_all(
-        StepRow(request_id=row.request_id, revision=row.revision, kind=step.kind, ordinal=ordinal, notes=[])
-        for ordinal, step in enumerate(approved.steps)
-        if step.kind not in known
+        StepRow(request_id=row.request_id, revision=row.revision, kind=kind, ordinal=place, bunch=bunch, notes=[])
+        for (kind, bunch), place in wanted.items()
     )
     publish(session, row.request_id, row.revision, stored.digest, who)
     write_audit(session, who, "approve", row.request_id, digest=stored.digest)

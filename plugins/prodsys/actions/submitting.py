@@ -14,26 +14,35 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.orders import build_order
+from prodsys.actions.intents import ensure_intents
 from prodsys.actions.twins import recognise
-from prodsys.errors import PandaUnavailable, RequestUnavailable, SubmissionInDoubt
+from prodsys.errors import PandaUnavailable, SubmissionInDoubt
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_request, get_step, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
-from prodsys.ledger.tasks import change_intent, newest_task, to_multirange, younger_task_seen
-from prodsys.model import seeds as seeds_of
-from prodsys.model.statuses import IntentState, RequestState
-from prodsys.panda.task_map import build_reco_map, build_sim_map
+from prodsys.ledger.tasks import change_intent, younger_task_seen
+from prodsys.model.statuses import IntentState
 
 HAS_ID = frozenset({IntentState.RECORDED, IntentState.CONFIRMED})
 
 
-def ensure_submitted(ctx: Context, request_id: str, kind: str) -> int:
-    """JEDI task id of the step's task, submitted now when nobody has done it yet.
+def ensure_submitted(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> tuple[int, ...]:
+    """JEDI task ids of the step, of one bunch where there are bunches; what nobody has submitted yet is submitted now.
+
+    Raises
+    ------
+    PandaUnavailable
+        Try again; see `ensure_sent`.
+    PandaRefused
+        PanDA does not take a map.
+    """
+    return tuple(ensure_sent(ctx, task) for task in ensure_intents(ctx, request_id, kind, bunch))
+
+
+def ensure_sent(ctx: Context, task: TaskRow) -> int:
+    """JEDI task id of an intent, sent now when nobody has done it yet.
 
     Raises
     ------
@@ -42,7 +51,6 @@ def ensure_submitted(ctx: Context, request_id: str, kind: str) -> int:
     PandaRefused
         PanDA does not take the map.
     """
-    task = _ensure_intent(ctx, request_id, kind)
     state = IntentState(task.intent)
     if state in HAS_ID:
         assert task.jedi_task_id is not None  # the two states are set with it
@@ -52,43 +60,6 @@ def ensure_submitted(ctx: Context, request_id: str, kind: str) -> int:
     if state is IntentState.IN_DOUBT:
         return _settle_doubt(ctx, task)
     return _send(ctx, task, IntentState.INTENDED)
-
-
-def _ensure_intent(ctx: Context, request_id: str, kind: str) -> TaskRow:
-    with transaction(ctx.sessions) as session:
-        _check_driven(session, request_id)
-        step = get_step(session, request_id, kind)
-        session.refresh(step, with_for_update=True)
-        found = newest_task(session, request_id, kind)
-        if found is not None:
-            return found
-        order = build_order(session, ctx, approved_plan(session, request_id), kind)
-        task = TaskRow(
-            step_id=step.step_id,
-            attempt=1,
-            task_name=order.task_name,
-            seeds=to_multirange(seeds_of.from_seeds(order.seeds)),
-            task_map=build_reco_map(order) if order.inputs else build_sim_map(order),
-            parent_tid=order.parent_tid,
-            intent=IntentState.INTENDED,
-            twins=[],
-            status_reason="",
-            sent_count=0,
-            final=False,
-        )
-        session.add(task)
-        write_audit(session, ctx.who, "intend", request_id, task_name=order.task_name, seeds=len(order.seeds))
-        session.flush()
-        return task
-
-
-def _check_driven(session: Session, request_id: str) -> None:
-    """Nothing is submitted for a request that nobody drives: an abort wins over a run that has not heard of it."""
-    row = get_request(session, request_id)
-    if RequestState(row.state) is RequestState.PAUSED:
-        raise RequestUnavailable(request_id, row.state)
-    if RequestState(row.state) is not RequestState.RUNNING:
-        raise refusal(row, "submitting")
 
 
 def _whose_turn(ctx: Context, task: TaskRow) -> IntentState:

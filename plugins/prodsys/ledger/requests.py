@@ -81,8 +81,8 @@ def approved_plan(session: Session, request_id: str) -> Plan:
     return Plan.model_validate(approved_plan_row(session, request_id).body)
 
 
-def get_step(session: Session, request_id: str, kind: str) -> StepRow:
-    """Step of the current revision.
+def get_step(session: Session, request_id: str, kind: str, bunch: int | None = None) -> StepRow:
+    """Step of the current revision, of one bunch where the request has bunches.
 
     Raises
     ------
@@ -91,19 +91,23 @@ def get_step(session: Session, request_id: str, kind: str) -> StepRow:
     """
     row = get_request(session, request_id)
     wanted = select(StepRow).where(
-        StepRow.request_id == request_id, StepRow.revision == row.revision, StepRow.kind == kind
+        StepRow.request_id == request_id,
+        StepRow.revision == row.revision,
+        StepRow.kind == kind,
+        StepRow.bunch.is_not_distinct_from(bunch),
     )
     found = session.scalars(wanted).one_or_none()
     if found is None:
-        raise RequestUnknown(f"{request_id} step {kind}")
+        where = kind if bunch is None else f"{kind} bunch {bunch}"
+        raise RequestUnknown(f"{request_id} step {where}")
     return found
 
 
 def list_steps(session: Session, request_id: str) -> list[StepRow]:
-    """Steps of the current revision, in order."""
+    """Steps of the current revision, in order; each bunch is a row of its own."""
     row = get_request(session, request_id)
     wanted = select(StepRow).where(StepRow.request_id == request_id, StepRow.revision == row.revision)
-    return list(session.scalars(wanted.order_by(StepRow.ordinal)))
+    return list(session.scalars(wanted.order_by(StepRow.ordinal, StepRow.bunch)))
 
 
 def refusal(row: RequestRow, action: str) -> MoveRefused:

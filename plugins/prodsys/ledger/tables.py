@@ -65,6 +65,11 @@ class RequestRow(Base):
     revision: Mapped[int] = mapped_column(Integer, default=1)
     requester: Mapped[str]
     cloned_from: Mapped[str | None]
+    extends: Mapped[str | None]  # the same configuration, next seeds
+    trial_of: Mapped[str | None]  # few seeds of it, before the mass production
+    template: Mapped[str | None]  # of a recurring request, with the interval it stands for
+    interval_start: Mapped[datetime | None]
+    runs: Mapped[int] = mapped_column(Integer, default=1, server_default="1")  # times it was started, this one included
     reason: Mapped[str] = mapped_column(default="")  # why it is in this state, for people
     created_at: Mapped[datetime] = _now()
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -72,7 +77,7 @@ class RequestRow(Base):
     launched_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
 
-    __table_args__ = (Index(None, "state", "priority"),)
+    __table_args__ = (Index(None, "state", "priority"), UniqueConstraint("template", "interval_start"))
 
 
 class RevisionRow(Base):
@@ -103,6 +108,8 @@ class PlanRow(Base):
     planned_at: Mapped[datetime] = _now()
     approved_by: Mapped[str | None]
     approved_at: Mapped[datetime | None]
+    seconded_by: Mapped[str | None]  # above the size that policy.yaml names
+    seconded_at: Mapped[datetime | None]
 
 
 class PublicationRow(Base):
@@ -155,7 +162,7 @@ class SeedReuseRow(Base):
 
 
 class StepRow(Base):
-    """One step of a published request, with the verdict about it."""
+    """One step of a published request, of one bunch when it has bunches, with the verdict about it."""
 
     __tablename__ = "step"
 
@@ -164,6 +171,10 @@ class StepRow(Base):
     revision: Mapped[int] = mapped_column(Integer)
     kind: Mapped[str]
     ordinal: Mapped[int] = mapped_column(Integer)
+    bunch: Mapped[int | None] = mapped_column(Integer)
+    rounds: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # of recovery, done
+    granted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # rounds persons asked for
+    waived: Mapped[str] = mapped_column(default="", server_default="")  # who took what is missing, and why
     verdict: Mapped[str | None]
     seeds_delivered: Mapped[int | None]
     events: Mapped[int | None]
@@ -172,7 +183,7 @@ class StepRow(Base):
     settled_at: Mapped[datetime | None]
     data_ready_at: Mapped[datetime | None]
 
-    __table_args__ = (UniqueConstraint("request_id", "revision", "kind"),)
+    __table_args__ = (UniqueConstraint("request_id", "revision", "kind", "bunch", postgresql_nulls_not_distinct=True),)
 
 
 class TaskRow(Base):
@@ -188,6 +199,9 @@ class TaskRow(Base):
     seeds: Mapped[Any] = mapped_column(INT8MULTIRANGE)
     task_map: Mapped[dict[str, Any]]
     parent_tid: Mapped[int | None]
+    inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # data type -> dataset it reads
+    retries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # PanDA's own, that we asked for
+    adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")  # made elsewhere
     intent: Mapped[str]
     owner: Mapped[str | None]
     until: Mapped[datetime | None]
@@ -220,10 +234,32 @@ class SeedOutcomeRow(Base):
     task_row_id: Mapped[int] = mapped_column(ForeignKey(TaskRow.task_row_id), index=True)
     state: Mapped[str]
     reason: Mapped[str] = mapped_column(default="")
+    lost_in: Mapped[str] = mapped_column(default="", server_default="")  # step that lost it; "" when delivered
+    waived: Mapped[str] = mapped_column(default="", server_default="")  # why it is not waited for any more
     panda_job_id: Mapped[int | None]
     site: Mapped[str] = mapped_column(default="")
     events: Mapped[int] = mapped_column(default=0)
     events_source: Mapped[str]
+
+
+class QuestionRow(Base):
+    """A question to a person about a step, and the one answer it got."""
+
+    __tablename__ = "question"
+
+    question_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id), index=True)
+    body: Mapped[str]  # Markdown, for people
+    options: Mapped[list[Any]]
+    default: Mapped[str]
+    asked_at: Mapped[datetime] = _now()
+    due_at: Mapped[datetime]
+    answer: Mapped[str | None]
+    answered_by: Mapped[str | None]
+    answered_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(default="", server_default="")
+
+    __table_args__ = (Index("uq_question_one_open", "step_id", unique=True, postgresql_where="answer is null"),)
 
 
 class FileRow(Base):

@@ -15,11 +15,14 @@ from prodsys.model.statuses import RequestState as State
 class Right(StrEnum):
     """What a role may be allowed to do; ``policy.yaml`` says which roles are."""
 
-    CREATE = "create"  # clone, reuse of seeds
-    PLAN = "plan"
+    CREATE = "create"  # clone, extend, trial, reuse of seeds
+    PLAN = "plan"  # and check
     APPROVE = "approve"
     LAUNCH = "launch"
     CONTROL = "control"  # pause, resume, finish, priority
+    REPAIR = "repair"  # retry, recover, settle again
+    ACCEPT = "accept"  # a partial result; the answer to a question
+    ADOPT = "adopt"  # a task made elsewhere
     ABORT = "abort"
     ARCHIVE = "archive"
 
@@ -27,6 +30,7 @@ class Right(StrEnum):
 class Act(StrEnum):
     """What is done to a request, in the words of the audit log."""
 
+    CHECK = "check"
     PLAN = "plan"
     APPROVE = "approve"
     WITHDRAW = "withdraw"  # the approval
@@ -39,6 +43,11 @@ class Act(StrEnum):
     COMPLETE = "complete"
     COMPLETE_PARTLY = "complete partly"
     FAIL = "fail"
+    RETRY = "retry"  # another run goes on where the ledger stands
+    RECOVER = "recover"  # what is missing is run again
+    ACCEPT = "accept"  # what is missing is waived
+    REOPEN = "settle again"  # a task moved after the request was closed
+    ADOPT = "adopt"
     ABORT = "abort"
     ARCHIVE = "archive"
 
@@ -57,11 +66,12 @@ def _move(act: Act, sources: Collection[State], target: State, right: Right | No
     return Move(act, frozenset(sources), target, right)
 
 
-_OPEN = (State.DRAFT, State.PLANNED)
+_OPEN = (State.DRAFT, State.CHECKED, State.PLANNED)
 _LAUNCHED = (State.DELAYED, State.READY)
 _DELIVERED = (State.COMPLETE, State.ACCEPTED)
 
 MOVES: tuple[Move, ...] = (
+    _move(Act.CHECK, (State.DRAFT, State.CHECKED), State.CHECKED, Right.PLAN),
     _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),
     _move(Act.APPROVE, (State.PLANNED,), State.APPROVED, Right.APPROVE),
     _move(Act.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Right.APPROVE),
@@ -74,6 +84,11 @@ MOVES: tuple[Move, ...] = (
     _move(Act.COMPLETE, (State.CLOSING,), State.COMPLETE),
     _move(Act.COMPLETE_PARTLY, (State.CLOSING,), State.ACCEPTED),
     _move(Act.FAIL, (State.RUNNING, State.PAUSED, State.CLOSING), State.FAILED),
+    _move(Act.RETRY, (State.FAILED,), State.READY, Right.REPAIR),
+    _move(Act.RECOVER, (State.FAILED, State.ACCEPTED), State.READY, Right.REPAIR),
+    _move(Act.ACCEPT, (State.FAILED,), State.READY, Right.ACCEPT),
+    _move(Act.REOPEN, _DELIVERED, State.READY, Right.REPAIR),
+    _move(Act.ADOPT, (State.RECORDED,), State.READY, Right.ADOPT),
     _move(
         Act.ABORT,
         (*_OPEN, State.APPROVED, *_LAUNCHED, State.RUNNING, State.PAUSED, State.CLOSING, State.FAILED),

@@ -6,7 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did, RequestId, Sample, TaskName, energy_text
+from prodsys.model.policy import Answer
 from prodsys.model.request import Configuration, RequestSpec, Seeds, digest_of
+from prodsys.model.seeds import SeedRange
 from prodsys.model.specs import Catalogue, PartitionSpec, QueueSpec, StepSpec
 
 LOG = "log"
@@ -61,6 +63,22 @@ class PlannedRules(PlanPart):
     activity: str
 
 
+class PlannedSettle(PlanPart):
+    """When a step is good enough, and what happens when it is not."""
+
+    accept_percent: float
+    rounds: int
+    ask_hours: float
+    default: Answer
+
+
+class PlannedBunch(PlanPart):
+    """Consecutive seeds that are run together, apart from the others."""
+
+    number: int
+    seeds: Seeds
+
+
 class Plan(PlanPart):
     """What approving a request means."""
 
@@ -80,7 +98,11 @@ class Plan(PlanPart):
     steps: tuple[PlannedStep, ...]
     request_container: str
     rules: PlannedRules
-    accept_percent: float
+    settle: PlannedSettle
+    bunches: tuple[PlannedBunch, ...] = Field(
+        default=(), description="each its own way from step to step; (): one piece"
+    )
+    bunches_at_once: int = 1
     sample_files: int
     working_group: str
     volume_bytes: int = Field(description="of one copy, logs not counted")
@@ -90,6 +112,20 @@ class Plan(PlanPart):
     def digest(self) -> str:
         """``sha256:...`` of the whole plan: approval binds to it."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def accept_percent(self) -> float:
+        """Least share of seeds with which a step is accepted [%]."""
+        return self.settle.accept_percent
+
+    @property
+    def bunch_numbers(self) -> tuple[int | None, ...]:
+        """Numbers of the bunches; (None,) for a request that runs in one piece."""
+        return tuple(bunch.number for bunch in self.bunches) or (None,)
+
+    def seeds_of_bunch(self, number: int | None) -> tuple[SeedRange, ...]:
+        """Seeds of one bunch; of the whole request for None."""
+        return next((bunch.seeds for bunch in self.bunches if bunch.number == number), self.seeds)
 
     @property
     def sample(self) -> Sample:
@@ -147,7 +183,9 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
         steps=steps,
         request_container=str(Did(partition, sample.request_container())),
         rules=_plan_rules(policy),
-        accept_percent=catalogue.policy.accept_percent_of(spec.request_id),
+        settle=_plan_settle(spec, partition, catalogue),
+        bunches=_plan_bunches(spec),
+        bunches_at_once=spec.bunches_at_once,
         sample_files=catalogue.policy.sample_files,
         working_group=catalogue.policy.working_group,
         volume_bytes=volume,
@@ -162,6 +200,20 @@ def pick_queue(spec: RequestSpec, catalogue: Catalogue) -> QueueSpec:
         queue for queue in catalogue.sites.queues for _ in range(max(1, queue.slots * 4 // _most_slots(catalogue)))
     ]
     return turns[RequestId.parse(spec.request_id).number % len(turns)]
+
+
+def _plan_settle(spec: RequestSpec, partition: str, catalogue: Catalogue) -> PlannedSettle:
+    rule = catalogue.policy.settle_rule(spec.request_id, spec.chain, partition)
+    return PlannedSettle(
+        accept_percent=rule.accept_percent, rounds=rule.rounds, ask_hours=rule.ask_hours, default=rule.default
+    )
+
+
+def _plan_bunches(spec: RequestSpec) -> tuple[PlannedBunch, ...]:
+    if spec.bunches == 1:
+        return ()
+    parts = seeds_of.split(spec.seeds, spec.bunches)
+    return tuple(PlannedBunch(number=number, seeds=part) for number, part in enumerate(parts, start=1))
 
 
 def _most_slots(catalogue: Catalogue) -> int:

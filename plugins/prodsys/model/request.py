@@ -77,6 +77,10 @@ class RequestSpec(BaseModel):
     )
     script_version: str | None = Field(default=None, pattern=r"^V\d+$", description="None: the software's current one")
     priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
+    bunches: int = Field(
+        default=1, ge=1, le=500, description="pieces of consecutive seeds, each a task of its own a step"
+    )
+    bunches_at_once: int = Field(default=4, ge=1, le=100, description="bunches that may run at once")
     recorded_status: RecordedStatus = Field(default=RecordedStatus.DRAFT, description="what the source says about it")
     labels: tuple[Label, ...] = Field(default=(), description="remarks that trailed the tag, and others")
     description: str = Field(
@@ -98,6 +102,12 @@ class RequestSpec(BaseModel):
                 f"{number} seeds x {self.events_per_file} events per file are {number * self.events_per_file} events, "
                 f"but {self.events} are asked for: mend seeds, events per file or events"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _every_bunch_has_a_seed(self) -> RequestSpec:
+        if self.bunches > (number := seeds_of.count(self.seeds)):
+            raise ValueError(f"{self.bunches} bunches of {number} seeds: make at most {number}")
         return self
 
     @model_validator(mode="after")

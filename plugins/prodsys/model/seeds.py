@@ -144,6 +144,39 @@ def _cut(item: SeedRange, gone: SeedRange) -> list[SeedRange]:
     return pieces
 
 
+def split(ranges: Iterable[SeedRange], parts: int) -> tuple[tuple[SeedRange, ...], ...]:
+    """Consecutive parts of nearly equal size, the larger ones first; every part holds at least one seed.
+
+    Raises
+    ------
+    SpecInvalid
+        There are fewer seeds than parts.
+    """
+    rest = normalise(ranges)
+    number = count(rest)
+    if not 1 <= parts <= number:
+        raise SpecInvalid("bunches", f"{number} seeds cannot be split into {parts} parts", f"1 to {number}")
+    size, larger = divmod(number, parts)
+    found = []
+    for ordinal in range(parts):
+        part, rest = _take(rest, size + (ordinal < larger))
+        found.append(part)
+    return tuple(found)
+
+
+def _take(ranges: tuple[SeedRange, ...], number: int) -> tuple[tuple[SeedRange, ...], tuple[SeedRange, ...]]:
+    """The first seeds of the ranges, and the rest."""
+    taken: list[SeedRange] = []
+    for place, item in enumerate(ranges):
+        if number < len(item):
+            cut = item.first + number
+            head = (SeedRange(first=item.first, last=cut - 1),) if number else ()
+            return (*taken, *head), (SeedRange(first=cut, last=item.last), *ranges[place + 1 :])
+        taken.append(item)
+        number -= len(item)
+    return tuple(taken), ()
+
+
 def show(ranges: Iterable[SeedRange]) -> str:
     """Text of the ranges, as ``parse_seeds`` reads it."""
     return ", ".join(str(item) for item in ranges)

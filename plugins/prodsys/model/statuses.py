@@ -123,6 +123,7 @@ class RequestState(StrEnum):
     """State of a request in the ledger, the truth."""
 
     DRAFT = "draft"
+    CHECKED = "checked"  # against specs, history and the services it needs
     PLANNED = "planned"
     APPROVED = "approved"  # published, not launched
     DELAYED = "delayed"  # launched for a later time

@@ -29,8 +29,9 @@ class PandaSubmitOperator(StepOperator):
         """JEDI task id."""
         from prodsys.actions.submitting import ensure_submitted
 
-        self.jedi_task_id = ensure_submitted(ctx, self.request_id, self.step)
-        self.log.info("PanDA task %s runs %s of %s", self.jedi_task_id, self.step, self.request_id)
+        ids = ensure_submitted(ctx, self.request_id, self.step)
+        self.jedi_task_id = ids[-1]
+        self.log.info("PanDA tasks %s run %s of %s", ", ".join(map(str, ids)), self.step, self.request_id)
         return self.jedi_task_id
 
 

@@ -140,7 +140,7 @@ def test_approval_binds_to_the_plan_that_was_shown(ctx):
 def test_history_is_not_launchable(ctx):
     with pytest.raises(MoveRefused) as caught:
         plan(ctx, "PROD2025-012")
-    assert caught.value.possible == ("archive",)
+    assert caught.value.possible == ("adopt", "archive")
 
 
 def test_nothing_is_approved_without_a_plan(ctx):

@@ -18,7 +18,7 @@ def main(request_id: str, kind: str) -> None:
     sys.stdin.readline()
     while True:
         try:
-            print(ensure_submitted(ctx, request_id, kind), flush=True)
+            print(*ensure_submitted(ctx, request_id, kind), flush=True)
         except PandaUnavailable:
             time.sleep(0.05)
         else:

@@ -38,7 +38,7 @@ def running(site: Site, ctx: Context, request_id: str) -> int:
 
     def submitted() -> int | None:
         try:
-            return ensure_submitted(ctx, request_id, "SIM")
+            return ensure_submitted(ctx, request_id, "SIM")[0]
         except PandaUnavailable:
             return None
 
@@ -68,7 +68,7 @@ def test_a_pause_rests_the_task_and_nothing_is_submitted_meanwhile(sites: dict[s
     assert set_priority(hands, SLOW_ONES[0], 950).tasks == (task,)
     assert hands.panda.get_task(task).priority in {900, 950}
     wait_for_task(hands, SLOW_ONES[0], "SIM")
-    assert ensure_submitted(hands, SLOW_ONES[0], "SIM") == task
+    assert ensure_submitted(hands, SLOW_ONES[0], "SIM") == (task,)
 
 
 def test_a_pause_that_panda_had_not_heard_is_said_again_by_the_reconciler(

@@ -62,7 +62,7 @@ def until_in_doubt(site, ctx, request_id):
 def submitted(ctx, request_id):
     def submit():
         try:
-            return ensure_submitted(ctx, request_id, "SIM")
+            return ensure_submitted(ctx, request_id, "SIM")[0]
         except PandaUnavailable:
             return None
 

@@ -103,7 +103,7 @@ def test_partitions_follow_from_campaign_and_stage(catalogue, partition, stage, 
         ("partitions.yaml", "SPD MC {year}", "MC {year}", "", "does not find the year"),
         ("partitions.yaml", "[JINR_EOS]", "[JNR_EOS]", "partitions[1].rses", "did you mean 'JINR_EOS'"),
         ("policy.yaml", "plan: [submitter, m", "plan: [submitter, mm", "rights.plan[1]", "did you mean 'manager'"),
-        ("policy.yaml", "accept_percent: 66", "accept_percent: 166", "accept[0].accept_percent", "100"),
+        ("policy.yaml", "accept_percent: 66", "accept_percent: 166", "settle[0].accept_percent", "100"),
         (
             "software.yaml",
             "script_version: V02",
