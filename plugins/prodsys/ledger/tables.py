@@ -201,6 +201,7 @@ class TaskRow(Base):
     parent_tid: Mapped[int | None]
     inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # data type -> dataset it reads
     retries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # PanDA's own, that we asked for
+    retried_at: Mapped[datetime | None]  # asked for and not yet seen to begin
     adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")  # made elsewhere
     intent: Mapped[str]
     owner: Mapped[str | None]
@@ -231,7 +232,7 @@ class SeedOutcomeRow(Base):
 
     step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"), primary_key=True)
     seed: Mapped[int] = mapped_column(primary_key=True)
-    task_row_id: Mapped[int] = mapped_column(ForeignKey(TaskRow.task_row_id), index=True)
+    task_row_id: Mapped[int | None] = mapped_column(ForeignKey(TaskRow.task_row_id), index=True)  # None: none ran it
     state: Mapped[str]
     reason: Mapped[str] = mapped_column(default="")
     lost_in: Mapped[str] = mapped_column(default="", server_default="")  # step that lost it; "" when delivered
@@ -281,6 +282,18 @@ class FileRow(Base):
     __table_args__ = (Index(None, "step_id", "seed"), Index(None, "dataset"))
 
 
+class LostFileRow(Base):
+    """A file that its job reported and that is not to be had: its seed is missing, whatever PanDA says."""
+
+    __tablename__ = "lost_file"
+
+    lfn: Mapped[str] = mapped_column(primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"), index=True)
+    seed: Mapped[int]
+    reason: Mapped[str]
+    found_at: Mapped[datetime] = _now()
+
+
 class DatasetRow(Base):
     """A dataset or container of a request, as read back from Rucio."""
 
@@ -295,6 +308,9 @@ class DatasetRow(Base):
     bytes: Mapped[int] = mapped_column(default=0)
     events: Mapped[int] = mapped_column(default=0)
     closed: Mapped[bool] = mapped_column(Boolean, default=False)
+    strays: Mapped[int] = mapped_column(
+        Integer, default=0, server_default="0"
+    )  # files that do not count and stay in it
     read_back_at: Mapped[datetime] = _now()
 
 

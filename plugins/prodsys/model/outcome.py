@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from prodsys.model.statuses import EventSource, JobStatus, TaskStatus, Verdict
@@ -77,6 +77,8 @@ class SeedOutcome:
     events: int = 0
     events_source: EventSource = EventSource.ASSUMED
     reason: str = ""
+    task: int | None = None  # row of the task whose job this is
+    lost_in: str = ""  # kind of an earlier step that lost it
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class StepOutcome:
 
     seeds: tuple[SeedOutcome, ...]
     verdict: Verdict
-    asked: int  # seeds of the request, not of the task
+    asked: int  # seeds that count: all of the step but those that a person waived before it
     notes: tuple[str, ...] = ()
 
     @property
@@ -97,6 +99,11 @@ class StepOutcome:
     def missing(self) -> tuple[int, ...]:
         """The seeds that did not."""
         return tuple(seed.seed for seed in self.seeds if seed.state is not SeedState.DELIVERED)
+
+    @property
+    def own_missing(self) -> tuple[int, ...]:
+        """The missing seeds that this step lost itself: those it can run again."""
+        return tuple(seed.seed for seed in self.seeds if seed.state is not SeedState.DELIVERED and not seed.lost_in)
 
     @property
     def events(self) -> int:
@@ -118,6 +125,7 @@ class StepQuestion:
     events_per_job: int
     output_types: Mapping[str, str]  # dataset name -> data type, the log included
     accept_percent: float
+    lost: frozenset[str] = frozenset()  # LFNs that were reported and are not to be had
     input_seeds: Mapping[str, int] | None = None  # RECO: LFN of each input -> seed of the SIM job that wrote it
 
 
@@ -177,6 +185,8 @@ def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: 
     lacking = sorted(set(question.output_types.values()) - set(files))
     if mixed := _mixed_inputs(finished, question):
         return _but(outcome, SeedState.MISPAIRED, mixed)
+    if gone := sorted(file.lfn for file in files.values() if file.lfn in question.lost):
+        return _but(outcome, SeedState.MISSING, f"{gone[0]} is not in Rucio and its dataset is closed")
     if lacking:
         return _but(outcome, SeedState.MISSING, f"job {job.panda_job_id} wrote no {', '.join(lacking)}")
     if events < question.events_per_job:
@@ -185,16 +195,7 @@ def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: 
 
 
 def _but(outcome: SeedOutcome, state: SeedState, reason: str) -> SeedOutcome:
-    return SeedOutcome(
-        outcome.seed,
-        state,
-        outcome.panda_job_id,
-        outcome.site,
-        outcome.files,
-        outcome.events,
-        outcome.events_source,
-        reason,
-    )
+    return replace(outcome, state=state, reason=reason)
 
 
 def _mixed_inputs(finished: list[JobRecord], question: StepQuestion) -> str:
@@ -218,13 +219,43 @@ def _events(job: JobRecord, files: Mapping[str, JobFile], question: StepQuestion
     return question.events_per_job, EventSource.ASSUMED
 
 
+def unite(
+    parts: Iterable[tuple[int, StepOutcome]], absent: Iterable[SeedOutcome], asked: int, accept_percent: float
+) -> StepOutcome:
+    """Outcome of a step that several tasks worked for: of each seed the earliest delivery counts, else the last word.
+
+    Parameters
+    ----------
+    parts
+        Row of each task, in the order of attempts, with its own outcome.
+    absent
+        What is said of seeds that no task ran.
+    asked
+        Seeds that count for the verdict.
+    accept_percent
+        Least share of them with which the step is accepted [%].
+    """
+    best: dict[int, SeedOutcome] = {one.seed: one for one in absent}
+    notes: list[str] = []
+    for task, outcome in parts:
+        notes += outcome.notes
+        for seed in outcome.seeds:
+            before = best.get(seed.seed)
+            if before is None or before.state is not SeedState.DELIVERED:
+                best[seed.seed] = replace(seed, task=task)
+            elif seed.state is SeedState.DELIVERED:
+                notes.append(f"seed {seed.seed} came again: job {before.panda_job_id} counts, not {seed.panda_job_id}")
+    seeds = tuple(best[number] for number in sorted(best))
+    return StepOutcome(seeds, judge((one.state for one in seeds), asked, accept_percent), asked, tuple(notes))
+
+
 def judge(states: Iterable[SeedState], asked: int, accept_percent: float) -> Verdict:
     """Verdict that seeds in these states give, of ``asked`` ones, accepted from ``accept_percent`` [%] on."""
     found = list(states)
     delivered = found.count(SeedState.DELIVERED)
     if SeedState.MISPAIRED in found:
         return Verdict.MISPAIRED
-    if delivered == asked and delivered:
+    if delivered >= asked and delivered:
         return Verdict.FULL
     if delivered and 100.0 * delivered / asked >= accept_percent:
         return Verdict.PARTIAL

@@ -27,6 +27,8 @@ ADDED: tuple[tuple[str, str, sa.types.TypeEngine, str | None], ...] = (  # table
     ("step", "waived", sa.Text(), ""),
     ("task", "inputs", postgresql.JSONB(), "{}"),
     ("task", "retries", sa.Integer(), "0"),
+    ("task", "retried_at", MOMENT, None),
+    ("dataset", "strays", sa.Integer(), "0"),
     ("task", "adopted", sa.Boolean(), "false"),
     ("seed_outcome", "lost_in", sa.Text(), ""),
     ("seed_outcome", "waived", sa.Text(), ""),
@@ -38,6 +40,21 @@ def upgrade() -> None:
     for table, name, kind, default in ADDED:
         column = sa.Column(name, kind, nullable=default is None, server_default=default)
         op.add_column(table, column, schema=SCHEMA)
+    op.alter_column("seed_outcome", "task_row_id", nullable=True, schema=SCHEMA)
+    op.create_table(
+        "lost_file",
+        sa.Column("lfn", sa.Text(), nullable=False),
+        sa.Column("step_id", sa.BigInteger(), nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("found_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["step_id"], ["prodsys.step.step_id"], name=op.f("fk_lost_file_step_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("lfn", name=op.f("pk_lost_file")),
+        schema=SCHEMA,
+    )
+    op.create_index(op.f("ix_lost_file_step_id"), "lost_file", ["step_id"], schema=SCHEMA)
     op.create_unique_constraint(
         "uq_request_template_interval_start", "request", ["template", "interval_start"], schema=SCHEMA
     )
@@ -80,6 +97,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them again."""
     op.drop_table("question", schema=SCHEMA)
+    op.drop_table("lost_file", schema=SCHEMA)
+    op.execute("delete from prodsys.seed_outcome where task_row_id is null")
+    op.alter_column("seed_outcome", "task_row_id", nullable=False, schema=SCHEMA)
     op.drop_constraint("uq_step_request_id_revision_kind_bunch", "step", schema=SCHEMA)
     op.create_unique_constraint(
         "uq_step_request_id_revision_kind", "step", ["request_id", "revision", "kind"], schema=SCHEMA
