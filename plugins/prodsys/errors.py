@@ -58,6 +58,10 @@ class LedgerUnavailable(ServiceUnavailable):
         super().__init__("ledger", reason)
 
 
+class FilesUnavailable(ServiceUnavailable):
+    """A network file system did not answer."""
+
+
 class RequestUnknown(LedgerError):
     """No such request in the ledger."""
 
@@ -65,6 +69,38 @@ class RequestUnknown(LedgerError):
         self.request_id = request_id
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         super().__init__(f"request {request_id} is not in the ledger{hint}")
+
+
+class LedgerLacks(LedgerError):
+    """The ledger has no such plan, task, dataset, certificate or question."""
+
+    def __init__(self, what: str, name: str) -> None:
+        self.what, self.name = what, name
+        super().__init__(f"the ledger has no {what} {name}")
+
+
+class RequestChanged(LedgerError):
+    """The request is not what it was when the person looked at it; nothing was done."""
+
+    def __init__(self, request_id: str, seen: Sequence[str], current: str) -> None:
+        self.request_id, self.seen, self.current = request_id, tuple(seen), current
+        super().__init__(f"{request_id} has changed since it was looked at: look again, then decide")
+
+
+class KeyReused(LedgerError):
+    """An idempotency key was sent with another call before."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the idempotency key {key} was used for another call: take a new key for a new call")
+
+
+class KeyBusy(LedgerError):
+    """The call with this idempotency key is being worked on."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the call with the idempotency key {key} is being worked on: ask again in a moment")
 
 
 class MoveRefused(LedgerError):
@@ -94,6 +130,36 @@ class SeedsTaken(LedgerError):
         super().__init__(f"seeds of {request_id} are in use: {taken}{free}")
 
 
+class IdTaken(LedgerError):
+    """The id is somebody else's."""
+
+    def __init__(self, request_id: str, reason: str, remedy: str) -> None:
+        self.request_id, self.reason, self.remedy = request_id, reason, remedy
+        super().__init__(f"{request_id} cannot be taken: {reason} ({remedy})")
+
+
+class ConfigurationChanged(LedgerError):
+    """What made the events of a request is not what would make them today."""
+
+    def __init__(self, request_id: str, differences: Sequence[str]) -> None:
+        self.request_id, self.differences = request_id, tuple(differences)
+        super().__init__(
+            f"{request_id} cannot be extended, its configuration is not the same any more: "
+            f"{'; '.join(self.differences)} (clone it: a sample of its own)"
+        )
+
+
+class TemplateChanged(LedgerError):
+    """A recurring template that has made requests says something else about them now."""
+
+    def __init__(self, name: str, differences: Sequence[str]) -> None:
+        self.name, self.differences = name, tuple(differences)
+        super().__init__(
+            f"template {name} has made requests, these cannot change any more: {'; '.join(self.differences)} "
+            "(give the changed template another name, ids and seeds)"
+        )
+
+
 class PlanChanged(LedgerError):
     """What was to be approved or launched is not the plan that was shown."""
 
@@ -102,11 +168,35 @@ class PlanChanged(LedgerError):
         super().__init__(f"the plan of {request_id} is {current}, not {shown}: look at it and approve it again")
 
 
+class NamesTaken(LedgerError):
+    """Names a plan would write are in use by others; names of PanDA and Rucio are for ever."""
+
+    def __init__(self, request_id: str, names: Sequence[str]) -> None:
+        self.request_id, self.names = request_id, tuple(names)
+        shown = ", ".join(self.names[:3]) + (f" and {len(self.names) - 3} more" if len(self.names) > 3 else "")
+        super().__init__(
+            f"names of {request_id} are in use, and not by this request: {shown}; a name is spent for ever: "
+            "clone the request under a new id, or find out who made them and adopt the task"
+        )
+
+
+class TrialMissing(LedgerError):
+    """Policy wants a trial of this configuration before the mass production, and none has succeeded."""
+
+    def __init__(self, request_id: str, core_hours: float, above: float, trials: Sequence[tuple[str, str]]) -> None:
+        self.request_id, self.core_hours, self.above, self.trials = request_id, core_hours, above, tuple(trials)
+        tried = "; ".join(f"{trial} is {state}" for trial, state in trials) or "there is none yet"
+        super().__init__(
+            f"{request_id} takes {core_hours:,.0f} core hours; above {above:,.0f} policy.yaml wants a trial that "
+            f"succeeded: {tried}. Make one: prodsys request trial {request_id}"
+        )
+
+
 class NotAllowed(ProductionError):
     """The person may not do this."""
 
     def __init__(self, who: str, action: str, needs: str) -> None:
-        self.who, self.action = who, action
+        self.who, self.action, self.needs = who, action, needs
         super().__init__(f"{who} may not {action}: it needs the role {needs}")
 
 
@@ -160,6 +250,14 @@ class TaskEnded(PandaError):
         super().__init__(f"PanDA task {jedi_task_id} ended as {status}" + (f": {reason}" if reason else ""))
 
 
+class NotAdoptable(PandaError):
+    """A task made by hand is not what the request asks for; ``differences`` names all that count."""
+
+    def __init__(self, jedi_task_id: int, request_id: str, differences: Sequence[str]) -> None:
+        self.jedi_task_id, self.request_id, self.differences = jedi_task_id, request_id, tuple(differences)
+        super().__init__(f"task {jedi_task_id} cannot be adopted for {request_id}: {'; '.join(differences)}")
+
+
 class StepFailed(ProductionError):
     """The verdict about a step is not good enough to go on."""
 
@@ -186,6 +284,17 @@ class RucioRefused(RucioError):
     def __init__(self, call: str, words: str) -> None:
         self.call, self.words = call, words
         super().__init__(f"Rucio refused {call}: {words}")
+
+
+class SpaceLacking(RucioError):
+    """What a plan writes does not fit; nothing was reserved."""
+
+    def __init__(self, request_id: str, rse: str, needed: int, free: int, what: str) -> None:
+        self.request_id, self.rse, self.needed, self.free, self.what = request_id, rse, needed, free, what
+        super().__init__(
+            f"{request_id} does not fit on {rse}: it needs {needed / 1e9:,.3f} GB, {what} {free / 1e9:,.3f} GB; "
+            "free some, ask Rucio's administrators for more, or ask for fewer events"
+        )
 
 
 class DatasetConflict(RucioError):

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.importing import create_request
+from prodsys.actions.importing import Origin, create_request
 from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.requests import find_request, get_spec
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
+from prodsys.model.difference import FieldChange, changes_between
 from prodsys.model.moves import Right, possible_acts
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
@@ -31,10 +33,47 @@ class CloneOrder:
     chain: str | None = None
     priority: int | None = None
     partition: str | None = None
+    bunches: int | None = None
+    bunches_at_once: int | None = None
 
 
-def clone(ctx: Context, source_id: str, new_id: str, order: CloneOrder) -> RequestSpec:
-    """A new draft like another request; the same clone asked for again is returned as it stands.
+@dataclass(frozen=True)
+class NewRequest:
+    """A request made of another one, and how the two differ, field by field."""
+
+    spec: RequestSpec
+    origin: str
+    changes: tuple[FieldChange, ...]
+
+    @classmethod
+    def of(cls, source: RequestSpec, spec: RequestSpec) -> NewRequest:
+        """The answer about a request and what it was made of."""
+        return cls(spec, source.request_id, changes_between(source, spec))
+
+    @property
+    def request_id(self) -> str:
+        """Id of the new request."""
+        return self.spec.request_id
+
+    @property
+    def seeds(self) -> tuple[SeedRange, ...]:
+        """Seeds of the new request."""
+        return self.spec.seeds
+
+
+def clone(ctx: Context, source_id: str, new_id: str | None, order: CloneOrder) -> NewRequest:
+    """A new draft like another request; the same clone asked for again by its id is returned as it stands.
+
+    Parameters
+    ----------
+    ctx
+        Hands of the acting person.
+    source_id
+        The original.
+    new_id
+        None: the next free id of the original's prefix and year.
+    order
+        What is to differ.
 
     Raises
     ------
@@ -42,24 +81,34 @@ def clone(ctx: Context, source_id: str, new_id: str, order: CloneOrder) -> Reque
         Seeds that were asked for by number have an owner.
     MoveRefused
         The new id is in use by something else.
+    IdTaken
+        The new id is kept for a request of a recurring template.
     """
     ctx.check_right("clone", Right.CREATE)
-    RequestId.parse(new_id)
-    _check_prefix(ctx.catalogue, new_id)
     with transaction(ctx.sessions) as session:
-        source = get_spec(session, source_id)
-        configuration = Configuration.of(source).digest()
-        lock_configuration(session, configuration)
-        found = find_request(session, new_id, lock=True)
-        if found is not None:
-            return _the_same(session, source, source_id, new_id, order, found.cloned_from, found.state)
-        spec = _cloned(source, new_id, order, next_free(session, configuration))
-        create_request(session, ctx.who, spec, {"clone of": source_id}, cloned_from=source_id)
-        claim(session, configuration, new_id, spec.seeds)
-        return spec
+        return make_like(session, ctx, source_id, new_id, order, Origin(cloned_from=source_id))
 
 
-def _check_prefix(catalogue: Catalogue, new_id: str) -> None:
+def make_like(
+    session: Session, ctx: Context, source_id: str, new_id: str | None, order: CloneOrder, origin: Origin
+) -> NewRequest:
+    """A draft like another request, in the caller's transaction."""
+    source = get_spec(session, source_id)
+    configuration = Configuration.of(source).digest()
+    lock_configuration(session, configuration)
+    made_id = _take_id(session, ctx.catalogue, source, new_id)
+    found = find_request(session, made_id, lock=True)
+    if found is not None:
+        same = (found.cloned_from, found.extends) == (origin.cloned_from, origin.extends)
+        return _the_same(session, source, made_id, order, origin, found.state, same=same)
+    spec = _like(source, made_id, order, next_free(session, configuration), origin)
+    create_request(session, ctx.who, spec, {f"{origin.act} of": source_id}, origin)
+    claim(session, configuration, made_id, spec.seeds)
+    return NewRequest.of(source, spec)
+
+
+def check_prefix(catalogue: Catalogue, new_id: str) -> None:
+    """SpecInvalid for an id whose prefix is not one of policy.yaml."""
     known = catalogue.policy.prefixes
     if RequestId.parse(new_id).prefix not in known:
         raise SpecInvalid(
@@ -67,7 +116,14 @@ def _check_prefix(catalogue: Catalogue, new_id: str) -> None:
         )
 
 
-def _cloned(source: RequestSpec, new_id: str, order: CloneOrder, free: int) -> RequestSpec:
+def _take_id(session: Session, catalogue: Catalogue, source: RequestSpec, new_id: str | None) -> str:
+    wanted = RequestId.parse(new_id or source.request_id)
+    check_prefix(catalogue, str(wanted))
+    lock_ids(session, wanted.prefix)
+    return new_id or next_free_id(session, wanted.prefix, wanted.year)
+
+
+def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin: Origin) -> RequestSpec:
     number = order.seed_count or source.seed_count
     seeds = order.seeds or (SeedRange(first=free, last=free + number - 1),)
     events_per_file = order.events_per_file or source.events_per_file
@@ -79,8 +135,10 @@ def _cloned(source: RequestSpec, new_id: str, order: CloneOrder, free: int) -> R
         "chain": order.chain or source.chain,
         "priority": source.priority if order.priority is None else order.priority,
         "partition": order.partition or source.partition,
+        "bunches": order.bunches or min(source.bunches, seeds_of.count(seeds)),
+        "bunches_at_once": order.bunches_at_once or source.bunches_at_once,
         "recorded_status": RecordedStatus.DRAFT,
-        "description": f"clone of {source.request_id}",
+        "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }
     return RequestSpec.checked(source.model_dump(mode="json") | changes)
 
@@ -88,15 +146,21 @@ def _cloned(source: RequestSpec, new_id: str, order: CloneOrder, free: int) -> R
 def _the_same(
     session: Session,
     source: RequestSpec,
-    source_id: str,
     new_id: str,
     order: CloneOrder,
-    origin: str | None,
+    origin: Origin,
     state: str,
-) -> RequestSpec:
-    """The existing request, when it is the clone that is asked for."""
+    *,
+    same: bool,
+) -> NewRequest:
+    """The existing request, when it is the one that is asked for."""
     stored = get_spec(session, new_id)
-    wanted = _cloned(source, new_id, order, free=stored.seeds[0].first)
-    if origin != source_id or stored.digest() != wanted.digest():
-        raise MoveRefused(new_id, state, f"cloning {source_id} under this id", possible_acts(RequestState(state)))
-    return stored
+    wanted = _like(source, new_id, order, stored.seeds[0].first, origin)
+    if not same or stored.digest() != wanted.digest():
+        raise MoveRefused(
+            new_id,
+            state,
+            f"making {origin.act} of {source.request_id} under this id",
+            possible_acts(RequestState(state)),
+        )
+    return NewRequest.of(source, stored)

@@ -42,6 +42,7 @@ class Context:
     home: Path
     monitor_url: str
     rse_root: Path | None = None
+    cvmfs: Path = Path("/cvmfs")  # where it is mounted, if it is
 
     @cached_property
     def panda(self) -> PandaClient:
@@ -84,6 +85,7 @@ def make_context(who: str, roles: frozenset[str], settings: Settings | None = No
         home=known.home,
         monitor_url=known.get("PANDA_MONITOR_URL") or known.get("PANDA_URL") or "",
         rse_root=Path(root) if root else None,
+        cvmfs=Path(known.get("CVMFS") or "/cvmfs"),
     )
 
 

@@ -66,7 +66,7 @@ def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
         if RequestState(row.state) is not RequestState.PLANNED:
             plan = approved_plan_row(session, request_id)
             move(row, Act.WITHDRAW, reason)
-            plan.approved_by = plan.approved_at = row.not_before = None
+            plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
             publish(session, request_id, row.revision, plan.digest, ctx.who, retired=True)
             write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
         return Told(request_id, row.state)

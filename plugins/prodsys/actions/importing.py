@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import SeedsTaken
+from prodsys.errors import IdTaken, SeedsTaken
 from prodsys.intake.result import Accepted, Fault, Intake, Note
+from prodsys.ledger.ids import lock_ids, template_keeping
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_request
 from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, hand_over, lock_configuration, release
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RevisionRow
 from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Right
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
 
-OPEN_TO_CHANGE = frozenset({RequestState.DRAFT, RequestState.PLANNED, RequestState.RECORDED})
+OPEN_TO_CHANGE = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.RECORDED})
 
 
 @dataclass
@@ -38,11 +41,20 @@ def import_intake(ctx: Context, intake: Intake) -> ImportAnswer:
     """Import everything that was understood; each request in a transaction of its own, so a bad one harms no other.
 
     Importing the same again changes nothing; a changed row makes a new revision while the request is open to change.
+
+    Raises
+    ------
+    NotAllowed
+        The person may not create requests.
     """
+    ctx.check_right("import", Right.CREATE)
     answer = ImportAnswer(faults=list(intake.faults), notes=list(intake.notes))
     for item in sorted(intake.accepted, key=lambda one: RequestId.parse(one.spec.request_id)):
-        with transaction(ctx.sessions) as session:
-            _import_one(session, ctx.who, item, answer)
+        try:
+            with transaction(ctx.sessions) as session:
+                _import_one(session, ctx.who, item, answer)
+        except IdTaken as error:
+            answer.faults.append(Fault(item.file, item.row, item.column, error.request_id, error.reason, error.remedy))
     return answer
 
 
@@ -56,6 +68,8 @@ def _import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer
     elif _current_digest(session, row) == spec.digest():
         answer.unchanged.append(spec.request_id)
         return
+    elif row.template:
+        raise IdTaken(spec.request_id, f"was made by the recurring template {row.template}", "change the template")
     elif RequestState(row.state) not in OPEN_TO_CHANGE:
         answer.faults.append(_closed(item, row))
         return
@@ -65,10 +79,37 @@ def _import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer
     answer.faults += _take_seeds(session, who, item)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a request comes from, when nobody wrote it: the one it was made of, or its template."""
+
+    cloned_from: str | None = None
+    extends: str | None = None
+    trial_of: str | None = None
+    template: str | None = None
+    interval_start: datetime | None = None
+    requester: str | None = None  # None: whoever makes it
+
+    @property
+    def act(self) -> str:
+        """The word of the audit log."""
+        if self.template:
+            return "recur"
+        return "extend" if self.extends else "trial" if self.trial_of else "clone" if self.cloned_from else "import"
+
+
 def create_request(
-    session: Session, who: str, spec: RequestSpec, source: dict[str, Any], cloned_from: str | None = None
+    session: Session, who: str, spec: RequestSpec, source: dict[str, Any], origin: Origin | str | None = None
 ) -> RequestRow:
-    """A new request in its first revision, without its seeds."""
+    """A new request in its first revision, without its seeds; ``origin`` may be the id it was cloned from.
+
+    Raises
+    ------
+    IdTaken
+        The id is kept for a request of a recurring template.
+    """
+    whence = Origin(cloned_from=origin) if isinstance(origin, str) else origin or Origin()
+    _check_id(session, spec.request_id, whence.template)
     row = RequestRow(
         request_id=spec.request_id,
         state=STATE_OF_RECORD[spec.recorded_status],
@@ -76,16 +117,29 @@ def create_request(
         campaign=spec.campaign,
         priority=spec.priority,
         revision=1,
-        requester=who,
-        cloned_from=cloned_from,
+        requester=whence.requester or who,
+        cloned_from=whence.cloned_from,
+        extends=whence.extends,
+        trial_of=whence.trial_of,
+        template=whence.template,
+        interval_start=whence.interval_start,
         reason="",
     )
     session.add(row)
     session.flush()
-    session.add(_revision(who, spec, 1, source))
-    write_audit(session, who, "import" if cloned_from is None else "clone", spec.request_id, source=source)
+    session.add(revision_row(who, spec, 1, source))
+    write_audit(session, who, whence.act, spec.request_id, source=source)
     session.flush()
     return row
+
+
+def _check_id(session: Session, request_id: str, template: str | None) -> None:
+    lock_ids(session, RequestId.parse(request_id).prefix)
+    keeper = template_keeping(session, request_id)
+    if keeper is not None and keeper.name != template:
+        reason = f"its number is kept for requests of the recurring template {keeper.name}"
+        numbers = f"{keeper.id_prefix} {keeper.numbers.lower}-{(keeper.numbers.upper or 0) - 1}"
+        raise IdTaken(request_id, reason, f"take a number outside {numbers}")
 
 
 def source_of(item: Accepted) -> dict[str, Any]:
@@ -93,7 +147,8 @@ def source_of(item: Accepted) -> dict[str, Any]:
     return {"file": item.file, "row": item.row, "notes": [str(note) for note in item.notes]}
 
 
-def _revision(who: str, spec: RequestSpec, revision: int, source: dict[str, Any]) -> RevisionRow:
+def revision_row(who: str, spec: RequestSpec, revision: int, source: dict[str, Any]) -> RevisionRow:
+    """One revision of what is asked for, as the ledger keeps it."""
     configuration = Configuration.of(spec)
     return RevisionRow(
         request_id=spec.request_id,
@@ -117,7 +172,7 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
     row.revision += 1
     row.state = STATE_OF_RECORD[spec.recorded_status]
     row.recorded_status, row.campaign, row.priority = spec.recorded_status, spec.campaign, spec.priority
-    session.add(_revision(who, spec, row.revision, source_of(item)))
+    session.add(revision_row(who, spec, row.revision, source_of(item)))
     write_audit(session, who, "revise", spec.request_id, revision=row.revision, source=source_of(item))
     session.flush()
 
@@ -137,17 +192,30 @@ def _take_seeds(session: Session, who: str, item: Accepted) -> list[Fault]:
             remedy = "change the seeds, or declare the reuse: prodsys seeds reuse; it stays a draft until then"
             return [Fault(item.file, item.row, "seeds", seeds_of.show(spec.seeds), str(error), remedy)]
         return []
-    _record_history(session, who, spec, configuration)
+    try:
+        with session.begin_nested():
+            _record_history(session, who, spec, configuration)
+    except SeedsTaken as error:
+        remedy = "move the template's seeds: nothing of it has run there"
+        return [Fault(item.file, item.row, "seeds", seeds_of.show(spec.seeds), str(error), remedy)]
     return []
 
 
 def _record_history(session: Session, who: str, spec: RequestSpec, configuration: str) -> None:
-    """Seeds of history: the lower number is the first owner, whatever the order of import."""
+    """Seeds of history: the lower number is the first owner, whatever the order of import.
+
+    Raises
+    ------
+    SeedsTaken
+        A recurring template keeps some of them for what it will make.
+    """
     own = RequestId.parse(spec.request_id)
     reason = "both stand in the experiment's book"
     rest = spec.seeds
     for owned in find_owners(session, configuration, spec.seeds, but=spec.request_id):
-        if _yields(session, owned.owner, own):
+        if find_request(session, owned.owner) is None:
+            claim(session, configuration, spec.request_id, [owned.seeds])  # refused: it names owner and next free
+        elif _yields(session, owned.owner, own):
             hand_over(session, configuration, owned, spec.request_id)
             mine = Owned(spec.request_id, owned.seeds)
             add_reuse(session, configuration, owned.owner, mine, ReuseKind.HISTORY, reason, who)

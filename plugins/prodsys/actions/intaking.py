@@ -8,7 +8,11 @@ from pathlib import Path
 
 from prodsys.actions.context import Context
 from prodsys.actions.importing import ImportAnswer, import_intake
+from prodsys.actions.recurring import register
+from prodsys.errors import LedgerError, SpecInvalid
 from prodsys.intake.files import read_files
+from prodsys.intake.recurring_files import read_templates
+from prodsys.intake.result import Fault
 
 DONE, FAULTY = "done", "faulty"
 PARTIAL_SUFFIXES = {".part", ".tmp", ".swp"}  # of files that are still being written
@@ -26,8 +30,23 @@ def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
 
 
 def import_versioned(ctx: Context, folder: Path) -> ImportAnswer:
-    """Import the requests under ``include/specs/requests``; the files stay."""
-    return import_intake(ctx, read_files([folder], ctx.catalogue)) if folder.is_dir() else ImportAnswer()
+    """Import the requests under ``include/specs/requests``, and keep seeds for the templates beside; the files stay."""
+    answer = import_intake(ctx, read_files([folder], ctx.catalogue)) if folder.is_dir() else ImportAnswer()
+    answer.faults += keep_for_templates(ctx, folder.parent)
+    return answer
+
+
+def keep_for_templates(ctx: Context, specs: Path) -> list[Fault]:
+    """Keep seeds and ids for every active recurring template; what hinders it, template by template."""
+    templates, faults = read_templates(specs)
+    for path, template in templates:
+        try:
+            if template.active:
+                register(ctx, template)
+        except (LedgerError, SpecInvalid) as error:
+            remedy = "prodsys recurring lint; seeds and ids of others: prodsys seeds claims"
+            faults.append(Fault(str(path), None, "", template.name, str(error), remedy))
+    return faults
 
 
 def _put_away(path: Path, answer: ImportAnswer) -> None:

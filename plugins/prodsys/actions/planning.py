@@ -8,24 +8,21 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import PlanChanged, SeedsTaken
+from prodsys.actions.covering import cover_seeds, find_open_seeds, seed_warnings
+from prodsys.actions.foreseeing import foresee
+from prodsys.actions.outside import Own, look_outside
+from prodsys.errors import PlanChanged, TrialMissing
+from prodsys.ledger.history import list_trials
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.plans import changes_of, own_names, store_plan
 from prodsys.ledger.publications import publish
-from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move
-from prodsys.ledger.seeds import (
-    claim,
-    find_owners,
-    from_range,
-    lock_configuration,
-    next_free,
-    reused_by,
-    same_beam_elsewhere,
-    uncovered,
-)
+from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
-from prodsys.model.moves import Act, Right
+from prodsys.model.estimate import Estimate
+from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import Plan, build_plan
+from prodsys.model.plan_changes import Change
 from prodsys.model.statuses import RequestState
 
 
@@ -36,10 +33,14 @@ class PlanAnswer:
     plan: Plan
     digest: str
     warnings: tuple[str, ...]
+    estimate: Estimate | None = None  # no part of the digest
+    changes: tuple[Change, ...] = ()  # against the plan before this one
+    state: str = ""
+    waits_for: str = ""  # what an approval still lacks, in words
 
 
 def plan(ctx: Context, request_id: str) -> PlanAnswer:
-    """Plan the current revision; planning the same again changes nothing.
+    """Plan the current revision; planning the same again changes nothing but the estimate.
 
     Raises
     ------
@@ -48,74 +49,125 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
     SeedsTaken
         Some of its seeds belong to others and no reuse is declared.
     SpecInvalid
-        A chain, software or partition that the specs do not know.
+        A chain, software or partition that the specs do not know, a script or image that is not on CVMFS.
+    NamesTaken, SpaceLacking
+        A name it writes is in use; its data do not fit.
+    PandaUnavailable, RucioUnavailable, FilesUnavailable
+        Who must be asked does not answer: try again.
     """
     ctx.check_right("plan", Right.PLAN)
+    built, own = _build(ctx, request_id)
+    estimate = foresee(ctx, built)
+    said = look_outside(ctx, built, estimate, own)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         move(row, Act.PLAN)
+        now = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
+        if now.digest() != built.digest():  # somebody revised it while we looked around
+            raise PlanChanged(request_id, built.digest(), now.digest())
+        cover_seeds(session, built.spec)
+        warnings = (*seed_warnings(session, request_id), *said)
+        stored, new = store_plan(session, built, estimate, warnings, ctx.who)
+        if new:
+            write_audit(session, ctx.who, "plan", request_id, digest=stored.digest)
+        return _answer(session, row, stored)
+
+
+def _build(ctx: Context, request_id: str) -> tuple[Plan, Own]:
+    """The plan, before anybody outside is asked, and the names that the request made itself."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id)
+        if find_move(RequestState(row.state), Act.PLAN) is None:
+            raise refusal(row, Act.PLAN)
+        ctx.catalogue.policy.check_prefix(request_id)
         built = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
-        _cover_seeds(session, built)
-        digest = built.digest()
-        if session.get(PlanRow, (request_id, digest)) is None:
-            body = built.model_dump(mode="json")
-            session.add(
-                PlanRow(request_id=request_id, digest=digest, revision=row.revision, body=body, planned_by=ctx.who)
-            )
-            write_audit(session, ctx.who, "plan", request_id, digest=digest)
-        return PlanAnswer(built, digest, _warnings(session, built))
+        find_open_seeds(session, built.spec)
+        return built, Own(*own_names(session, request_id))
 
 
-def _cover_seeds(session: Session, built: Plan) -> None:
-    """Claim what nobody owns; refuse what somebody does and no reuse covers."""
-    lock_configuration(session, built.configuration_digest)
-    open_seeds = uncovered(session, built.request_id, built.seeds)
-    owners = find_owners(session, built.configuration_digest, open_seeds, but=built.request_id)
-    if owners:
-        taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
-        raise SeedsTaken(built.request_id, taken, next_free(session, built.configuration_digest))
-    claim(session, built.configuration_digest, built.request_id, open_seeds)
-
-
-def _warnings(session: Session, built: Plan) -> tuple[str, ...]:
-    reused = [
-        f"seeds {from_range(row.seeds)} are also those of {row.owner} ({row.kind}: {row.reason}): "
-        "never add the two samples together"
-        for row in reused_by(session, built.request_id)
-    ]
-    beam = [
-        f"seeds {common} were also used by {other}: same generator and beam, other detector or version; "
-        "the generator events are equal"
-        for other, common in same_beam_elsewhere(session, built.request_id)
-    ]
-    return tuple(reused + beam)
+def _answer(session: Session, row: RequestRow, stored: PlanRow, waits_for: str = "") -> PlanAnswer:
+    return PlanAnswer(
+        plan=Plan.model_validate(stored.body),
+        digest=stored.digest,
+        warnings=tuple(stored.warnings or ()),
+        estimate=Estimate.model_validate(stored.estimate) if stored.estimate else None,
+        changes=changes_of(session, stored),
+        state=row.state,
+        waits_for=waits_for,
+    )
 
 
 def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAnswer:
-    """Approve the plan that was shown and publish it as a DAG.
+    """Approve the plan that was shown and publish it as a DAG; of a large one the first approval is only kept.
 
     Raises
     ------
     PlanChanged
         The specs have changed since, or ``digest`` is not that of the plan: look again.
+    TrialMissing
+        Policy wants a trial of its configuration first.
     """
     ctx.check_right("approve", Right.APPROVE)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         stored = find_plan(session, request_id)
         if RequestState(row.state) is RequestState.APPROVED and stored and stored.digest == (digest or stored.digest):
-            return PlanAnswer(Plan.model_validate(stored.body), stored.digest, ())
-        move(row, Act.APPROVE)
-        assert stored is not None  # a planned request has a plan
+            return _answer(session, row, stored)
+        if stored is None or find_move(RequestState(row.state), Act.APPROVE) is None:
+            raise refusal(row, Act.APPROVE)
         current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         if current.digest() != stored.digest or (digest and digest != stored.digest):
             raise PlanChanged(request_id, digest or stored.digest, current.digest())
-        _publish(session, ctx.who, row, stored, current)
-        return PlanAnswer(current, stored.digest, _warnings(session, current))
+        core_hours, volume = _size(stored, current)
+        _check_trial(session, ctx, row, current, core_hours)
+        if waits_for := _sign(session, ctx, stored, core_hours, volume):
+            return _answer(session, row, stored, waits_for)
+        move(row, Act.APPROVE)
+        publish_plan(session, ctx.who, row, stored, current)
+        return _answer(session, row, stored)
 
 
-def _publish(session: Session, who: str, row: RequestRow, stored: PlanRow, approved: Plan) -> None:
-    stored.approved_by, stored.approved_at = who, datetime.now(UTC)
+def _size(stored: PlanRow, built: Plan) -> tuple[float, int]:
+    """Core hours and bytes with all copies, as they were shown; the specs' own of a plan without estimate."""
+    if not stored.estimate:
+        return built.core_hours, built.volume_with_copies_bytes
+    shown = Estimate.model_validate(stored.estimate)
+    return shown.core_hours, shown.volume_with_copies_bytes
+
+
+def _check_trial(session: Session, ctx: Context, row: RequestRow, built: Plan, core_hours: float) -> None:
+    rule = ctx.catalogue.policy.trial_rule(row.request_id, built.spec.chain, built.partition)
+    if rule is None or row.trial_of is not None or core_hours <= rule.above_core_hours:
+        return
+    trials = list_trials(session, built.configuration_digest)
+    if not any(trial.tried(built) for trial in trials):
+        known = [(trial.request_id, trial.state.value) for trial in trials]
+        raise TrialMissing(row.request_id, core_hours, rule.above_core_hours, known)
+
+
+def _sign(session: Session, ctx: Context, stored: PlanRow, core_hours: float, volume_bytes: int) -> str:
+    """Put down who approves; "" when that is enough, else who is waited for.
+
+    Above the size of `second_person` the first name waits in `approved_by` without its time: `approved_at` tells since
+    when the plan is approved.
+    """
+    limit = ctx.catalogue.policy.second_person
+    if limit is None or not limit.is_needed(core_hours, volume_bytes):
+        stored.approved_by = ctx.who
+        return ""
+    if stored.approved_by in (None, ctx.who):
+        if stored.approved_by is None:
+            stored.approved_by = ctx.who
+            write_audit(session, ctx.who, "approve as first", stored.request_id, digest=stored.digest)
+        size = f"{core_hours:,.0f} core hours, {volume_bytes / 1e12:,.1f} TB"
+        return f"approved by {stored.approved_by}, waits for a second person ({size})"
+    stored.seconded_by, stored.seconded_at = ctx.who, datetime.now(UTC)
+    return ""
+
+
+def publish_plan(session: Session, who: str, row: RequestRow, stored: PlanRow, approved: Plan) -> None:
+    """Publish an approved plan as a DAG, with the rows of its steps."""
+    stored.approved_at = datetime.now(UTC)
     wanted = {
         (step.kind, bunch): place for place, step in enumerate(approved.steps) for bunch in approved.bunch_numbers
     }

@@ -14,24 +14,35 @@ from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState, ReuseKind
 
 DECLARABLE = frozenset({ReuseKind.PILOT_OF, ReuseKind.SUPERSEDES, ReuseKind.COMPARE})
+OPEN = frozenset({RequestState.DRAFT, RequestState.CHECKED})
+LONGEST_REASON = 500  # characters; it stands in the certificate
 
 
 def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, reason: str) -> list[Owned]:
     """Declare that a draft uses the seeds it shares with ``owner`` again; the shared ranges.
 
+    Said again, nothing changes; with another kind or reason, that one counts.
+
     Raises
     ------
     SpecInvalid
-        They share no seed, the kind is not for people to declare, or no reason is given.
+        They share no seed, are one request, the kind is not for people to declare, or no reason is given.
+    RequestUnknown
+        There is no such owner.
     MoveRefused
         The request is planned already or past it.
     """
     ctx.check_right("declare reuse of seeds", Right.CREATE)
-    if kind not in DECLARABLE or not reason.strip():
-        raise SpecInvalid("reuse", f"{kind} with reason {reason!r}", f"a kind of {sorted(DECLARABLE)} and a reason")
+    reason = " ".join(reason.split())
+    if kind not in DECLARABLE or not 0 < len(reason) <= LONGEST_REASON:
+        kinds = ", ".join(sorted(DECLARABLE))
+        raise SpecInvalid("reuse", f"{kind} with reason {reason[:80]!r}", f"one of {kinds}, and a reason in a sentence")
+    if owner == request_id:
+        raise SpecInvalid("reuse", f"{request_id} owns its own seeds", "name the request whose seeds are used again")
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        if RequestState(row.state) is not RequestState.DRAFT:
+        get_request(session, owner)
+        if RequestState(row.state) not in OPEN:
             raise refusal(row, "declaring reuse of seeds")
         spec = get_spec(session, request_id)
         configuration = Configuration.of(spec).digest()
@@ -42,7 +53,8 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
             raise SpecInvalid(
                 "reuse", f"{request_id} ({asked}) shares no seed with {owner}", "see prodsys seeds claims"
             )
-        for owned in shared:
-            add_reuse(session, configuration, request_id, owned, kind, reason, ctx.who)
-        write_audit(session, ctx.who, "reuse", request_id, owner=owner, kind=kind, reason=reason)
+        said = [add_reuse(session, configuration, request_id, owned, kind, reason, ctx.who) for owned in shared]
+        if any(said):
+            seeds = seeds_of.show(owned.seeds for owned in shared)
+            write_audit(session, ctx.who, "reuse", request_id, owner=owner, seeds=seeds, kind=kind, reason=reason)
         return shared

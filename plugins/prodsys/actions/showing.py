@@ -13,8 +13,8 @@ from prodsys.actions.context import Context
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
 from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedReuseRow
-from prodsys.ledger.tasks import list_outcomes, list_tasks
+from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedOutcomeRow, SeedReuseRow
+from prodsys.ledger.tasks import list_tasks
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.request import Configuration, RequestSpec
@@ -104,21 +104,24 @@ def _runs(session: Session, request_id: str) -> list[dict[str, Any]]:
 
 
 def _steps(session: Session, request_id: str) -> list[dict[str, Any]]:
-    found = []
-    for step in list_steps(session, request_id):
-        outcomes = list_outcomes(session, step.step_id)
-        missing = {one.seed: one.reason or one.state for one in outcomes if one.state != SeedState.DELIVERED}
-        found.append(
-            {
-                "step": step.kind,
-                "verdict": step.verdict,
-                "seeds_delivered": step.seeds_delivered,
-                "events": step.events,
-                "missing": missing,
-                "notes": list(step.notes),
-            }
-        )
-    return found
+    steps = list_steps(session, request_id)
+    missing: dict[int, dict[int, str]] = {step.step_id: {} for step in steps}
+    wanted = select(SeedOutcomeRow).where(
+        SeedOutcomeRow.step_id.in_(missing), SeedOutcomeRow.state != SeedState.DELIVERED
+    )
+    for one in session.scalars(wanted.order_by(SeedOutcomeRow.seed)):
+        missing[one.step_id][one.seed] = one.reason or one.state
+    return [
+        {
+            "step": step.kind,
+            "verdict": step.verdict,
+            "seeds_delivered": step.seeds_delivered,
+            "events": step.events,
+            "missing": missing[step.step_id],
+            "notes": list(step.notes),
+        }
+        for step in steps
+    ]
 
 
 def _tasks(session: Session, ctx: Context, request_id: str) -> list[dict[str, Any]]:
@@ -196,7 +199,7 @@ def show_claims(ctx: Context, request_id: str | None = None) -> list[dict[str, A
             {
                 "configuration": row.configuration,
                 "seeds": str(from_range(row.seeds)),
-                "request_id": row.request_id,
+                "request_id": row.owner,
                 "state": state,
             }
             for row, state in list_claims(session, configuration)

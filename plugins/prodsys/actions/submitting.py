@@ -1,31 +1,39 @@
 """Submit exactly once (DESIGN decision 5).
 
-An intent is a row with a deterministic task name. It is committed before anything is sent; one process at a time may
-send; a lost answer is settled by PanDA itself, never by hope. Promise: never two live tasks on the same seeds past
-refinement.
+An intent is a row with a deterministic task name. It is committed before anything is sent; one process at a time has
+the turn to send; a lost answer is settled by PanDA itself, never by hope. Promise: never two live tasks on the same
+seeds past refinement. See ``docs/decisions/exactly-once.md``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from prodsys.actions.context import Context
 from prodsys.actions.intents import ensure_intents
 from prodsys.actions.twins import recognise
-from prodsys.errors import PandaUnavailable, SubmissionInDoubt
+from prodsys.errors import IdentityUnavailable, LedgerUnavailable, PandaError, PandaUnavailable, SubmissionInDoubt
+from prodsys.ledger import turns
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
-from prodsys.ledger.tasks import change_intent, younger_task_seen
+from prodsys.ledger.tasks import younger_task_seen
 from prodsys.model.statuses import IntentState
 
+LOG = logging.getLogger(__name__)
 HAS_ID = frozenset({IntentState.RECORDED, IntentState.CONFIRMED})
+SURELY_NOT_SENT = (PandaError, PandaUnavailable, IdentityUnavailable)  # a doubtful call is none of them
+_LOCK = "pg_try_advisory_lock(hashtextextended(:name, 1))"
+_UNLOCK = "pg_advisory_unlock(hashtextextended(:name, 1))"
 
 
 def ensure_submitted(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> tuple[int, ...]:
@@ -50,73 +58,95 @@ def ensure_sent(ctx: Context, task: TaskRow) -> int:
         Try again: PanDA is down, another process is sending, or an answer was lost and PanDA must show the task first.
     PandaRefused
         PanDA does not take the map.
+    MoveRefused, RequestUnavailable
+        Nobody drives the request any more.
     """
     state = IntentState(task.intent)
     if state in HAS_ID:
         assert task.jedi_task_id is not None  # the two states are set with it
         return task.jedi_task_id
     if state is IntentState.SENDING:
-        state = _whose_turn(ctx, task)
+        task = _put_in_doubt(ctx, task)
+        state = IntentState.IN_DOUBT
     if state is IntentState.IN_DOUBT:
         return _settle_doubt(ctx, task)
-    return _send(ctx, task, IntentState.INTENDED)
+    return _send(ctx, task, impatient=True)
 
 
-def _whose_turn(ctx: Context, task: TaskRow) -> IntentState:
-    """A sender without an answer past its time is in doubt; before that it is left alone."""
-    now = datetime.now(UTC)
-    if task.until is not None and now < task.until:
-        raise PandaUnavailable(
-            f"{task.owner} is sending {task.task_name}; its answer may come until {task.until:%H:%M:%S}"
-        )
+def _put_in_doubt(ctx: Context, task: TaskRow) -> TaskRow:
+    """The intent, in doubt: its sender gave no answer in its time. A sender that still has time is left alone."""
     with transaction(ctx.sessions) as session:
-        change_intent(session, task.task_row_id, IntentState.SENDING, IntentState.IN_DOUBT)
-    return IntentState.IN_DOUBT
+        if not turns.doubt(session, task):
+            raise PandaUnavailable(f"{task.owner} is sending {task.task_name}; its answer may still come")
+        row = session.get(TaskRow, task.task_row_id, populate_existing=True)
+        assert row is not None  # it was changed a moment ago
+        return row
 
 
-def _send(ctx: Context, task: TaskRow, before: IntentState) -> int:
-    """Send the map once. Whoever loses the compare-and-set has not sent anything."""
-    now = datetime.now(UTC)
-    answer_max = timedelta(seconds=ctx.catalogue.profile.times.answer_max_s)
-    me = f"{socket.gethostname()}:{os.getpid()}"
-    with _only_sender(ctx, task.task_name):
-        ctx.panda.ensure_role()
+def _settle_doubt(ctx: Context, task: TaskRow) -> int:
+    """Search by name; send the map again only when PanDA cannot have it (else JEDI's twin check ends the later one).
+
+    Whether JEDI is past our submission is asked before the search: what it refined meanwhile is found.
+    """
+    times = ctx.catalogue.profile.times
+    with transaction(ctx.sessions) as session:
+        long_ago = turns.doubted_longer_than(session, task, times.doubt_max_s, times.answer_max_s)
+        passed = younger_task_seen(session, task.until or task.first_sent_at or task.created_at)
+    found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
+    if found is not None:
+        return _adopt(ctx, task, found)
+    if not (long_ago or passed):
+        raise PandaUnavailable(
+            f"the answer for {task.task_name} was lost; waiting until PanDA shows the task or a younger one"
+        )
+    return _send(ctx, task, impatient=long_ago)
+
+
+def _adopt(ctx: Context, task: TaskRow, found: int) -> int:
+    with transaction(ctx.sessions) as session:
+        if not turns.record_found(session, task, found):
+            raise PandaUnavailable(f"another process has taken up the doubt about {task.task_name}")
+        detail = {"task_name": task.task_name, "jedi_task_id": found}
+        write_audit(session, ctx.who, "adopt", task.task_name.partition(".")[0], **detail)
+    return found
+
+
+def _send(ctx: Context, task: TaskRow, *, impatient: bool) -> int:
+    """Send the map once. Whoever loses the compare-and-set has not sent anything.
+
+    ``impatient`` tells whether to go on although an earlier sender has not let go of the lock: it is frozen, perhaps.
+    """
+    ctx.panda.ensure_role()  # renews the token too, so that the submission itself waits for nobody
+    with _lock_of_sender(ctx, task.task_name) as alone:
+        if not (alone or impatient):
+            raise PandaUnavailable(f"{task.owner} may still be sending {task.task_name}: it holds its lock")
+        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        began = time.time()
         with transaction(ctx.sessions) as session:
-            changes = {
-                "owner": me,
-                "until": now + answer_max,
-                "first_sent_at": task.first_sent_at or now,
-                "sent_count": TaskRow.sent_count + 1,
-            }
-            if not change_intent(session, task.task_row_id, before, IntentState.SENDING, **changes):
+            if not turns.take_turn(session, task, owner, ctx.catalogue.profile.times.answer_max_s):
                 raise PandaUnavailable(f"{task.task_name} is being sent by another process")
-        return _record(ctx, task, _submit(ctx, task, before))
+        jedi_task_id = _submit(ctx, task, owner, began)
+        return _record(ctx, task, owner, jedi_task_id)
 
 
-def _submit(ctx: Context, task: TaskRow, before: IntentState) -> int:
+def _submit(ctx: Context, task: TaskRow, owner: str, began: float) -> int:
+    times = ctx.catalogue.profile.times
     try:
+        if time.time() - began > times.answer_max_s - times.call_timeout_s:
+            raise PandaUnavailable(f"{task.task_name} was not sent: this process slept through its turn")
         return ctx.panda.submit(task.task_map, task.parent_tid)
     except SubmissionInDoubt as error:
         raise PandaUnavailable(str(error)) from error  # stays `sending`; past `until` PanDA is asked
-    except Exception:
-        with transaction(ctx.sessions) as session:  # refused, or surely not sent: as before
-            change_intent(session, task.task_row_id, IntentState.SENDING, before, until=None)
+    except SURELY_NOT_SENT:
+        with transaction(ctx.sessions) as session:
+            turns.give_turn_back(session, task, owner)
         raise
 
 
-def _record(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
+def _record(ctx: Context, task: TaskRow, owner: str, jedi_task_id: int) -> int:
     with transaction(ctx.sessions) as session:
-        changed = change_intent(
-            session,
-            task.task_row_id,
-            IntentState.SENDING,
-            IntentState.RECORDED,
-            jedi_task_id=jedi_task_id,
-            until=None,
-            status_at=datetime.now(UTC),
-        )
-        if not changed:  # our time was over and another process took the matter up: it finds this task by its name
-            raise PandaUnavailable(
+        if not turns.record_answer(session, task.task_row_id, owner, jedi_task_id):
+            raise PandaUnavailable(  # another process took the matter up: it finds this task by its name
                 f"the answer for {task.task_name} ({jedi_task_id}) came too late; it is being looked for"
             )
         detail = {"task_name": task.task_name, "jedi_task_id": jedi_task_id}
@@ -124,44 +154,40 @@ def _record(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
     return jedi_task_id
 
 
-def _settle_doubt(ctx: Context, task: TaskRow) -> int:
-    """Search by name; send the map again only when PanDA cannot have it (else JEDI's twin check ends the later one)."""
-    found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
-    if found is not None:
-        with transaction(ctx.sessions) as session:
-            changes = {"jedi_task_id": found, "until": None, "status_at": datetime.now(UTC)}
-            change_intent(session, task.task_row_id, IntentState.IN_DOUBT, IntentState.RECORDED, **changes)
-            detail = {"task_name": task.task_name, "jedi_task_id": found}
-            write_audit(session, ctx.who, "adopt", task.task_name.partition(".")[0], **detail)
-        return found
-    if not _surely_lost(ctx, task):
-        raise PandaUnavailable(
-            f"the answer for {task.task_name} was lost; waiting until PanDA shows the task or a younger one"
-        )
-    return _send(ctx, task, IntentState.IN_DOUBT)
-
-
-def _surely_lost(ctx: Context, task: TaskRow) -> bool:
-    first = task.first_sent_at or task.created_at
-    last = task.until or first
-    if datetime.now(UTC) - first > timedelta(seconds=ctx.catalogue.profile.times.doubt_max_s):
-        return True
-    with transaction(ctx.sessions) as session:
-        return younger_task_seen(session, last)
-
-
 @contextmanager
-def _only_sender(ctx: Context, task_name: str) -> Iterator[None]:
-    """Advisory lock on a connection of its own: a courtesy among processes, never a row lock over HTTP."""
+def _lock_of_sender(ctx: Context, task_name: str) -> Iterator[bool]:
+    """Advisory lock on a connection of its own, and whether it was free.
+
+    A courtesy among processes: it tells that an earlier sender is still at it. The proof is the compare-and-set. No row
+    lock is ever held over HTTP, and a ledger that goes away meanwhile takes the lock with it.
+    """
     engine = ctx.sessions.kw["bind"]
-    with engine.connect() as connection:
-        key = {"key": task_name}
-        taken = connection.execute(text("select pg_try_advisory_lock(hashtextextended(:key, 1))"), key).scalar()
-        connection.commit()
-        if not taken:
-            raise PandaUnavailable(f"another process is sending {task_name}")
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except DBAPIError as error:
+        raise LedgerUnavailable(str(error.orig or error).strip().splitlines()[0]) from error
+    try:
+        taken = _ask(connection, _LOCK, task_name)
         try:
-            yield
+            yield taken
         finally:
-            connection.execute(text("select pg_advisory_unlock(hashtextextended(:key, 1))"), key)
-            connection.commit()
+            _let_go(connection, task_name, taken)
+    finally:
+        connection.close()
+
+
+def _ask(connection: Connection, words: str, task_name: str) -> bool:
+    try:
+        return bool(connection.execute(text(f"select {words}"), {"name": task_name}).scalar())
+    except DBAPIError as error:
+        connection.invalidate()
+        raise LedgerUnavailable(str(error.orig or error).strip().splitlines()[0]) from error
+
+
+def _let_go(connection: Connection, task_name: str, taken: bool) -> None:
+    """Unlock; where that fails the connection is thrown away, and the lock with it."""
+    try:
+        if taken:
+            _ask(connection, _UNLOCK, task_name)
+    except LedgerUnavailable as error:
+        LOG.warning("the lock of %s went with its connection: %s", task_name, error)

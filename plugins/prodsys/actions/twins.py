@@ -1,33 +1,59 @@
-"""Which of PanDA's tasks is ours: after a lost answer, and when JEDI ended a task as a duplicate."""
+"""Which of PanDA's tasks is ours: after a lost answer, when JEDI ended a duplicate, and when two of them live.
+
+Names decide nothing here: a task is ours when the whole map that PanDA holds of it is ours, its seeds included.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from prodsys.actions.context import Context
-from prodsys.errors import PandaError
+from prodsys.errors import PandaError, PandaRefused, TaskUnknown
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import find_task
 from prodsys.model.outcome import TaskInfo
-from prodsys.model.statuses import FINAL, TaskStatus
+from prodsys.model.statuses import DEAD, FINAL, WITH_OUTPUT, IntentState
 from prodsys.panda.task_map import same_work
 
+LOG = logging.getLogger(__name__)
 _DUPLICATE = re.compile(r"duplicated task -> jediTaskID=(\d+)")  # recorded: twins
 
 
 def recognise(ctx: Context, task: TaskRow, candidates: Iterable[TaskInfo]) -> int | None:
     """Id of the task that does our work, or None when PanDA shows none.
 
-    Of several live ones (another user name, two refiners) the lowest stays and the others are killed at once.
+    Of several live ones (another user name, two refiners) the lowest stays and the others are killed at once. When none
+    lives or brought anything, the one that has spent our name is ours: it cannot be sent again.
     """
     ours = [one for one in candidates if not differences(ctx, task, one.jedi_task_id)]
-    usable = sorted(one.jedi_task_id for one in ours if one.status not in {TaskStatus.ABORTED, TaskStatus.BROKEN})
-    for twin in usable[1:]:
-        _kill_twin(ctx, task, usable[0], twin, {one.jedi_task_id: one for one in ours}[twin])
-    return usable[0] if usable else None
+    kept, others = choose(ours)
+    for twin in others:
+        kill_twin(ctx, task, kept or 0, twin)
+    if kept is not None or not ours:
+        return kept
+    me = ctx.panda.user_name()  # JEDI's twin check looks at user and name: what others spent is free for us
+    return min((one.jedi_task_id for one in ours if one.user_name == me), default=None)
+
+
+def choose(ours: Iterable[TaskInfo]) -> tuple[int | None, tuple[TaskInfo, ...]]:
+    """Of tasks that all do our work: the one that stays, and those that live beside it.
+
+    The lowest that lives or brought something stays; where there is none, the lowest that could still be retried.
+    Aborted and broken ones never stay.
+    """
+    usable = sorted((one for one in ours if one.status not in DEAD), key=lambda one: one.jedi_task_id)
+    good = [one for one in usable if one.status not in FINAL or one.status in WITH_OUTPUT] or usable
+    if not good:
+        return None, ()
+    kept = good[0].jedi_task_id
+    return kept, tuple(one for one in good[1:] if one.status not in FINAL or one.status in WITH_OUTPUT)
 
 
 def differences(ctx: Context, task: TaskRow, jedi_task_id: int) -> list[str]:
@@ -35,14 +61,36 @@ def differences(ctx: Context, task: TaskRow, jedi_task_id: int) -> list[str]:
     return same_work(ctx.panda.get_task_map(jedi_task_id), task.task_map)
 
 
-def _kill_twin(ctx: Context, task: TaskRow, kept: int, twin: int, info: TaskInfo) -> None:
-    if info.status not in FINAL:
-        ctx.panda.kill(twin)
+def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
+    """End a second task of our work, with an alarm the first time; whether it was new to the ledger.
+
+    One that has ended with output cannot be undone: it is only named.
+    """
+    if twin.status not in FINAL:
+        kill_if_alive(ctx, twin.jedi_task_id)
     with transaction(ctx.sessions) as session:
         row = session.get(TaskRow, task.task_row_id, with_for_update=True)
-        if row is not None and twin not in row.twins:
-            row.twins = [*row.twins, twin]
-        write_audit(session, ctx.who, "kill twin", task.task_name.partition(".")[0], kept=kept, twin=twin)
+        if row is None or twin.jedi_task_id in row.twins:
+            return False
+        row.twins = [*row.twins, twin.jedi_task_id]
+        detail = {"kept": kept, "twin": twin.jedi_task_id, "user": twin.user_name, "status": twin.status}
+        write_audit(session, ctx.who, "kill twin", task.task_name.partition(".")[0], **detail)
+    LOG.error("ALARM: task %s of %s did the work of %s (%s); %s stays", *_alarm(twin), task.task_name, kept)
+    return True
+
+
+def _alarm(twin: TaskInfo) -> tuple[int, str, str]:
+    return twin.jedi_task_id, twin.user_name or "an unknown user", twin.status
+
+
+def kill_if_alive(ctx: Context, jedi_task_id: int) -> bool:
+    """Kill a task; False when PanDA says that it is ending or has ended already."""
+    try:
+        ctx.panda.kill(jedi_task_id)
+    except (PandaRefused, TaskUnknown) as error:
+        LOG.info("task %s was not killed: %s", jedi_task_id, error)
+        return False
+    return True
 
 
 def elder_twin(reason: str) -> int | None:
@@ -51,29 +99,55 @@ def elder_twin(reason: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def adopt_elder(ctx: Context, jedi_task_id: int, reason: str) -> int | None:
-    """Ours was ended as a duplicate: take the original, if its whole map is ours; its id, or None.
+def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
+    """Id of the task that does the work in the place of this one; None when this one is to go on.
+
+    Looked at as long as the id is provisional: what JEDI ended as a duplicate is replaced by the original; of two that
+    live the lowest stays.
 
     Raises
     ------
     PandaError
         The original does other work: the name was used by somebody else.
     """
-    elder = elder_twin(reason)
-    if elder is None:
-        return None
     with transaction(ctx.sessions) as session:
-        task = find_task(session, jedi_task_id)
-    if task is None:
+        task = find_task(session, info.jedi_task_id)
+        if task is None:  # another process was quicker
+            return _replaced_by(session, info.jedi_task_id)
+    elder = elder_twin(reason or info.error_dialog) if info.status in DEAD else None
+    if elder is not None:
+        return _adopt(ctx, task, _checked(ctx, task, elder))
+    if IntentState(task.intent) is not IntentState.RECORDED:
         return None
+    found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
+    if found is None or found == info.jedi_task_id:
+        return None
+    return _adopt(ctx, task, found)
+
+
+def _replaced_by(session: Session, jedi_task_id: int) -> int | None:
+    wanted = select(TaskRow.jedi_task_id).where(TaskRow.twins.contains([jedi_task_id]))
+    return session.scalars(wanted).first()
+
+
+def _checked(ctx: Context, task: TaskRow, elder: int) -> int:
     unlike = differences(ctx, task, elder)
     if unlike:
         raise PandaError(
             f"{task.task_name} is the name of task {elder}, which does other work: {'; '.join(unlike[:3])}"
         )
-    with transaction(ctx.sessions) as session:
-        row = session.get(TaskRow, task.task_row_id, with_for_update=True)
-        assert row is not None  # rows of tasks are never deleted
-        row.jedi_task_id, row.twins, row.status = elder, [*row.twins, jedi_task_id], None
-        write_audit(session, ctx.who, "adopt", task.task_name.partition(".")[0], jedi_task_id=elder, twin=jedi_task_id)
     return elder
+
+
+def _adopt(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
+    """Put another id in the place of the one we had, unless somebody has done it; it is provisional again."""
+    with transaction(ctx.sessions) as session:
+        row = session.get(TaskRow, task.task_row_id, with_for_update=True, populate_existing=True)
+        assert row is not None  # rows of tasks are never deleted
+        if row.jedi_task_id == task.jedi_task_id and not row.final:
+            twins = dict.fromkeys([*row.twins, task.jedi_task_id])
+            row.twins = [one for one in twins if one not in (None, jedi_task_id)]
+            row.jedi_task_id, row.status, row.intent = jedi_task_id, None, IntentState.RECORDED
+            detail = {"jedi_task_id": jedi_task_id, "twin": task.jedi_task_id}
+            write_audit(session, ctx.who, "adopt", task.task_name.partition(".")[0], **detail)
+        return row.jedi_task_id or jedi_task_id

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from prodsys.actions.context import Context
-from prodsys.actions.twins import adopt_elder, differences
+from prodsys.actions.twins import differences, kill_if_alive, settle_twins
 from prodsys.errors import PandaError, PandaRoleMissing, PandaUnavailable, TaskEnded, TaskUnknown
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
@@ -81,9 +81,9 @@ def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: s
         return _target(ctx, jedi_task_id)
     info = _look(ctx, jedi_task_id)
     reason = reason or info.error_dialog
-    elder = adopt_elder(ctx, jedi_task_id, reason) if info.status is TaskStatus.ABORTED else None
-    if elder is not None:
-        return _target(ctx, elder)
+    other = settle_twins(ctx, info, reason)
+    if other is not None:
+        return _target(ctx, other)
     _confirm(ctx, info)
     with transaction(ctx.sessions) as session:
         task = find_task(session, jedi_task_id, lock=True)
@@ -125,7 +125,7 @@ def _confirm(ctx: Context, info: TaskInfo) -> None:
 
 def _check_stored(ctx: Context, task: TaskRow, info: TaskInfo) -> None:
     if info.task_type and info.task_type != TASK_TYPE:
-        ctx.panda.kill(info.jedi_task_id)
+        kill_if_alive(ctx, info.jedi_task_id)
         raise PandaRoleMissing(
             f"PanDA stored {task.task_name} as type {info.task_type} of user {info.user_name}: "
             f"the production role was lost; task {info.jedi_task_id} was killed"

@@ -1,4 +1,4 @@
-"""``prodsys request import``: what people wrote becomes requests; ``--dry-run`` needs no services."""
+"""``prodsys request import|lint``: what people wrote becomes requests; ``lint`` and ``--dry-run`` need no services."""
 
 from __future__ import annotations
 
@@ -32,6 +32,31 @@ def import_requests(
     intake = read_files(files, load_catalogue(settings.specs, settings.profile))
     has_faults = _show_dry_run(intake, as_json) if dry_run else _import(intake, settings, who, as_json)
     raise typer.Exit(FINDINGS if has_faults else CLEAN)
+
+
+@app.command(help=f"Look at request files and lists of processings: needs no services. {EXIT_CODES}")
+def lint(
+    files: Annotated[list[Path], typer.Argument(exists=True, help="CSV, XLSX or YAML files, or folders.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what cannot be read and what contradicts itself."""
+    from prodsys.cli.output import print_json, print_table, print_text
+    from prodsys.intake.catalogue import load_catalogue
+    from prodsys.intake.request_lint import Severity, has_findings, lint_requests
+    from prodsys.settings import read_settings
+
+    settings = read_settings()
+    found = lint_requests(files, load_catalogue(settings.specs, settings.profile))
+    counts = {one.value: sum(finding.severity is one for finding in found) for one in Severity}
+    if as_json:
+        print_json({"findings": [one.as_json() for one in found], "counts": counts})
+    else:
+        columns = ("severity", "file", "row", "column", "value", "finding", "remedy")
+        rows = [(one.severity, one.file, one.row, one.column, one.value, one.message, one.remedy) for one in found]
+        if rows:
+            print_table(columns, rows)
+        print_text(", ".join(f"{number} {name}s" for name, number in counts.items()))
+    raise typer.Exit(FINDINGS if has_findings(found) else CLEAN)
 
 
 def _show_dry_run(intake: Intake, as_json: bool) -> bool:

@@ -17,8 +17,13 @@ from prodsys.errors import ProductionError
 
 ENTRY_POINTS = "prodsys.commands"
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {  # name -> what it is for, modules of cli/ whose `app` makes it
-    "request": ("Requests: from import to certificate.", ("import_command", "request_commands", "control_commands")),
+    "request": (
+        "Requests: from import to certificate.",
+        ("import_command", "request_commands", "new_commands", "plan_commands", "control_commands"),
+    ),
     "seeds": ("Seeds: who uses which.", ("seeds_check", "seeds_commands")),
+    "history": ("Tasks of before this ledger, for the estimates of plans.", ("history_commands",)),
+    "recurring": ("Templates that make requests by a schedule.", ("recurring_commands",)),
     "task": ("PanDA tasks of requests.", ("task_commands",)),
     "spec": ("Files under include/specs: lint, JSON Schema.", ("spec_commands",)),
 }

@@ -1,4 +1,4 @@
-"""``prodsys request``: list, show, clone, plan, approve, launch, status, certificate."""
+"""``prodsys request``: list, show, launch, status, certificate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, pr
 
 if TYPE_CHECKING:
     from prodsys.actions.context import Context
-    from prodsys.actions.planning import PlanAnswer
 
 app = typer.Typer()
 RequestId = Annotated[str, typer.Argument(help="Request, such as PROD2025-016.")]
@@ -87,89 +86,6 @@ def _print_picture(found: dict[str, Any]) -> None:
         if rows := found[part]:
             print_table(tuple(rows[0]), [tuple(row.values()) for row in rows], title=part.capitalize())
     print_text(f"certificate: {found['certificate'] or 'none yet'}")
-
-
-@app.command(help=f"A new draft like another request, with a new id and free seeds. {EXIT_CODES}")
-def clone(
-    request_id: RequestId,
-    new_id: Annotated[str, typer.Argument(help="Id of the clone.")],
-    seeds: Annotated[
-        str | None, typer.Option(help="Seeds by number, 40001-40003; default: the next free ones.")
-    ] = None,
-    seed_count: Annotated[int | None, typer.Option(min=1, help="How many seeds; default: as many.")] = None,
-    events_per_file: Annotated[int | None, typer.Option(min=1, help="Events a seed; default: as many.")] = None,
-    chain: Annotated[str | None, typer.Option(help="Chain, such as SIM-RECO; default: the same.")] = None,
-    partition: Annotated[str | None, typer.Option(help="Partition; default: the same rule.")] = None,
-    who: Who = None,
-    as_json: AsJson = False,
-) -> None:
-    """A new draft like another request."""
-    from prodsys.actions.cloning import CloneOrder
-    from prodsys.actions.cloning import clone as do_clone
-    from prodsys.model.seeds import parse_seeds, show
-
-    asked = parse_seeds(seeds) if seeds else None
-    order = CloneOrder(seed_count, asked, events_per_file, chain, partition=partition)
-    spec = do_clone(acting(who), request_id, new_id, order)
-    if as_json:
-        print_json(spec.model_dump(mode="json"))
-    else:
-        print_text(f"{spec.request_id}: {spec.events} events, seeds {show(spec.seeds)}, chain {spec.chain}; a draft")
-
-
-@app.command(help=f"Plan a request: what will be submitted, written and replicated. {EXIT_CODES}")
-def plan(request_id: RequestId, who: Who = None, as_json: AsJson = False) -> None:
-    """Plan a request."""
-    from prodsys.actions.planning import plan as do_plan
-
-    _print_plan(do_plan(acting(who), request_id), as_json)
-
-
-@app.command(help=f"Approve the plan that was shown, and publish it as a DAG. {EXIT_CODES}")
-def approve(
-    request_id: RequestId,
-    digest: Annotated[str | None, typer.Option(help="Digest of the plan you looked at; default: the newest.")] = None,
-    who: Who = None,
-    as_json: AsJson = False,
-) -> None:
-    """Approve the plan of a request."""
-    from prodsys.actions.planning import approve as do_approve
-
-    answer = do_approve(acting(who), request_id, digest)
-    if as_json:
-        print_json({"request_id": request_id, "digest": answer.digest, "warnings": list(answer.warnings)})
-    else:
-        print_text(f"{request_id} is approved: plan {answer.digest}; DAG prod__{request_id}")
-
-
-def _print_plan(answer: PlanAnswer, as_json: bool) -> None:
-    if as_json:
-        body = answer.plan.model_dump(mode="json")
-        print_json({"digest": answer.digest, "warnings": list(answer.warnings), "plan": body})
-        return
-    built = answer.plan
-    print_text(
-        f"{built.request_id} revision {built.revision}, {built.events} events, seeds of {built.configuration_digest}"
-    )
-    columns = ("step", "task", "queue", "jobs", "events", "GB", "core hours", "script", "image")
-    rows = [
-        (one.kind, one.task_name, one.queue, one.jobs, one.events, f"{one.volume_bytes / 1e9:.3f}",
-         f"{one.core_hours:.1f}", one.script, one.image)
-        for one in built.steps
-    ]  # fmt: skip
-    print_table(columns, rows, title="Tasks")
-    datasets = [(step.kind, one.data_type, one.did) for step in built.steps for one in step.datasets]
-    print_table(("step", "type", "dataset"), [*datasets, ("", "container", built.request_container)], title="Datasets")
-    rules = built.rules
-    kept = f"{rules.lifetime_days} days" if rules.lifetime_days else "kept"
-    print_text(
-        f"replicas: {rules.copies} on {', '.join(rules.rses)}, {kept}; "
-        f"{built.volume_bytes / 1e9:.3f} GB a copy, {built.volume_with_copies_bytes / 1e9:.3f} GB in all; "
-        f"{built.core_hours:.1f} core hours; accepted from {built.accept_percent:g} % of the seeds"
-    )
-    for warning in answer.warnings:
-        print_text(f"warning: {warning}")
-    print_text(f"plan {answer.digest}\napprove it: prodsys request approve {built.request_id} --digest {answer.digest}")
 
 
 @app.command(help=f"Start the DAG run of an approved request, or leave it ready for the dispatcher. {EXIT_CODES}")

@@ -1,4 +1,4 @@
-"""``prodsys seeds check``: which requests of files share seeds. It needs no services."""
+"""``prodsys seeds check``: which requests share seeds, in files without any service, or in the ledger."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Files = Annotated[
-    list[Path], typer.Argument(exists=True, help="Sheets (CSV, XLSX), database exports, YAML requests, or folders.")
+    list[Path] | None,
+    typer.Argument(
+        exists=True,
+        help="Sheets (CSV, XLSX), database exports, YAML requests, folders; none: all requests of the ledger.",
+    ),
 ]
 
 
 @app.command("check", help=f"Requests of one configuration that share seeds, over several files. {EXIT_CODES}")
-def check(files: Files, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def check(files: Files = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print overlapping pairs, warnings about shared beams, and faults of the files."""
+    if not files:
+        raise typer.Exit(FINDINGS if _check_ledger(as_json) else CLEAN)
     from prodsys.cli.output import print_json
     from prodsys.intake.catalogue import load_catalogue
     from prodsys.intake.files import read_files
@@ -43,6 +49,24 @@ def check(files: Files, as_json: Annotated[bool, typer.Option("--json", help="Pr
     else:
         _show(len(specs), pairs, beams, intake)
     raise typer.Exit(FINDINGS if pairs or intake.faults else CLEAN)
+
+
+def _check_ledger(as_json: bool) -> bool:
+    """Whether requests of the ledger share seeds; the database finds them."""
+    from prodsys.actions.showing_seeds import show_shared_seeds
+    from prodsys.cli.output import print_json, print_table, print_text
+    from prodsys.cli.request_commands import acting
+
+    pairs = show_shared_seeds(acting(None))
+    if as_json:
+        print_json({"pairs": pairs})
+        return bool(pairs)
+    if pairs:
+        rows = [(one["a"], one["b"], one["seeds"], "; ".join(one["reuse"]) or "of the same seeds") for one in pairs]
+        title = "The same events in both: never add them together"
+        print_table(("request", "request", "seeds", "declared"), rows, title=title)
+    print_text(f"{len(pairs)} overlaps in the ledger")
+    return bool(pairs)
 
 
 def _show(number: int, pairs: Sequence[Overlap], beams: Sequence[SharedBeam], intake: Intake) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from prodsys.cli.doing import DryRun, do
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 
@@ -34,6 +35,7 @@ def reuse(
     owner: Annotated[str, typer.Argument(help="Request that owns the seeds.")],
     kind: Annotated[str, typer.Option(help="pilot_of, supersedes or compare.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the certificate.")],
+    dry_run: DryRun = False,
     who: Who = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,10 +48,11 @@ def reuse(
         wanted = ReuseKind(kind)
     except ValueError:
         raise SpecInvalid("--kind", f"no kind of reuse named {kind!r}", "pilot_of, supersedes or compare") from None
-    found = declare_reuse(acting(who), request_id, owner, wanted, reason)
+    found, _ = do(acting(who), lambda ctx: declare_reuse(ctx, request_id, owner, wanted, reason), dry_run=dry_run)
     shared = [{"owner": one.owner, "seeds": str(one.seeds), "kind": wanted.value} for one in found]
     if as_json:
         print_json(shared)
     else:
         for one in shared:
-            print_text(f"{request_id} uses seeds {one['seeds']} of {one['owner']} again ({wanted}): {reason}")
+            sentence = f"{request_id} uses seeds {one['seeds']} of {one['owner']} again ({wanted}): {reason}"
+            print_text(f"would be: {sentence}" if dry_run else sentence)

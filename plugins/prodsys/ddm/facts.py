@@ -75,6 +75,16 @@ class RuleInfo:
 
 
 @dataclass(frozen=True)
+class Space:
+    """Room on one storage [byte]; None: Rucio does not know."""
+
+    rse: str
+    free: int | None = None  # of the storage itself, as whoever measures it told Rucio
+    quota_left: int | None = None  # of the account: its limit less what it uses
+    unlimited: bool = False  # the account's limit is infinite
+
+
+@dataclass(frozen=True)
 class Detachment:
     """What became of an attempt to take files out of a dataset."""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
-from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo
+from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, Space
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import Refusal
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
 
+OWN_BOOKS = "rucio"  # source of a storage's usage that is Rucio's own count of what it registered
 SINGLE_RULES = 8  # up to so many rules are asked for one by one [6 ms each]; more of them in one listing
 
 
@@ -60,6 +62,50 @@ class RucioQuestions:
             if refusal.kind == "DataIdentifierNotFound":
                 return None
             raise
+
+    def find_collections(self, scope: str, beginning: str) -> tuple[Did, ...]:
+        """Datasets and containers of a scope whose names begin so, in order; none when there is no such scope."""
+
+        def ask(rucio: Any) -> tuple[Did, ...]:
+            found = rucio.list_dids(scope, [{"name": f"{beginning}*"}], did_type="collection")
+            return tuple(sorted(Did(scope, str(name)) for name in found))
+
+        try:
+            return self._rucio.call("list_dids", f"{scope}:{beginning}*", ask)
+        except Refusal as refusal:
+            if refusal.kind == "ScopeNotFound":
+                return ()
+            raise
+
+    def find_space(self, rses: Iterable[str]) -> tuple[Space, ...]:
+        """Room on each of these storages: free space and what is left of this account's own limit there.
+
+        Raises
+        ------
+        RucioRefused
+            There is no such storage.
+
+        Notes
+        -----
+        Source: Rucio 41.5, ``core/account_limit.py`` (a storage without limit is shown with the limit 0, an infinite
+        one as -1) and ``core/rse.py`` (several sources a storage; the one named ``rucio`` is its own bookkeeping and
+        knows of no free space).
+        """
+        limits = self._rucio.call("get_local_account_limits", self.account, self._limits)
+        used = self._rucio.call("get_local_account_usage", self.account, self._used)
+        return tuple(_space(rse, self._free(rse), limits.get(rse), used.get(rse, 0)) for rse in rses)
+
+    def _limits(self, rucio: Any) -> dict[str, float]:
+        return {str(rse): float(limit) for rse, limit in rucio.get_local_account_limits(self.account).items()}
+
+    def _used(self, rucio: Any) -> dict[str, int]:
+        return {str(row["rse"]): int(row["bytes"] or 0) for row in rucio.get_local_account_usage(self.account)}
+
+    def _free(self, rse: str) -> int | None:
+        """Least free space that any source reports [byte], or None."""
+        rows = self._rucio.call("get_rse_usage", rse, lambda rucio: list(rucio.get_rse_usage(rse)))
+        measured = [row for row in rows if row.get("source") != OWN_BOOKS and row.get("free") is not None]
+        return min((int(row["free"]) for row in measured), default=None)
 
     def metadata(self, did: Did) -> dict[str, Any]:
         """JSON metadata of a DID; empty when it has none."""
@@ -129,6 +175,14 @@ class RucioQuestions:
             return {row["name"]: {name: pfns[0] for name, pfns in row["rses"].items()} for row in rows}
 
         return self._rucio.call("list_replicas", str(did), ask)
+
+
+def _space(rse: str, free: int | None, limit: float | None, used: int) -> Space:
+    if limit is None:
+        return Space(rse, free)
+    if math.isinf(limit) or limit < 0:
+        return Space(rse, free, unlimited=True)
+    return Space(rse, free, quota_left=int(limit) - used)
 
 
 def _rule_info(rule: Mapping[str, Any]) -> RuleInfo:

@@ -33,8 +33,10 @@ FORM = Form(
         "seed_last": "seed_last",
         "geometry": "geometry",
         "description": "description",
+        "bunches": "bunches",
+        "bunches_at_once": "bunches_at_once",
     },
-    optional=frozenset({"campaign", "description"}),
+    optional=frozenset({"campaign", "description", "bunches", "bunches_at_once"}),
     ignored=frozenset({"id", "n_processings"}),
 )
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
@@ -89,6 +91,8 @@ def _read_request(record: Record, row: Row, headings: Headings, catalogue: Catal
     record.request_id = values["request_id"] or ""
     for name in ("campaign", "description"):
         values[name] = read_cell(record, row, headings, name, cells.read_word, required=False)
+    for name in ("bunches", "bunches_at_once"):
+        values[name] = read_cell(record, row, headings, name, cells.read_count, required=False)
     values["campaign"] = values["campaign"] or campaign_of(record, values["request_id"], catalogue)
     values["tag"], values["labels"] = values["tag"] or (None, ())
     values["seeds"] = _seeds(record, values.pop("seed_first"), values.pop("seed_last"))

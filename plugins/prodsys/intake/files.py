@@ -29,6 +29,11 @@ def read_files(paths: Sequence[Path], catalogue: Catalogue) -> Intake:
     Intake
         In the order of the files. A request that several files hold alike is accepted once.
     """
+    return read_all(paths, catalogue)[0]
+
+
+def read_all(paths: Sequence[Path], catalogue: Catalogue) -> tuple[Intake, tuple[Processing, ...]]:
+    """As `read_files`, with the rows of the lists of processings beside it."""
     parts: list[Intake] = []
     steps: list[Processing] = []
     for path in _expand(paths):
@@ -38,7 +43,7 @@ def read_files(paths: Sequence[Path], catalogue: Catalogue) -> Intake:
             part, found = Intake(faults=(Fault(str(path), None, "", "", error.message, error.remedy),)), []
         parts.append(part)
         steps += found
-    return processings.link(_without_repeats(Intake.join(parts)), steps, catalogue)
+    return processings.link(_without_repeats(Intake.join(parts)), steps, catalogue), tuple(steps)
 
 
 def _expand(paths: Iterable[Path]) -> list[Path]:

@@ -19,8 +19,10 @@ from prodsys.intake.catalogue import (
 )
 from prodsys.intake.files import read_files
 from prodsys.intake.nearest import suggest
+from prodsys.intake.recurring_files import RECURRING, lint_templates, read_template
 from prodsys.intake.result import Fault
 from prodsys.intake.yaml_file import read_yaml
+from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue, ChainSpec, PartitionTable, PolicySpec, ProfileSpec, SiteTable
 
@@ -30,8 +32,13 @@ TABLES: dict[str, type[Any]] = {
     "sites.yaml": SiteTable,
     "policy.yaml": PolicySpec,
 }
-FOLDERS: dict[str, Callable[[Path], tuple[Any, list[Fault]]]] = {"chains": read_chain, "profiles": read_profile}
+FOLDERS: dict[str, Callable[[Path], tuple[Any, list[Fault]]]] = {
+    "chains": read_chain,
+    "profiles": read_profile,
+    RECURRING: read_template,
+}
 REQUESTS = "requests"
+NEEDED = ("chains", "profiles")
 _MODELS: dict[str, type[BaseModel]] = {  # by the keys of which a file outside the specs is recognised
     REQUESTS: RequestSpec,
     "chains": ChainSpec,
@@ -39,6 +46,7 @@ _MODELS: dict[str, type[BaseModel]] = {  # by the keys of which a file outside t
     "partitions.yaml": PartitionTable,
     "sites.yaml": SiteTable,
     "policy.yaml": PolicySpec,
+    RECURRING: RecurringSpec,
 }
 _YAML = (".yaml", ".yml")
 
@@ -58,6 +66,7 @@ def lint_specs(folder: Path, files: Sequence[Path] = ()) -> list[Fault]:
     faults = [fault for path in wanted if kinds[path] != REQUESTS for fault in _lint_file(path, kinds[path])]
     faults += [] if files else _missing_tables(folder)
     faults += [] if faults else _cross_faults(folder)
+    faults += [] if faults else _lint_templates([path for path in wanted if kinds[path] == RECURRING], folder)
     return faults + _lint_requests([path for path in wanted if kinds[path] == REQUESTS], folder)
 
 
@@ -98,7 +107,7 @@ def _missing_tables(folder: Path) -> list[Fault]:
         for name in TABLES
         if not (folder / name).is_file()
     ]
-    for name in FOLDERS:
+    for name in NEEDED:
         if not any((folder / name).glob("*.yaml")):
             faults.append(Fault(str(folder / name), None, "", "", "holds no spec", "every deployment needs one"))
     return faults
@@ -111,6 +120,12 @@ def _cross_faults(folder: Path) -> list[Fault]:
     if partitions is None or sites is None:
         return []
     return storage_faults(partitions, sites, str(folder / "partitions.yaml"))
+
+
+def _lint_templates(paths: Sequence[Path], folder: Path) -> list[Fault]:
+    """Faults of recurring templates beside the tables that they need."""
+    catalogue = _any_catalogue(folder) if paths else None
+    return lint_templates(paths, catalogue) if catalogue else []
 
 
 def _lint_requests(paths: Sequence[Path], folder: Path) -> list[Fault]:

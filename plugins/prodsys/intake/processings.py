@@ -22,16 +22,17 @@ FORM = Form(
         "step": "type",
         "script": "script",
         "dsn_pattern": "dsn_pattern",
+        "input_datasets": "input_datasets",
         "output_datasets": "output_datasets",
     },
-    optional=frozenset({"dsn_pattern", "output_datasets"}),
-    ignored=frozenset({"id", "input_datasets", "description"}),
+    optional=frozenset({"dsn_pattern", "input_datasets", "output_datasets"}),
+    ignored=frozenset({"id", "description"}),
 )
 
 
 @dataclass(frozen=True)
 class Processing:
-    """One row of the list: a step of a request and its script."""
+    """One row of the list: a step of a request, its script and its datasets."""
 
     request_id: str
     step: str
@@ -39,6 +40,9 @@ class Processing:
     file: str
     row: int
     column: str  # heading of the script
+    dsn_pattern: str = ""
+    input_datasets: tuple[str, ...] = ()
+    output_datasets: tuple[str, ...] = ()
 
 
 def read_processings(table: Table, catalogue: Catalogue) -> tuple[list[Processing], Intake]:
@@ -65,7 +69,16 @@ def _read_row(record: Record, row: Row, headings: Headings, catalogue: Catalogue
     script = read_cell(record, row, headings, "script", cells.read_word)
     if not (request_id and step and script):
         return None
-    return Processing(request_id, step, script, record.file, record.row, record.columns["script"])
+    pattern = read_cell(record, row, headings, "dsn_pattern", cells.read_word, required=False) or ""
+    inputs, outputs = (_datasets(record, row, headings, name) for name in ("input_datasets", "output_datasets"))
+    place = (record.file, record.row, record.columns["script"])
+    return Processing(request_id, step, script, *place, pattern, inputs, outputs)
+
+
+def _datasets(record: Record, row: Row, headings: Headings, name: str) -> tuple[str, ...]:
+    """The datasets of a cell, which stand there with commas or blanks between them."""
+    text = read_cell(record, row, headings, name, cells.read_word, required=False) or ""
+    return tuple(text.replace(",", " ").replace(";", " ").split())
 
 
 def link(intake: Intake, processings: Iterable[Processing], catalogue: Catalogue) -> Intake:

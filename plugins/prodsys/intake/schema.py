@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from prodsys.intake.catalogue import SoftwareTable
 from prodsys.model.certificate import Certificate
+from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import ChainSpec, PartitionTable, PolicySpec, ProfileSpec, SiteTable
 
@@ -22,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "policy": PolicySpec,
     "profile": ProfileSpec,
     "certificate": Certificate,
+    "recurring": RecurringSpec,
 }
 _FRIENDLY: dict[str, dict[str, Any]] = {  # forms that intake reads besides those of the model
     "events": {"type": "string", "pattern": r"^\d{1,3}([ ]\d{3})*$"},

@@ -28,7 +28,9 @@ FORM = Form(
         "events_per_file": "Events per file",
         "seeds": "Initial seed",
         "step": "Processing type",
+        "bunches": "Bunches",
     },
+    optional=frozenset({"bunches"}),
     ignored=frozenset({"description"}),
     rows=2,
 )
@@ -50,7 +52,7 @@ _READERS: dict[str, cells.Reader] = {
 def read_sheet(table: Table, catalogue: Catalogue) -> Intake:
     """Requests of a sheet; a faulty row leaves the others alone."""
     headings = find_headings(table, FORM)
-    if set(FORM.headings) - headings.columns.keys():
+    if set(FORM.headings) - FORM.optional - headings.columns.keys():
         return gather(table, headings, ())
     names = _column_names(headings)
     records = [(Record(table.file, rows[0].line, names), rows) for rows in _requests(table, headings)]
@@ -80,7 +82,7 @@ def _requests(table: Table, headings: Headings) -> Iterator[list[Row]]:
 
 def _is_orphan(row: Row, headings: Headings) -> bool:
     """A row without id that holds so much of a request that it cannot be a step of the one above."""
-    read = [name for name in FORM.headings if name not in ("request_id", "step")]
+    read = [name for name in FORM.headings if name not in ("request_id", "step", *FORM.optional)]
     return sum(bool(row.cell(headings.columns[name])) for name in read) > len(read) // 2
 
 
@@ -106,6 +108,7 @@ def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue
     for name, reader in readers.items():
         values[name] = read_cell(record, first, headings, name, reader)
     record.request_id = values["request_id"] or ""
+    values["bunches"] = read_cell(record, first, headings, "bunches", cells.read_count, required=False)
     values["software"], values["version"] = values["software"] or (None, None)
     values["tag"], values["labels"] = values["tag"] or (None, ())
     values["campaign"] = campaign_of(record, values["request_id"], catalogue)
@@ -135,7 +138,7 @@ def _read_steps(record: Record, rows: list[Row], headings: Headings) -> dict[str
 
 def _check_continuation(record: Record, row: Row, headings: Headings) -> None:
     """A row without id names a step and nothing else."""
-    for name in FORM.headings:
+    for name in (one for one in FORM.headings if one in headings.columns):
         value = row.cell(headings.columns[name])
         if row.broken or headings.columns[name] in row.refused:
             continue

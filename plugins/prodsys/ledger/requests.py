@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from prodsys.errors import MoveRefused, RequestUnknown
+from prodsys.ledger.expectation import check_expected
 from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
 from prodsys.model.moves import Act, find_move, possible_acts
 from prodsys.model.plan import Plan
@@ -18,8 +19,17 @@ from prodsys.model.statuses import DRIVEN, RequestState
 
 
 def find_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow | None:
-    """Row of a request, locked for the transaction when asked; None when there is none."""
-    return session.get(RequestRow, request_id, with_for_update=lock or None)
+    """Row of a request, locked for the transaction when asked; None when there is none.
+
+    Raises
+    ------
+    RequestChanged
+        It was locked, and is not what the person saw who changes it (`ledger.expectation`).
+    """
+    row = session.get(RequestRow, request_id, with_for_update=lock or None)
+    if lock:
+        check_expected(session, row)
+    return row
 
 
 def get_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow:

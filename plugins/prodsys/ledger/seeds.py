@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import Range
@@ -13,8 +14,28 @@ from sqlalchemy.orm import Session
 from prodsys.errors import SeedsTaken
 from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow, SeedReuseRow
 from prodsys.model import seeds as seeds_of
+from prodsys.model.names import RequestId
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import ReuseKind
+
+RESERVED = "reserved"  # where the state of a request would stand: there is none yet
+_SHARED = """
+with used as (
+    select configuration, seeds, request_id from prodsys.seed_claim where request_id is not null
+    union all
+    select configuration, seeds, request_id from prodsys.seed_reuse
+)
+select a.request_id as a, b.request_id as b, range_agg(a.seeds * b.seeds) as seeds, (
+    select jsonb_agg(distinct jsonb_build_object(
+        'request', u.request_id, 'owner', u.owner, 'kind', u.kind, 'reason', u.reason))
+    from prodsys.seed_reuse as u
+    where (u.request_id, u.owner) in ((a.request_id, b.request_id), (b.request_id, a.request_id))
+) as reuse
+from used as a
+join used as b on b.configuration = a.configuration and b.seeds && a.seeds and b.request_id > a.request_id
+group by a.request_id, b.request_id
+order by a.request_id, b.request_id
+"""
 
 
 @dataclass(frozen=True)
@@ -49,13 +70,13 @@ def find_owners(session: Session, configuration: str, seeds: Iterable[SeedRange]
             select(SeedClaimRow).where(
                 SeedClaimRow.configuration == configuration,
                 SeedClaimRow.seeds.overlaps(to_range(wanted)),
-                SeedClaimRow.request_id != but,
+                SeedClaimRow.request_id.is_distinct_from(but),
             )
         )
         for row in rows:
             common = wanted.overlap(from_range(row.seeds))
             if common:
-                found.append(Owned(row.request_id, common))
+                found.append(Owned(row.owner, common))
     return sorted(found, key=lambda owned: (owned.seeds, owned.owner))
 
 
@@ -67,18 +88,48 @@ def claim(session: Session, configuration: str, request_id: str, seeds: Sequence
     SeedsTaken
         The exclusion constraint refused: some have an owner. The transaction goes on without the claim.
     """
+    _claim(session, configuration, seeds, request_id=request_id)
+
+
+def _claim(session: Session, configuration: str, seeds: Sequence[SeedRange], **owner: Any) -> None:
     try:
         with session.begin_nested():
-            session.add_all(
-                SeedClaimRow(configuration=configuration, seeds=to_range(item), request_id=request_id) for item in seeds
-            )
+            session.add_all(SeedClaimRow(configuration=configuration, seeds=to_range(item), **owner) for item in seeds)
             session.flush()
     except IntegrityError as error:
         if "seed_claim_one_owner" not in str(error.orig):
             raise
-        owners = find_owners(session, configuration, seeds, but=request_id)
+        owners = find_owners(session, configuration, seeds, but=str(owner.get("request_id", "")))
         taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
-        raise SeedsTaken(request_id, taken, next_free(session, configuration)) from error
+        who = owner.get("request_id") or f"template {owner['template']}"
+        raise SeedsTaken(who, taken, next_free(session, configuration)) from error
+
+
+def reserve(session: Session, configuration: str, template: str, seeds: Sequence[SeedRange]) -> None:
+    """Keep seeds for the requests that a template will make, in place of what it kept before.
+
+    Raises
+    ------
+    SeedsTaken
+        The exclusion constraint refused: some have an owner.
+    """
+    session.execute(delete(SeedClaimRow).where(SeedClaimRow.template == template))
+    _claim(session, configuration, seeds, template=template)
+
+
+def take_reserved(
+    session: Session, configuration: str, template: str, request_id: str, seeds: Sequence[SeedRange]
+) -> None:
+    """Make a template's request the owner of seeds that were kept for it."""
+    kept = reserved_by(session, template)
+    reserve(session, configuration, template, seeds_of.subtract(kept, seeds))
+    claim(session, configuration, request_id, seeds)
+
+
+def reserved_by(session: Session, template: str) -> tuple[SeedRange, ...]:
+    """Seeds that are kept for requests a template has not made yet."""
+    rows = session.scalars(select(SeedClaimRow.seeds).where(SeedClaimRow.template == template))
+    return tuple(sorted(from_range(row) for row in rows))
 
 
 def release(session: Session, request_id: str) -> None:
@@ -89,14 +140,19 @@ def release(session: Session, request_id: str) -> None:
 
 def add_reuse(
     session: Session, configuration: str, request_id: str, owned: Owned, kind: ReuseKind, reason: str, who: str
-) -> None:
-    """Record that a request uses seeds of another one again, on purpose; once."""
+) -> bool:
+    """Record that a request uses seeds of another one again; whether that was new, or is meant otherwise now."""
     stored = to_range(owned.seeds)
     same = select(SeedReuseRow).where(
         SeedReuseRow.request_id == request_id, SeedReuseRow.owner == owned.owner, SeedReuseRow.seeds == stored
     )
-    if session.scalars(same).first():
-        return
+    found = session.scalars(same).first()
+    if found is not None:
+        if kind is ReuseKind.HISTORY or (found.kind, found.reason) == (kind, reason):
+            return False
+        found.kind, found.reason, found.declared_by = kind, reason, who
+        session.flush()
+        return True
     session.add(
         SeedReuseRow(
             configuration=configuration,
@@ -109,6 +165,7 @@ def add_reuse(
         )
     )
     session.flush()
+    return True
 
 
 def hand_over(session: Session, configuration: str, owned: Owned, new_owner: str) -> None:
@@ -183,13 +240,35 @@ def same_beam_elsewhere(session: Session, request_id: str) -> list[tuple[str, Se
 
 
 def list_claims(session: Session, configuration: str | None = None) -> list[tuple[SeedClaimRow, str]]:
-    """All claims with the state of their requests, by configuration and seeds."""
-    wanted = select(SeedClaimRow, RequestRow.state).join(RequestRow, RequestRow.request_id == SeedClaimRow.request_id)
+    """All claims with the state of their requests, by configuration and seeds; what a template keeps is `reserved`."""
+    of_request = RequestRow.request_id == SeedClaimRow.request_id
+    wanted = select(SeedClaimRow, RequestRow.state).outerjoin(RequestRow, of_request)
     if configuration:
         wanted = wanted.where(SeedClaimRow.configuration == configuration)
-    return [
-        (row, state) for row, state in session.execute(wanted.order_by(SeedClaimRow.configuration, SeedClaimRow.seeds))
-    ]
+    ordered = wanted.order_by(SeedClaimRow.configuration, SeedClaimRow.seeds)
+    return [(row, state or RESERVED) for row, state in session.execute(ordered)]
+
+
+@dataclass(frozen=True)
+class SharedSeeds:
+    """Seeds that two requests of one configuration use, each with what was declared about it."""
+
+    a: str
+    b: str
+    seeds: tuple[SeedRange, ...]
+    reuse: tuple[str, ...]  # "004 of 001: history (reason)" in words; () when nobody declared it
+
+
+def shared_seeds(session: Session) -> list[SharedSeeds]:
+    """All pairs of requests with common seeds, in the order of ids, found by the database."""
+    found = [_shared(*row) for row in session.execute(text(_SHARED))]
+    return sorted(found, key=lambda one: (RequestId.parse(one.a), RequestId.parse(one.b)))
+
+
+def _shared(one: str, other: str, seeds: Iterable[Range[int]], reuse: Iterable[dict[str, str]] | None) -> SharedSeeds:
+    a, b = sorted((one, other), key=RequestId.parse)
+    declared = (f"{each['request']} of {each['owner']}: {each['kind']} ({each['reason']})" for each in reuse or ())
+    return SharedSeeds(a, b, seeds_of.normalise(map(from_range, seeds)), tuple(declared))
 
 
 def configuration_of(session: Session, request_id: str) -> str | None:

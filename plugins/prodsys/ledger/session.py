@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session, sessionmaker
 
 from prodsys.errors import LedgerUnavailable
@@ -44,3 +45,5 @@ def transaction(factory: SessionFactory) -> Iterator[Session]:
             yield session
     except (OperationalError, InterfaceError) as error:
         raise LedgerUnavailable(str(error.orig or error).strip().splitlines()[0]) from error
+    except NoConnectionFree as error:
+        raise LedgerUnavailable("all connections of this process are in use") from error

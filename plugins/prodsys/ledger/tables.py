@@ -110,6 +110,8 @@ class PlanRow(Base):
     approved_at: Mapped[datetime | None]
     seconded_by: Mapped[str | None]  # above the size that policy.yaml names
     seconded_at: Mapped[datetime | None]
+    estimate: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # no part of the digest
+    warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")  # as they were shown with it
 
 
 class PublicationRow(Base):
@@ -126,21 +128,50 @@ class PublicationRow(Base):
     published_at: Mapped[datetime] = _now()
 
 
+class RecurringRow(Base):
+    """A recurring template as the ledger holds it to its word: numbers and seeds of all its intervals are its own."""
+
+    __tablename__ = "recurring"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[dict[str, Any]]
+    configuration: Mapped[str]
+    id_prefix: Mapped[str]
+    numbers: Mapped[Range[int]]  # of the ids of its requests
+    registered_by: Mapped[str]
+    registered_at: Mapped[datetime] = _now()
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+    __table_args__ = (
+        ExcludeConstraint(("id_prefix", "="), ("numbers", "&&"), using="gist", name="recurring_numbers_once"),
+    )
+
+
 class SeedClaimRow(Base):
-    """First owner of seeds of a configuration. The exclusion constraint has no exception."""
+    """First owner of seeds of a configuration: a request, or a template whose request is to come.
+
+    The exclusion constraint has no exception.
+    """
 
     __tablename__ = "seed_claim"
 
     claim_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     configuration: Mapped[str]
     seeds: Mapped[Range[int]]
-    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    request_id: Mapped[str | None] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
+    template: Mapped[str | None] = mapped_column(ForeignKey(RecurringRow.name), index=True)
     claimed_at: Mapped[datetime] = _now()
 
     __table_args__ = (
         ExcludeConstraint(("configuration", "="), ("seeds", "&&"), using="gist", name="seed_claim_one_owner"),
         CheckConstraint("not isempty(seeds)", name="some_seeds"),
+        CheckConstraint("num_nonnulls(request_id, template) = 1", name="request_or_template"),
     )
+
+    @property
+    def owner(self) -> str:
+        """Request that owns the seeds, or the template they are kept for, in words."""
+        return self.request_id or f"template {self.template}"
 
 
 class SeedReuseRow(Base):
@@ -174,6 +205,7 @@ class StepRow(Base):
     bunch: Mapped[int | None] = mapped_column(Integer)
     rounds: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # of recovery, done
     granted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # rounds persons asked for
+    core_s: Mapped[float | None]  # of all its jobs, for the estimates of later plans
     waived: Mapped[str] = mapped_column(default="", server_default="")  # who took what is missing, and why
     verdict: Mapped[str | None]
     seeds_delivered: Mapped[int | None]
@@ -362,6 +394,30 @@ class CertificateRow(Base):
     issued_at: Mapped[datetime] = _now()
 
 
+class HistoryTaskRow(Base):
+    """A PanDA task of before this ledger, as an imported list tells of it; figures in doubt are null and flagged."""
+
+    __tablename__ = "history_task"
+
+    jedi_task_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    task_name: Mapped[str] = mapped_column(primary_key=True)
+    request_id: Mapped[str | None] = mapped_column(index=True)  # may be one that the ledger does not know
+    kind: Mapped[str | None]
+    status: Mapped[str]
+    jobs: Mapped[int | None]
+    events: Mapped[int | None]
+    events_left_out: Mapped[bool] = mapped_column(Boolean)  # the list does not give them: those of its request
+    bytes: Mapped[int | None]
+    wall_s: Mapped[float | None]  # of one job
+    span_h: Mapped[float | None]  # in whole days
+    written: Mapped[dict[str, Any]]  # heading -> cell
+    flags: Mapped[list[Any]]  # what is doubtful: column, value, why
+    file: Mapped[str]
+    line: Mapped[int] = mapped_column(Integer)
+    imported_by: Mapped[str]
+    imported_at: Mapped[datetime] = _now()
+
+
 class AuditRow(Base):
     """Who did what to which request."""
 
@@ -373,6 +429,24 @@ class AuditRow(Base):
     action: Mapped[str]
     request_id: Mapped[str | None] = mapped_column(index=True)
     detail: Mapped[dict[str, Any]]
+
+
+class IdempotencyRow(Base):
+    """What a caller of the REST API sent under a key of his, and what it was answered; for a day."""
+
+    __tablename__ = "idempotency"
+
+    who: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    method: Mapped[str]
+    path: Mapped[str]
+    body_digest: Mapped[str]
+    holder: Mapped[str]  # the call that works on it, or did
+    held_until: Mapped[datetime]  # whoever held it longer than this has died
+    claimed_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    status: Mapped[int | None] = mapped_column(Integer)  # of HTTP; None: not answered yet
+    headers: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    body: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class CallRow(Base):

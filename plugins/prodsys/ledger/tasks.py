@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import MultiRange, Range
 from sqlalchemy.orm import Session
 
@@ -56,17 +55,6 @@ def open_task_ids(session: Session, request_id: str) -> list[int]:
     """PanDA's ids of the tasks of a request that are not known to be final, oldest first."""
     tasks = [task for _, task in list_tasks(session, request_id) if task.jedi_task_id and not task.final]
     return [task.jedi_task_id for task in tasks if task.jedi_task_id and TaskStatus(task.status or "") not in FINAL]
-
-
-def change_intent(session: Session, task_row_id: int, before: IntentState, after: IntentState, **changes: Any) -> bool:
-    """Compare-and-set of an intent's state; False when somebody else was quicker."""
-    statement = (
-        update(TaskRow)
-        .where(TaskRow.task_row_id == task_row_id, TaskRow.intent == before)
-        .values(intent=after, **changes)
-        .returning(TaskRow.task_row_id)
-    )
-    return session.execute(statement).first() is not None
 
 
 def younger_task_seen(session: Session, since: datetime) -> bool:

@@ -31,6 +31,7 @@ class Act(StrEnum):
     """What is done to a request, in the words of the audit log."""
 
     CHECK = "check"
+    FAULT = "find fault"  # checked again, it is not in order any more
     PLAN = "plan"
     APPROVE = "approve"
     WITHDRAW = "withdraw"  # the approval
@@ -72,6 +73,7 @@ _DELIVERED = (State.COMPLETE, State.ACCEPTED)
 
 MOVES: tuple[Move, ...] = (
     _move(Act.CHECK, (State.DRAFT, State.CHECKED), State.CHECKED, Right.PLAN),
+    _move(Act.FAULT, (State.CHECKED,), State.DRAFT),
     _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),
     _move(Act.APPROVE, (State.PLANNED,), State.APPROVED, Right.APPROVE),
     _move(Act.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Right.APPROVE),
@@ -88,7 +90,7 @@ MOVES: tuple[Move, ...] = (
     _move(Act.RECOVER, (State.FAILED, State.ACCEPTED), State.READY, Right.REPAIR),
     _move(Act.ACCEPT, (State.FAILED,), State.READY, Right.ACCEPT),
     _move(Act.REOPEN, _DELIVERED, State.READY, Right.REPAIR),
-    _move(Act.ADOPT, (State.RECORDED,), State.READY, Right.ADOPT),
+    _move(Act.ADOPT, (State.RECORDED, State.APPROVED, State.DELAYED), State.READY, Right.ADOPT),
     _move(
         Act.ABORT,
         (*_OPEN, State.APPROVED, *_LAUNCHED, State.RUNNING, State.PAUSED, State.CLOSING, State.FAILED),

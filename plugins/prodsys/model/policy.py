@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from prodsys.errors import SpecInvalid
 from prodsys.model.moves import Right
+from prodsys.model.names import RequestId
 from prodsys.model.spec_base import Pattern, Spec
 
 Role = Literal["viewer", "submitter", "manager", "administrator"]
@@ -24,18 +25,12 @@ class Answer(StrEnum):
     FAIL = "stop as failed"  # nothing is thrown away: recover, retry and accept stay possible
 
 
-class SettleRule(Spec):
-    """When the chain goes on after a step, what is tried before, and whom it asks in the end."""
+class Rule(Spec):
+    """What some requests have in common."""
 
     requests: Pattern = Field(default=".*", description="regular expression over the request id")
     chains: Pattern = Field(default=".*", description="regular expression over the name of the chain")
     partitions: Pattern = Field(default=".*", description="regular expression over the partition")
-    accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [% of seeds]")
-    rounds: int = Field(ge=0, le=20, description="rounds of recovery before a person is asked")
-    ask_hours: float = Field(
-        gt=0, description="how long the question waits for its answer [h]; then the default counts"
-    )
-    default: Answer = Field(description="answer that counts when nobody gave one")
 
     def fits(self, request_id: str, chain: str, partition: str) -> bool:
         """Whether the rule is about such a request."""
@@ -43,15 +38,55 @@ class SettleRule(Spec):
         return all(re.fullmatch(pattern, text) for pattern, text in asked)
 
 
+class SettleRule(Rule):
+    """When the chain goes on after a step, what is tried before, and whom it asks in the end."""
+
+    accept_percent: float = Field(gt=0, le=100, description="at or above: accepted partial [% of seeds]")
+    rounds: int = Field(ge=0, le=20, description="rounds of recovery before a person is asked")
+    ask_hours: float = Field(
+        gt=0, description="how long the question waits for its answer [h]; then the default counts"
+    )
+    default: Answer = Field(description="answer that counts when nobody gave one")
+
+
+class TrialRule(Rule):
+    """When a trial must come before a mass production, and how small it is."""
+
+    above_core_hours: float = Field(ge=0, description="expected core hours above which there must have been a trial")
+    seeds: int = Field(gt=0, le=1000, description="the first seeds of the request that are tried")
+    events_per_file: int | None = Field(default=None, gt=0, description="at most; None: as many as the request")
+    partition: str = Field(default="test", pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$", description="where it writes")
+    prefix: str = Field(default="TEST", description="prefix of the trial's id")
+
+
+class SecondPerson(Spec):
+    """Size above which two persons must approve; either is enough."""
+
+    above_core_hours: float = Field(gt=0, description="expected core hours")
+    above_bytes: int = Field(gt=0, description="expected volume with all copies [byte]")
+
+    def is_needed(self, core_hours: float, volume_bytes: int) -> bool:
+        """Whether a request of this size is too large for one person's approval."""
+        return core_hours > self.above_core_hours or volume_bytes > self.above_bytes
+
+
 class PolicySpec(Spec):
     """What is decided without asking."""
 
     prefixes: tuple[str, ...] = Field(min_length=1, description="prefixes of request ids")
     settle: tuple[SettleRule, ...] = Field(min_length=1, description="the first rule that fits counts")
+    trial: tuple[TrialRule, ...] = Field(default=(), description="the first rule that fits counts; none: no trial")
+    second_person: SecondPerson | None = Field(default=None, description="None: one person's approval is enough")
     running_limit: int = Field(gt=0, description="requests that may run at once")
+    recurring_jobs: int = Field(
+        default=0, ge=0, description="a recurring request of at most so many jobs may be approved without a person"
+    )
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")
+    airflow_roles: dict[str, Role] = Field(
+        default_factory=dict, description="role at Airflow -> role here, for pages and REST; others may only look"
+    )
 
     def settle_rule(self, request_id: str, chain: str, partition: str) -> SettleRule:
         """The rule for a request.
@@ -65,6 +100,23 @@ class PolicySpec(Spec):
             if rule.fits(request_id, chain, partition):
                 return rule
         raise SpecInvalid("policy.yaml", f"no rule of settle fits {request_id}", "end with one that fits everything")
+
+    def check_prefix(self, request_id: str) -> None:
+        """SpecInvalid when the id of a request has no prefix that is known here."""
+        prefix = RequestId.parse(request_id).prefix
+        if prefix not in self.prefixes:
+            remedy = f"known: {', '.join(self.prefixes)}; see policy.yaml"
+            raise SpecInvalid("request id", f"{request_id!r} has an unknown prefix", remedy)
+
+    def trial_rule(self, request_id: str, chain: str, partition: str) -> TrialRule | None:
+        """The rule about trials of a request, or None."""
+        return next((rule for rule in self.trial if rule.fits(request_id, chain, partition)), None)
+
+    @model_validator(mode="after")
+    def _trials_have_a_known_prefix(self) -> Self:
+        if strange := sorted({rule.prefix for rule in self.trial} - set(self.prefixes)):
+            raise ValueError(f"trial: the prefix {strange[0]} is not among the prefixes {', '.join(self.prefixes)}")
+        return self
 
     @model_validator(mode="after")
     def _every_right_is_somebodys(self) -> Self:

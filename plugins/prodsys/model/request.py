@@ -61,8 +61,8 @@ class RequestSpec(BaseModel):
     software: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="software, such as spdroot-dev")
     version: str = Field(pattern=r"^\d+(\.\d+)*$", description="version of the software, such as 4.1.7.2")
     tag: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="middle of every dataset name, without remarks")
-    events: int = Field(gt=0, description="events asked for")
-    events_per_file: int = Field(gt=0, description="events one job simulates and one file holds")
+    events: int = Field(gt=0, le=10**13, description="events asked for")
+    events_per_file: int = Field(gt=0, le=10**9, description="events one job simulates and one file holds")
     seeds: Seeds = Field(description="ranges of seeds, one seed a job: 40001-50000")
     chain: str = Field(
         default="SIM-RECO", pattern=r"^[A-Z0-9\-]+$", description="name of a chain in include/specs/chains"

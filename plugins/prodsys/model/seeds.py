@@ -164,6 +164,11 @@ def split(ranges: Iterable[SeedRange], parts: int) -> tuple[tuple[SeedRange, ...
     return tuple(found)
 
 
+def first(ranges: Iterable[SeedRange], number: int) -> tuple[SeedRange, ...]:
+    """The lowest seeds, as many as asked for, or all when there are fewer."""
+    return _take(normalise(ranges), number)[0]
+
+
 def _take(ranges: tuple[SeedRange, ...], number: int) -> tuple[tuple[SeedRange, ...], tuple[SeedRange, ...]]:
     """The first seeds of the ranges, and the rest."""
     taken: list[SeedRange] = []

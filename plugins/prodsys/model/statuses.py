@@ -60,6 +60,9 @@ FINAL = frozenset(
     }
 )
 WITH_OUTPUT = frozenset({TaskStatus.DONE, TaskStatus.FINISHED})  # something to settle
+DEAD = frozenset(  # never to run again: ended, or about to
+    {TaskStatus.TOABORT, TaskStatus.ABORTING, TaskStatus.ABORTED, TaskStatus.TOBROKEN, TaskStatus.BROKEN}
+)
 RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
 
 

@@ -186,9 +186,7 @@ class PandaClient:
         PandaRoleMissing
             A task sent with it would run as somebody's analysis.
         """
-        call = "system/get_user_attributes"
-        reply = _granted(call, self._wire.get(call))
-        attributes = reply.data if isinstance(reply.data, dict) else {}
+        attributes = self._user_attributes()
         if attributes.get("is_production_user") is not True:
             who = attributes.get("user_dn_clean") or "this identity"
             raise PandaRoleMissing(
@@ -196,11 +194,20 @@ class PandaClient:
                 "put it into the production group of the IAM and check PRODSYS_PANDA_ORIGIN"
             )
 
+    def user_name(self) -> str:
+        """Our name as PanDA stores it with our tasks."""
+        return str(self._user_attributes().get("user_dn_clean") or "")
+
     def is_alive(self) -> None:
         """Nothing, when PanDA answers us; else an error that says what is wrong."""
         _granted("system/is_alive", self._wire.get("system/is_alive"))
 
     # --- inside -----------------------------------------------------------------------------------------------------
+    def _user_attributes(self) -> Mapping[str, Any]:
+        call = "system/get_user_attributes"
+        data = _granted(call, self._wire.get(call)).data
+        return data if isinstance(data, dict) else {}
+
     def _read(self, call: str, jedi_task_id: int, **details: object) -> Reply:
         reply = self._wire.get(call, {"task_id": jedi_task_id, **details}, target=str(jedi_task_id))
         if not reply.success and "not found" in reply.message:

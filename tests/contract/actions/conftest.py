@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Clients, Context
+from prodsys.actions.context import Context, clients_of
 from prodsys.actions.importing import ImportAnswer, import_intake
 from prodsys.actions.planning import approve, plan
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
+from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine, make_session_factory
 from prodsys.orchestrator.client import AirflowClient
-from prodsys.settings import REPOSITORY
+from prodsys.settings import REPOSITORY, Settings
 from tests.contract.actions.airflow_api import Airflow, serve
 
 DEMO = REPOSITORY / "include" / "demo"
@@ -36,15 +36,14 @@ def ledger_url(template_database: Callable, fresh_database: Callable) -> str:
 
 @pytest.fixture
 def ctx(ledger_url: str, tmp_path: Path) -> Context:
-    def unreachable() -> NoReturn:
-        raise AssertionError("this test must not reach another service")
-
+    catalogue = load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
+    sessions = make_session_factory(ledger_url)
     context = Context(
         who="manager",
         roles=frozenset({"manager"}),
-        catalogue=load_catalogue(REPOSITORY / "include" / "specs", "sandbox"),
-        sessions=make_session_factory(ledger_url),
-        clients=Clients(unreachable, unreachable, unreachable),
+        catalogue=catalogue,
+        sessions=sessions,
+        clients=clients_of(Settings({}), catalogue, LedgerJournal(sessions, "manager")),  # no service is configured
         home=tmp_path,
         monitor_url="http://127.0.0.1:1",
     )

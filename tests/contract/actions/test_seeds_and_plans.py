@@ -127,11 +127,12 @@ def test_a_full_size_plan_says_what_it_needs(ctx):
 
 
 def test_approval_binds_to_the_plan_that_was_shown(ctx):
-    shown = plan(ctx, "PROD2025-016").digest
+    clone(ctx, "PROD2025-016", "DEMO2025-016", SMALL)
+    shown = plan(ctx, "DEMO2025-016").digest
     with pytest.raises(PlanChanged):
-        approve(ctx, "PROD2025-016", "sha256:other")
-    assert approve(ctx, "PROD2025-016", shown).digest == shown
-    assert approve(ctx, "PROD2025-016", shown).digest == shown  # said again, nothing changes
+        approve(ctx, "DEMO2025-016", "sha256:other")
+    assert approve(ctx, "DEMO2025-016", shown).digest == shown
+    assert approve(ctx, "DEMO2025-016", shown).digest == shown  # said again, nothing changes
     with ctx.sessions() as session:
         assert session.query(PublicationRow).count() == 1
         assert [step.kind for step in session.query(StepRow).order_by(StepRow.ordinal)] == ["SIM", "RECO"]
@@ -171,10 +172,13 @@ def test_a_new_import_takes_a_planned_request_back_to_draft(ctx, import_demo, tm
 def test_an_approved_request_cannot_be_changed_by_an_import(ctx, import_demo, tmp_path):
     from .conftest import DEMO
 
+    sheet = tmp_path / "sheet.csv"
+    book = (DEMO / "requests_sheet.csv").read_text()
+    sheet.write_text(book.replace("40 000 000,4000,40001-50000", "12 000,4000,40001-40003"))
+    import_demo(sheet)
     plan(ctx, "PROD2025-016")
     approve(ctx, "PROD2025-016")
-    changed = tmp_path / "changed.csv"
-    changed.write_text((DEMO / "requests_sheet.csv").read_text().replace("40001-50000", "60001-70000"))
-    answer = import_demo(changed)
+    sheet.write_text(book.replace("40 000 000,4000,40001-50000", "12 000,4000,60001-60003"))
+    answer = import_demo(sheet)
     assert [fault.value for fault in answer.faults] == ["PROD2025-016"]
-    assert show_request(ctx, "PROD2025-016")["seeds"] == "40001-50000"
+    assert show_request(ctx, "PROD2025-016")["seeds"] == "40001-40003"

@@ -86,7 +86,7 @@ def live_tasks(site, request_id):
 
 def test_a_lost_answer_is_found_by_name_and_nothing_is_sent_twice(site):
     request_id = running_request(site, LOST_REPLIES[0])
-    ctx = site.context(answer_max_s=1, doubt_max_s=600)
+    ctx = site.context(call_timeout_s=0.5, answer_max_s=1, doubt_max_s=600)
     with jedi_paused(site):
         with pytest.raises(PandaUnavailable, match="no answer to the submission"):
             ensure_submitted(ctx, request_id, "SIM")
@@ -102,7 +102,7 @@ def test_a_lost_answer_is_found_by_name_and_nothing_is_sent_twice(site):
 
 def test_a_task_aborted_as_duplicate_is_replaced_by_the_elder(site):
     request_id = running_request(site, LOST_REPLIES[1])
-    ctx = site.context(answer_max_s=1, doubt_max_s=6)
+    ctx = site.context(call_timeout_s=0.5, answer_max_s=1, doubt_max_s=6)
     with jedi_paused(site):
         until_in_doubt(site, ctx, request_id)
         later = submitted(ctx, request_id)  # past every doubt the map is sent again

@@ -105,8 +105,8 @@ def test_tables_for_people_hold_texts_as_they_are(run, tmp_path):
 @pytest.mark.parametrize(
     "args",
     [
-        ("seeds", "check"),
         ("seeds", "check", "none.csv"),
+        ("request", "lint"),
         ("request", "import", "--dry-run"),
         ("request", "imprt", "x"),
         ("nonsense",),
@@ -117,6 +117,36 @@ def test_wrong_usage_ends_with_two_and_nothing_on_stdout(run, args):
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert err
+
+
+def test_seeds_check_without_files_asks_the_ledger(run):
+    code, out, err = run("seeds", "check")
+    assert (code, out) == (1, "")
+    assert "PRODSYS_DATABASE_URL" in err
+
+
+def test_lint_finds_datasets_in_the_wrong_scope_without_any_service(run):
+    book = REPOSITORY / "tests" / "data" / "book"
+    code, out, err = run("request", "lint", book / "requests_sheet.csv", book / "processings.csv", "--json")
+    answer = json.loads(out)
+    assert (code, err, answer["counts"]) == (1, "", {"error": 0, "warning": 7, "note": 9})
+    found = [one for one in answer["findings"] if one["severity"] == "warning"]
+    assert set(found[0]) == {"place", "value", "message", "remedy", "severity"}
+    assert {one["place"]["column"] for one in found} == {"output_datasets"}
+    by_row = {(one["place"]["row"], one["message"]) for one in found}
+    assert by_row == {
+        (2, "stands in scope MC2025_S1, but stage S2 and the pattern say MC2025_S2"),
+        (3, "stands in scope MC2025_S1, but stage S2 and the pattern say MC2025_S2"),
+        (4, "stands in scope MC2025_S1, but the pattern says MC2025_S2; "
+            "PROD2025-017 is not among the requests read here, its stage is not known"),
+    }  # fmt: skip
+    assert found[-1]["value"].endswith("PROD2025-017.RECO.1.R")
+    assert "MC2025_S2" in run("request", "lint", book / "requests_sheet.csv", book / "processings.csv")[1]
+
+
+def test_lint_of_good_files_ends_with_zero_though_there_are_notes(run):
+    code, out, _ = run("request", "lint", DEMO / "requests_sheet.csv", DEMO / "requests_db.csv", "--json")
+    assert (code, json.loads(out)["counts"]) == (0, {"error": 0, "warning": 0, "note": 9})
 
 
 def test_a_file_without_requests_is_a_finding(run, tmp_path):
@@ -166,6 +196,7 @@ import sys
 from prodsys.cli.main import main
 sheet = "include/demo/requests_sheet.csv"
 lines = ("--help", "seeds check --help", f"seeds check {sheet}", f"request import {sheet} --dry-run")
+lines += (f"request lint {sheet}", "recurring lint")
 for line in lines:
     try:
         main(line.split())

@@ -37,7 +37,7 @@ FOLDER = "/cvmfs/spd.jinr.ru/production/MC/minbias-P8-spdroot4172-dev.27GeV."
 
 def export(**changes: str) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, ROW)
+    writer = csv.DictWriter(out, ROW | changes)
     writer.writeheader()
     writer.writerow(ROW | changes)
     return out.getvalue()
@@ -80,6 +80,16 @@ def test_a_faulty_cell_is_named(read, change, column):
 
 def test_a_campaign_that_is_not_written_follows_from_the_id(read):
     assert read(export(campaign="")).accepted[0].spec.campaign == "SPD MC 2031"
+
+
+def test_bunches_may_have_columns(read):
+    assert (read(export()).accepted[0].spec.bunches, read(export(bunches="")).accepted[0].spec.bunches) == (1, 1)
+    spec = read(export(bunches="5", bunches_at_once="2")).accepted[0].spec
+    assert (spec.bunches, spec.bunches_at_once) == (5, 2)
+    [fault] = read(export(bunches="11")).faults  # of ten seeds
+    assert "11 bunches of 10 seeds" in fault.message
+    [fault] = read(export(bunches="some")).faults
+    assert (fault.row, fault.column) == (2, "bunches")
 
 
 def test_the_list_of_processings_of_2025_names_a_request_that_is_missing(catalogue):

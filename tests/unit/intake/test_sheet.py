@@ -203,3 +203,14 @@ def test_a_row_shifted_by_a_text_without_quotation_marks_says_so(read):
 def test_ready_is_what_the_book_says_and_no_more(read):
     [accepted] = read(sheet(request(1))).accepted
     assert accepted.spec.recorded_status is RecordedStatus.READY
+
+
+def test_a_sheet_may_have_a_column_of_bunches(read):
+    rows = sheet(request(1), request(2))
+    for row, cell in zip(rows, ("Bunches", "", "5", "", "", ""), strict=True):
+        row.append(cell)
+    intake = read(rows)
+    assert intake.faults == ()
+    assert [one.spec.bunches for one in intake.accepted] == [5, 1]
+    rows[3][-1] = "5"
+    assert [(fault.row, fault.column) for fault in read(rows).faults] == [(4, "Bunches")]

@@ -21,6 +21,9 @@ ADDED: tuple[tuple[str, str, sa.types.TypeEngine, str | None], ...] = (  # table
     ("request", "runs", sa.Integer(), "1"),
     ("plan", "seconded_by", sa.Text(), None),
     ("plan", "seconded_at", MOMENT, None),
+    ("plan", "estimate", postgresql.JSONB(), "{}"),
+    ("plan", "warnings", postgresql.JSONB(), "[]"),
+    ("step", "core_s", sa.Float(), None),
     ("step", "bunch", sa.Integer(), None),
     ("step", "rounds", sa.Integer(), "0"),
     ("step", "granted", sa.Integer(), "0"),
@@ -92,10 +95,98 @@ def upgrade() -> None:
         schema=SCHEMA,
         postgresql_where=sa.text("answer is null"),
     )
+    op.create_table(
+        "idempotency",
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("body_digest", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("held_until", MOMENT, nullable=False),
+        sa.Column("claimed_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", postgresql.JSONB(), server_default="{}", nullable=False),
+        sa.Column("body", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("who", "key", name=op.f("pk_idempotency")),
+        schema=SCHEMA,
+    )
+    op.create_index(op.f("ix_idempotency_claimed_at"), "idempotency", ["claimed_at"], schema=SCHEMA)
+    _add_history()
+    _add_templates()
+
+
+def _add_history() -> None:
+    """Tasks of before this ledger, from imported lists."""
+    op.create_table(
+        "history_task",
+        sa.Column("jedi_task_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("task_name", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("jobs", sa.BigInteger(), nullable=True),
+        sa.Column("events", sa.BigInteger(), nullable=True),
+        sa.Column("events_left_out", sa.Boolean(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=True),
+        sa.Column("wall_s", sa.Float(), nullable=True),
+        sa.Column("span_h", sa.Float(), nullable=True),
+        sa.Column("written", postgresql.JSONB(), nullable=False),
+        sa.Column("flags", postgresql.JSONB(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("imported_by", sa.Text(), nullable=False),
+        sa.Column("imported_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("jedi_task_id", "task_name", name=op.f("pk_history_task")),
+        schema=SCHEMA,
+    )
+    op.create_index(op.f("ix_history_task_request_id"), "history_task", ["request_id"], schema=SCHEMA)
+
+
+def _add_templates() -> None:
+    """Recurring templates, which may own seeds before there is a request."""
+    op.create_table(
+        "recurring",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("body", postgresql.JSONB(), nullable=False),
+        sa.Column("configuration", sa.Text(), nullable=False),
+        sa.Column("id_prefix", sa.Text(), nullable=False),
+        sa.Column("numbers", postgresql.INT8RANGE(), nullable=False),
+        sa.Column("registered_by", sa.Text(), nullable=False),
+        sa.Column("registered_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("changed_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_recurring")),
+        postgresql.ExcludeConstraint(
+            ("id_prefix", "="), ("numbers", "&&"), using="gist", name="recurring_numbers_once"
+        ),
+        schema=SCHEMA,
+    )
+    op.add_column("seed_claim", sa.Column("template", sa.Text(), nullable=True), schema=SCHEMA)
+    op.alter_column("seed_claim", "request_id", nullable=True, schema=SCHEMA)
+    op.create_foreign_key(
+        op.f("fk_seed_claim_template"),
+        "seed_claim",
+        "recurring",
+        ["template"],
+        ["name"],
+        source_schema=SCHEMA,
+        referent_schema=SCHEMA,
+    )
+    op.create_index(op.f("ix_seed_claim_template"), "seed_claim", ["template"], schema=SCHEMA)
+    op.create_check_constraint(
+        "request_or_template", "seed_claim", "num_nonnulls(request_id, template) = 1", schema=SCHEMA
+    )
 
 
 def downgrade() -> None:
     """Drop them again."""
+    op.execute("delete from prodsys.seed_claim where template is not null")
+    op.drop_constraint(op.f("ck_seed_claim_request_or_template"), "seed_claim", schema=SCHEMA)
+    op.drop_column("seed_claim", "template", schema=SCHEMA)
+    op.alter_column("seed_claim", "request_id", nullable=False, schema=SCHEMA)
+    op.drop_table("recurring", schema=SCHEMA)
+    op.drop_table("idempotency", schema=SCHEMA)
+    op.drop_table("history_task", schema=SCHEMA)
     op.drop_table("question", schema=SCHEMA)
     op.drop_table("lost_file", schema=SCHEMA)
     op.execute("delete from prodsys.seed_outcome where task_row_id is null")

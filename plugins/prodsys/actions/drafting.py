@@ -1,0 +1,85 @@
+"""Drafts written one by one: a new request from its spec, and a changed spec for one that is still open to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prodsys.actions.cloning import check_prefix
+from prodsys.actions.context import Context
+from prodsys.actions.importing import OPEN_TO_CHANGE, create_request, import_intake, source_of
+from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.intake.result import Accepted, Intake
+from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
+from prodsys.ledger.seeds import claim, lock_configuration
+from prodsys.ledger.session import transaction
+from prodsys.model.moves import Right, possible_acts
+from prodsys.model.request import Configuration, RequestSpec
+from prodsys.model.statuses import STATE_OF_RECORD, RequestState
+
+BY_HAND = "written by hand"
+
+
+@dataclass(frozen=True)
+class Revised:
+    """A revised request; `notes` says what it lacks, such as seeds that are taken."""
+
+    spec: RequestSpec
+    notes: tuple[str, ...] = ()
+
+
+def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
+    """A new draft with its seeds; the same draft asked for again is returned as it stands.
+
+    Raises
+    ------
+    SeedsTaken
+        Its seeds have an owner: nothing was written.
+    MoveRefused
+        The id is in use by something else.
+    SpecInvalid
+        It says that it is history, or its id has an unknown prefix.
+    """
+    _check(ctx, spec)
+    configuration = Configuration.of(spec).digest()
+    with transaction(ctx.sessions) as session:
+        lock_configuration(session, configuration)
+        row = find_request(session, spec.request_id, lock=True)
+        if row is None:
+            create_request(session, ctx.who, spec, source_of(Accepted(spec, BY_HAND, None)))
+            claim(session, configuration, spec.request_id, spec.seeds)
+            return spec
+        stored = get_spec(session, spec.request_id)
+        if stored.digest() != spec.digest():
+            ways = possible_acts(RequestState(row.state))
+            raise MoveRefused(spec.request_id, row.state, "writing another request under this id", ways)
+        return stored
+
+
+def revise(ctx: Context, request_id: str, spec: RequestSpec) -> Revised:
+    """A new revision of a request that is open to change, a draft again; the same spec changes nothing.
+
+    Raises
+    ------
+    MoveRefused
+        It is approved or past it: clone it.
+    SpecInvalid
+        It says that it is history, or that it is another request.
+    """
+    _check(ctx, spec)
+    if spec.request_id != request_id:
+        raise SpecInvalid("request_id", f"{spec.request_id} is not {request_id}", "a request keeps its id: clone it")
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id)
+        if RequestState(row.state) not in OPEN_TO_CHANGE - {RequestState.RECORDED}:
+            raise refusal(row, "changing what it asks for")
+    answer = import_intake(ctx, Intake((Accepted(spec, BY_HAND, None),)))
+    return Revised(spec, tuple(str(fault) for fault in answer.faults))
+
+
+def _check(ctx: Context, spec: RequestSpec) -> None:
+    ctx.check_right("write a request", Right.CREATE)
+    check_prefix(ctx.catalogue, spec.request_id)
+    if STATE_OF_RECORD[spec.recorded_status] is not RequestState.DRAFT:
+        raise SpecInvalid(
+            "recorded_status", f"{spec.recorded_status} is history", "draft; history comes with prodsys request import"
+        )

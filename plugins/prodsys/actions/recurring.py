@@ -1,0 +1,274 @@
+"""Recurring requests: the one request of every interval of a template, made once, whoever asks for it and how often.
+
+Seeds and ids of all intervals are kept for the template from the beginning: its rows of the table of claims stand under
+the same exclusion constraint as those of requests, so nobody else can be given them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.actions.importing import Origin, create_request
+from prodsys.actions.launching import launch
+from prodsys.actions.planning import approve, plan
+from prodsys.errors import IdTaken, SpecInvalid, TemplateChanged
+from prodsys.ledger.ids import lock_ids
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.seeds import claimed_by, lock_configuration, reserve, reserved_by, take_reserved, to_range
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import AuditRow, RecurringRow, RequestRow
+from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Act, Right
+from prodsys.model.recurring import RecurringSpec
+from prodsys.model.request import Configuration
+from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import RequestState
+
+RELEASED = "released"  # in the body of a template whose seeds were given back
+
+
+@dataclass(frozen=True)
+class IntervalAnswer:
+    """What became of one interval."""
+
+    template: str
+    ordinal: int
+    begin: datetime
+    end: datetime
+    request_id: str
+    seeds: str
+    created: bool = False  # just now
+    state: str = ""  # of the request; "" while there is none
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class TemplateAnswer:
+    """What the ledger keeps for a template, and the intervals that are due or made, in order, with the next one."""
+
+    name: str
+    active: bool
+    registered: bool
+    kept_seeds: str
+    intervals: tuple[IntervalAnswer, ...]
+
+    @property
+    def missed(self) -> int:
+        """Intervals that have ended and have no request."""
+        return sum(1 for one in self.intervals if not one.state and one.end <= datetime.now(UTC))
+
+
+def register(ctx: Context, template: RecurringSpec) -> bool:
+    """Keep the seeds and ids of all intervals for a template; False when that was done before.
+
+    Raises
+    ------
+    SeedsTaken, IdTaken
+        Somebody has some of them.
+    TemplateChanged
+        It has made requests, and now says something else about them.
+    """
+    ctx.check_right("keep seeds for a recurring template", Right.CREATE)
+    with transaction(ctx.sessions) as session:
+        return _register(session, ctx, template)
+
+
+def _register(session: Session, ctx: Context, template: RecurringSpec) -> bool:
+    configuration = Configuration.of(template.request_of(0, ctx.catalogue.partitions)).digest()
+    lock_configuration(session, configuration)
+    lock_ids(session, template.id_prefix)
+    row = session.get(RecurringRow, template.name, with_for_update=True)
+    body = template.model_dump(mode="json")
+    if row is not None and row.body == body:
+        return False
+    made = _requests(session, template.name)
+    if row is not None and made:
+        before = {key: value for key, value in row.body.items() if key != RELEASED}
+        _check_promise(RecurringSpec.model_validate(before), template, len(made))
+    _check_ids(session, template)
+    _write(session, ctx.who, row, template, configuration)
+    used = [seeds for child in made.values() for seeds in claimed_by(session, child.request_id)]
+    reserve(session, configuration, template.name, seeds_of.subtract([template.block], used))
+    detail = {"template": template.name, "seeds": str(template.block), "intervals": template.intervals}
+    write_audit(session, ctx.who, "keep seeds", None, **detail)
+    return True
+
+
+def _requests(session: Session, name: str) -> dict[datetime, RequestRow]:
+    """Beginning of an interval -> its request."""
+    rows = session.scalars(select(RequestRow).where(RequestRow.template == name).order_by(RequestRow.interval_start))
+    return {row.interval_start.astimezone(UTC): row for row in rows if row.interval_start}
+
+
+def _check_promise(before: RecurringSpec, now: RecurringSpec, made: int) -> None:
+    old, new = before.promised(), now.promised()
+    found = [f"{key}: {old[key]} -> {new[key]}" for key in old if old[key] != new[key]]
+    if now.intervals < made:
+        found.append(f"intervals: {now.intervals}, but {made} requests were made")
+    if found:
+        raise TemplateChanged(now.name, found)
+
+
+def _check_ids(session: Session, template: RecurringSpec) -> None:
+    wanted = [template.id_of(ordinal) for ordinal in range(template.intervals)]
+    others = RequestRow.request_id.in_(wanted), RequestRow.template.is_distinct_from(template.name)
+    if taken := sorted(session.scalars(select(RequestRow.request_id).where(*others))):
+        remedy = "choose another first_number"
+        raise IdTaken(taken[0], f"template {template.name} wants it, and it is a request already", remedy)
+
+
+def _write(session: Session, who: str, row: RecurringRow | None, template: RecurringSpec, configuration: str) -> None:
+    values = {
+        "body": template.model_dump(mode="json"),
+        "configuration": configuration,
+        "id_prefix": template.id_prefix,
+        "numbers": to_range(SeedRange(first=template.numbers.start, last=template.numbers.stop - 1)),
+    }
+    try:
+        with session.begin_nested():
+            if row is None:
+                session.add(RecurringRow(name=template.name, registered_by=who, **values))
+            else:
+                for name, value in values.items():
+                    setattr(row, name, value)
+            session.flush()
+    except IntegrityError as error:
+        if "recurring_numbers_once" not in str(error.orig):
+            raise
+        numbers = f"numbers {template.numbers.start}-{template.numbers.stop - 1} of {template.id_prefix}"
+        raise IdTaken(template.id_of(0), f"another template keeps some of {numbers}", "choose others") from error
+
+
+def recur(
+    ctx: Context, template: RecurringSpec, interval_start: datetime, *, now: datetime | None = None
+) -> IntervalAnswer:
+    """The request of an interval, brought as far as its template wants; asked for again, the same request.
+
+    Raises
+    ------
+    SpecInvalid
+        No interval begins at this moment, it has not ended, or the template rests.
+    SeedsTaken, IdTaken, TemplateChanged
+        See `register`.
+    """
+    ctx.check_right("make recurring requests", Right.CREATE)
+    ordinal = template.ordinal_of(interval_start)
+    begin, end = template.bounds(ordinal)
+    if not template.active:
+        raise SpecInvalid(template.name, "the template rests", "write active: yes")
+    if end > (now or datetime.now(UTC)):
+        message = f"the interval that begins {begin:%Y-%m-%d %H:%M} has not ended"
+        raise SpecInvalid(template.name, message, f"its request is made from {end:%Y-%m-%d %H:%M} UTC on")
+    request_id, created = _ensure_request(ctx, template, ordinal)
+    message = _bring_on(ctx, template, request_id, created=created)
+    with transaction(ctx.sessions) as session:
+        state = get_request(session, request_id).state
+    return replace(_interval(template, ordinal, request_id), created=created, state=state, message=message)
+
+
+def _interval(template: RecurringSpec, ordinal: int, request_id: str = "") -> IntervalAnswer:
+    begin, end = template.bounds(ordinal)
+    seeds = str(template.seeds_of(ordinal))
+    return IntervalAnswer(template.name, ordinal, begin, end, request_id or template.id_of(ordinal), seeds)
+
+
+def _ensure_request(ctx: Context, template: RecurringSpec, ordinal: int) -> tuple[str, bool]:
+    """Id of the request of an interval, and whether it was made now; the unique key is (template, interval)."""
+    begin, end = template.bounds(ordinal)
+    with transaction(ctx.sessions) as session:
+        _register(session, ctx, template)
+        lock_ids(session, template.id_prefix)  # one at a time looks and makes
+        found = _requests(session, template.name).get(begin)
+        if found is not None:
+            return found.request_id, False
+        spec = template.request_of(ordinal, ctx.catalogue.partitions)
+        configuration = Configuration.of(spec).digest()
+        lock_configuration(session, configuration)
+        source = {"template": template.name, "interval": [begin.isoformat(), end.isoformat()], "ordinal": ordinal}
+        origin = Origin(template=template.name, interval_start=begin, requester=template.requester)
+        create_request(session, ctx.who, spec, source, origin)
+        take_reserved(session, configuration, template.name, spec.request_id, spec.seeds)
+        return spec.request_id, True
+
+
+def _bring_on(ctx: Context, template: RecurringSpec, request_id: str, *, created: bool) -> str:
+    """Plan, approve and launch as the template wants; what a person has decided stays decided."""
+    if not created and _withdrawn(ctx, request_id):
+        return "a person took its approval back: whoever approves it decides"
+    if _state(ctx, request_id) in {RequestState.DRAFT, RequestState.CHECKED}:
+        plan(ctx, request_id)
+    if template.approve == "by hand":
+        return f"waits for approval: prodsys request approve {request_id}"
+    if _state(ctx, request_id) is RequestState.PLANNED:
+        limit = ctx.catalogue.policy.recurring_jobs
+        if template.seeds_per_interval > limit:
+            return f"waits for approval: {template.seeds_per_interval} jobs, automatically at most {limit}"
+        approve(ctx, request_id)
+    if template.launch and _state(ctx, request_id) is RequestState.APPROVED:
+        return launch(ctx, request_id, wait=False).message
+    return ""
+
+
+def _state(ctx: Context, request_id: str) -> RequestState:
+    with transaction(ctx.sessions) as session:
+        return RequestState(get_request(session, request_id).state)
+
+
+def _withdrawn(ctx: Context, request_id: str) -> bool:
+    wanted = select(AuditRow.audit_id).where(AuditRow.request_id == request_id, AuditRow.action == Act.WITHDRAW)
+    with transaction(ctx.sessions) as session:
+        return session.scalars(wanted.limit(1)).first() is not None
+
+
+def catch_up(ctx: Context, template: RecurringSpec, *, now: datetime | None = None) -> list[IntervalAnswer]:
+    """The requests of all intervals that have ended and had none, in order."""
+    moment = now or datetime.now(UTC)
+    with transaction(ctx.sessions) as session:
+        made = _requests(session, template.name)
+    missed = [begin for begin in (template.moments[one] for one in template.due(moment)) if begin not in made]
+    return [recur(ctx, template, begin, now=moment) for begin in missed]
+
+
+def release(ctx: Context, name: str) -> tuple[SeedRange, ...]:
+    """Give back what is kept for a template and was not used; its requests stay. The seeds that are free again.
+
+    Raises
+    ------
+    SpecInvalid
+        The ledger keeps nothing for a template of this name.
+    """
+    ctx.check_right("give back the seeds of a recurring template", Right.CREATE)
+    with transaction(ctx.sessions) as session:
+        row = session.get(RecurringRow, name, with_for_update=True)
+        if row is None:
+            raise SpecInvalid("template", f"nothing is kept for {name!r}", "prodsys recurring list")
+        free = reserved_by(session, name)
+        reserve(session, row.configuration, name, ())
+        if _requests(session, name):
+            row.body = row.body | {RELEASED: True}  # whoever makes the next one keeps seeds anew
+        else:
+            session.delete(row)
+        write_audit(session, ctx.who, "give back seeds", None, template=name, seeds=seeds_of.show(free))
+        return free
+
+
+def show_template(ctx: Context, template: RecurringSpec, *, now: datetime | None = None) -> TemplateAnswer:
+    """What is kept for a template, and its intervals up to the next one."""
+    due = template.due(now or datetime.now(UTC))
+    with transaction(ctx.sessions) as session:
+        made = _requests(session, template.name)
+        registered = session.get(RecurringRow, template.name) is not None
+        kept = seeds_of.show(reserved_by(session, template.name))
+    lines = []
+    for ordinal in range(min(due.stop + 1, template.intervals)):
+        child = made.get(template.moments[ordinal])
+        line = _interval(template, ordinal, child.request_id if child else "")
+        lines.append(replace(line, state=child.state if child else "", message=child.reason if child else ""))
+    return TemplateAnswer(template.name, template.active, registered, kept, tuple(lines))

@@ -1,0 +1,60 @@
+"""``prodsys history``: tasks of before this ledger, for the estimates of plans."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prodsys.cli.doing import DryRun, do
+from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS, print_json, print_table, print_text
+from prodsys.cli.request_commands import AsJson, Who, acting
+
+app = typer.Typer()
+
+
+@app.command("import", help=f"Import a list of tasks that have ended; doubtful figures are flagged. {EXIT_CODES}")
+def import_list(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV lists of tasks.")],
+    walltime: Annotated[
+        list[str] | None, typer.Option(help="Unit of the walltimes of a step, when you know it: RECO=min.")
+    ] = None,
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import lists of tasks."""
+    from prodsys.actions.recalling import import_history
+    from prodsys.cli.findings import print_faults, print_notes
+    from prodsys.intake.history import read_history, read_units
+
+    units = read_units(walltime or [])
+    ctx, doubtful = acting(who), False
+    for path in files:
+        history = read_history(path, units)
+        answer, _ = do(ctx, lambda hands, found=history: import_history(hands, found), dry_run=dry_run)  # type: ignore[misc]
+        doubtful = doubtful or bool(answer.flags or answer.faults)
+        if as_json:
+            print_json({"file": str(path), **asdict(answer)} | ({"dry_run": True} if dry_run else {}))
+            continue
+        print_notes(answer.notes)
+        print_faults([*answer.faults, *answer.flags])
+        counts = ", ".join(f"{len(getattr(answer, word))} {word}" for word in ("created", "changed", "unchanged"))
+        print_text(f"{path}: {'would be: ' if dry_run else ''}{counts}; {len(answer.flags)} figures are not used")
+    raise typer.Exit(FINDINGS if doubtful else CLEAN)
+
+
+@app.command("list", help=f"Tasks of imported lists, and what of them is not used. {EXIT_CODES}")
+def show(as_json: AsJson = False) -> None:
+    """Imported tasks."""
+    from prodsys.actions.recalling import show_history
+
+    found = show_history(acting(None))
+    if as_json:
+        print_json(found)
+        return
+    keys = ("jedi_task_id", "task_name", "status", "jobs", "events", "bytes", "wall_s", "span_h", "file")
+    rows = [(*(one[key] for key in keys), len(one["flags"])) for one in found]
+    print_table((*keys, "flags"), rows, title=f"{len(rows)} tasks")

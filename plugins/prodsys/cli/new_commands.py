@@ -1,0 +1,85 @@
+"""``prodsys request``: clone, extend, adopt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prodsys.cli.doing import DryRun, do
+from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
+from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+
+if TYPE_CHECKING:
+    from prodsys.actions.cloning import NewRequest
+    from prodsys.actions.context import Context
+
+app = typer.Typer()
+NewId = Annotated[
+    str | None, typer.Argument(help="Id of the new request; default: the next free one of the same prefix and year.")
+]
+SeedCount = Annotated[int | None, typer.Option(min=1, help="How many seeds; default: as many.")]
+
+
+@app.command(help=f"A new draft like another request, with a new id and free seeds. {EXIT_CODES}")
+def clone(
+    request_id: RequestId,
+    new_id: NewId = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds by number, 40001-40003; default: the next free ones.")
+    ] = None,
+    seed_count: SeedCount = None,
+    events_per_file: Annotated[int | None, typer.Option(min=1, help="Events a seed; default: as many.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Chain, such as SIM-RECO; default: the same.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Partition; default: the same rule.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Priority; default: the same.")] = None,
+    bunches: Annotated[int | None, typer.Option(min=1, help="Pieces of seeds with tasks of their own.")] = None,
+    bunches_at_once: Annotated[int | None, typer.Option(min=1, help="How many of them run at once.")] = None,
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """A new draft like another request."""
+    from prodsys.actions import cloning
+    from prodsys.model.seeds import parse_seeds
+
+    asked = parse_seeds(seeds) if seeds else None
+    order = cloning.CloneOrder(seed_count, asked, events_per_file, chain, priority, partition, bunches, bunches_at_once)
+    _make(lambda ctx: cloning.clone(ctx, request_id, new_id, order), who, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(help=f"More events of the same configuration: a new draft with the next seeds. {EXIT_CODES}")
+def extend(
+    request_id: RequestId,
+    new_id: NewId = None,
+    seed_count: SeedCount = None,
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """A new draft that may be added to another request's sample."""
+    from prodsys.actions import extending
+
+    _make(lambda ctx: extending.extend(ctx, request_id, new_id, seed_count), who, dry_run=dry_run, as_json=as_json)
+
+
+def _make(act: Callable[[Context], NewRequest], who: str | None, *, dry_run: bool, as_json: bool) -> None:
+    made, _ = do(acting(who), act, dry_run=dry_run)
+    if as_json:
+        print_json(_as_json(made) | ({"dry_run": True} if dry_run else {}))
+        return
+    word = "would be made of" if dry_run else "is a draft, made of"
+    print_text(f"{made.request_id} {word} {made.origin}; what differs:")
+    rows = [(one.field, one.before, one.now) for one in made.changes]
+    print_table(("field", made.origin, made.request_id), rows)
+
+
+def _as_json(made: NewRequest) -> dict[str, Any]:
+    changes = [{"field": one.field, "before": one.before, "now": one.now} for one in made.changes]
+    return {
+        "request_id": made.request_id,
+        "origin": made.origin,
+        "changes": changes,
+        "spec": made.spec.model_dump(mode="json"),
+    }

@@ -1,0 +1,198 @@
+"""Routes of the acts, made from their registry; conditions, keys and dry runs are the same for all of them."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from prodsys.actions.context import Context
+from prodsys.actions.looking import Look, expect, show_look
+from prodsys.actions.rehearsing import Rehearsal, rehearse
+from prodsys.errors import LedgerUnavailable
+from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
+from prodsys.model.request import digest_of
+from prodsys.panel.acts import ACTS, Entry
+from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
+from prodsys.panel.bodies import Done
+from prodsys.panel.problems import problem_responses
+from prodsys.panel.refusals import ConditionMissing, TooBusy
+from prodsys.panel.replies import ANY, JSON, etag, tags_in
+
+AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
+REPLAYED = "Idempotency-Replayed"
+CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An act as it was asked for."""
+
+    entry: Entry
+    subject: str
+    body: BaseModel
+    dry_run: bool = False
+    if_match: str | None = None
+    key: str | None = None
+
+
+class Slots:
+    """So many acts at once, and no more: an act may wait for PanDA, and must not take all threads with it."""
+
+    def __init__(self, number: int = AT_ONCE) -> None:
+        self._free, self._number = threading.BoundedSemaphore(number), number
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Take a slot for as long as the act lasts; TooBusy when none is free."""
+        if not self._free.acquire(blocking=False):
+            raise TooBusy(self._number)
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+def make_router() -> APIRouter:
+    """A router with a route for each act."""
+    router = APIRouter()
+    for entry in ACTS:
+        router.add_api_route(
+            entry.route,
+            endpoint_of(entry),
+            methods=[entry.method],
+            tags=[entry.tag],
+            name=entry.name,
+            operation_id=f"{entry.tag}_{entry.name}".replace("-", "_"),
+            summary=entry.summary,
+            description=_description(entry),
+            response_model=Done[entry.answer],  # type: ignore[name-defined]
+            status_code=201 if entry.creates else 200,
+            responses=problem_responses(*_refusals(entry)),
+        )
+    return router
+
+
+def _description(entry: Entry) -> str:
+    lines = [entry.text, f"Needs the right `{entry.right}` (policy.yaml says which roles have it)."]
+    if entry.match:
+        lines.append("`If-Match` is required (428 without it), but for a dry run.")
+    if entry.creates:
+        lines.append("`Location` names the new request; a dry run answers 200.")
+    return "\n\n".join(lines)
+
+
+def _refusals(entry: Entry) -> tuple[int, ...]:
+    return (400, 403, 404, 409, 412, 413, 422, *((428,) if entry.match else ()), 502)
+
+
+def endpoint_of(entry: Entry) -> Callable[..., Response]:
+    """The endpoint of an act; its signature is what FastAPI reads and documents."""
+
+    def endpoint(request: Request, ctx: Context, body: BaseModel, **given: Any) -> Response:
+        subject = str(given.pop("request_id", None) or given.pop("question_id", ""))
+        order = Order(entry, subject, body, given["dry_run"], given.get("if_match"), given["idempotency_key"])
+        return perform(request, ctx, order)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    wanted: dict[str, tuple[Any, Any]] = {"request": (Request, ...), "ctx": (Hands, ...)}
+    if "{request_id}" in entry.route:
+        wanted["request_id"] = (RequestId, ...)
+    if "{question_id}" in entry.route:
+        wanted["question_id"] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
+    needed = any(field.is_required() for field in entry.body.model_fields.values())
+    wanted["body"] = (Annotated[entry.body, Body()], ... if needed else entry.body())
+    wanted["dry_run"] = (DryRun, False)
+    if CONDITIONAL in entry.route:
+        wanted["if_match"] = (IfMatch, None)
+    wanted["idempotency_key"] = (IdempotencyKey, None)
+    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, kind, annotation=note, default=inspect.Parameter.empty if value is ... else value)
+            for name, (note, value) in wanted.items()
+        ]
+    )
+    return endpoint
+
+
+def perform(request: Request, ctx: Context, order: Order) -> Response:
+    """Do an act once, or say what it would do; a call with a known key gets the answer it got."""
+    ctx.check_right(order.entry.name, order.entry.right)
+    if order.entry.match and order.if_match is None and not order.dry_run:
+        raise ConditionMissing(order.subject)
+    slots: Slots = request.app.state.slots
+    with slots.one():
+        if order.key is None or order.dry_run:
+            return _response(_do(request, ctx, order))
+        return _response(_once(request, ctx, order, order.key))
+
+
+def _once(request: Request, ctx: Context, order: Order, key: str) -> StoredAnswer:
+    body = order.body.model_dump(mode="json")
+    call = Call(ctx.who, key, request.method, request.url.path, digest_of(body))
+    held = claim_key(ctx.sessions, call)
+    if isinstance(held, StoredAnswer):
+        return StoredAnswer(held.status, {**held.headers, REPLAYED: "true"}, held.body)
+    try:
+        answer = _do(request, ctx, order)
+    except BaseException:
+        _quietly(lambda: let_go(ctx.sessions, call, held))
+        raise
+    _quietly(lambda: keep_answer(ctx.sessions, call, held, answer))
+    return answer
+
+
+def _quietly(change: Callable[[], None]) -> None:
+    """The act was done or refused already: what becomes of its key does not change that."""
+    try:
+        change()
+    except LedgerUnavailable as error:
+        log.warning("an idempotency key was left as it was: %s", error)
+
+
+def _do(request: Request, ctx: Context, order: Order) -> StoredAnswer:
+    entry = order.entry
+    with rehearse(ctx) if order.dry_run else nullcontext(Rehearsal(ctx)) as stage:
+        hands = _expecting(stage.ctx, order)
+        found = entry.do(hands, order.subject, order.body)
+        about = entry.about(order.subject, found)
+        look = show_look(stage.ctx, about)
+        done = Done[entry.answer](  # type: ignore[name-defined]
+            act=entry.name,
+            request_id=about,
+            state=look.body["state"],
+            dry_run=order.dry_run,
+            would=list(stage.effects),
+            answer=entry.answer.model_validate(entry.show(found)),
+        )
+    status, headers = _status(request, order, about, look)
+    return StoredAnswer(status, headers, done.model_dump_json())
+
+
+def _expecting(ctx: Context, order: Order) -> Context:
+    """Hands that refuse when the request is another than the caller saw."""
+    tags = tags_in(order.if_match or ANY, strong=True)
+    return ctx if ANY in tags else expect(ctx, order.subject, tags)
+
+
+def _status(request: Request, order: Order, about: str, look: Look) -> tuple[int, dict[str, str]]:
+    if order.dry_run:
+        return 200, {}
+    headers = {"ETag": etag(look.tag)}
+    if not order.entry.creates:
+        return 200, headers
+    return 201, {**headers, "Location": f"{request.scope.get('root_path', '')}/requests/{about}"}
+
+
+def _response(answer: StoredAnswer) -> Response:
+    return Response(answer.body, answer.status, headers=answer.headers, media_type=JSON)

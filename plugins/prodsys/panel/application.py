@@ -1,0 +1,54 @@
+"""The FastAPI application that Airflow's API server mounts: the API under ``/api/v1``; pages come with their issue."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from prodsys.panel import acting, reading
+from prodsys.panel.guard import Gate, Guards
+from prodsys.panel.hands import HandsFromSettings, HandsOf
+from prodsys.panel.person import CurrentUser, May
+from prodsys.panel.problems import install
+from prodsys.panel.replies import JSON
+from prodsys.panel.schema import ABOUT, describe, schema_text
+
+API = "/api/v1"
+
+
+def create_app(
+    current_user: CurrentUser, may: May, *, origins: tuple[str, ...] = (), hands: HandsOf | None = None
+) -> FastAPI:
+    """The application of the panel, to be mounted under ``/prodsys``.
+
+    Parameters
+    ----------
+    current_user
+        Who calls; raises `NotAuthenticated`.
+    may
+        Whether Airflow lets a person look; asked in a thread.
+    origins
+        Addresses whose pages may change something; (): the address that the call came to.
+    hands
+        Hands of a person; default: from the settings of this process, read when the first call comes.
+    """
+    app = FastAPI(title="Prodsys", docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount(API, create_api(Guards(current_user, may, origins), hands or HandsFromSettings()))
+    return app
+
+
+def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
+    """The API, guarded as a whole."""
+    api = FastAPI(**ABOUT, docs_url=None, redoc_url=None, openapi_url=None)
+    api.state.guards, api.state.hands, api.state.slots = guards, hands, acting.Slots()
+    api.include_router(reading.router)
+    api.include_router(acting.make_router())
+    describe(api)
+
+    @api.get("/openapi.json", include_in_schema=False)
+    def openapi(request: Request) -> Response:
+        return Response(schema_text(api, request.scope.get("root_path", "")), media_type=JSON)
+
+    install(api)
+    api.add_middleware(Gate, guards=guards)
+    return api

@@ -1,0 +1,52 @@
+"""What calls name: ids in paths, hands of the caller, conditions and keys in headers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query
+from starlette.requests import Request
+
+from prodsys.actions.context import Context
+from prodsys.panel.guard import Guards, person_of
+from prodsys.panel.hands import HandsOf
+from prodsys.panel.person import Access
+from prodsys.panel.refusals import AccessRefused
+
+NAME = r"^[\x21-\x7e]+$"  # ids, names and DIDs hold no blank and nothing unprintable
+MAX_ID = 2**63 - 1
+
+
+def hands(request: Request) -> Context:
+    """Hands of the person whom the gate let in."""
+    make: HandsOf = request.app.state.hands
+    return make(person_of(request))
+
+
+def may_audit(request: Request) -> None:
+    """AccessRefused unless Airflow lets the person read its audit log."""
+    guards: Guards = request.app.state.guards
+    person = person_of(request)
+    if not guards.may(person, Access.AUDIT):
+        raise AccessRefused(person.name, Access.AUDIT)
+
+
+Hands = Annotated[Context, Depends(hands)]
+RequestId = Annotated[str, Path(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="id of a request")]
+OfRequest = Annotated[
+    str | None, Query(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="only of this request")
+]
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=500, description="ETag of the picture of the request that this was decided on; `*`: any"),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="a name for this very call, such as a UUID: sent again within a day, it gets the first answer",
+    ),
+]
+DryRun = Annotated[bool, Query(description="say what would happen, and change nothing")]

@@ -1,0 +1,175 @@
+"""What acts are told, and what they answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from prodsys.actions.controlling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from prodsys.model.request import RequestSpec, Seeds
+from prodsys.model.statuses import ReuseKind
+from prodsys.panel.views import DIGEST, REQUEST, View
+
+Answer = TypeVar("Answer", bound=BaseModel)
+LATEST = timedelta(days=366)
+PRINTED = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
+
+def _within_a_year(moment: datetime) -> datetime:
+    if moment > datetime.now(UTC) + LATEST:
+        raise ValueError("lies more than a year ahead")
+    return moment
+
+
+class Told(BaseModel):
+    """Base of bodies: an unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Why = Annotated[str, Field(max_length=2000, pattern=PRINTED, description="why, for whoever reads it later")]
+Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,}$", examples=["PROD2026-001"])]
+Moment = Annotated[AwareDatetime, AfterValidator(_within_a_year)]
+
+
+class Nothing(Told):
+    """Nothing to tell."""
+
+
+class Reason(Told):
+    """Why."""
+
+    reason: Why = ""
+
+
+class ReasonNeeded(Told):
+    """Why; without it nothing is done."""
+
+    reason: str = Field(
+        min_length=1,
+        max_length=2000,
+        pattern=PRINTED,
+        description="why, for whoever reads it later",
+        examples=["wrong field map"],
+    )
+
+
+class Approval(Told):
+    """The plan that was looked at."""
+
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="of the plan you looked at", examples=[DIGEST])
+
+
+class Launch(Told):
+    """When."""
+
+    not_before: Moment | None = Field(
+        default=None, description="start then, not now; at most a year ahead", examples=["2026-12-01T08:00:00Z"]
+    )
+    wait: bool = Field(
+        default=False,
+        description="true: answer when Airflow shows the DAG and its run is started; false: at once, the dispatcher "
+        "starts what is not started yet",
+    )
+
+
+class Priority(Told):
+    """How urgent."""
+
+    priority: int = Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="productions have 900", examples=[950])
+
+
+class Clone(Told):
+    """What the clone differs in; what is left out stays as it is."""
+
+    request_id: Id | None = Field(default=None, description="id of the clone; default: the next free one")
+    seeds: Seeds | None = Field(default=None, description="seeds by number; default: the next free ones")
+    seed_count: int | None = Field(default=None, ge=1, le=10_000_000, description="how many seeds; default: as many")
+    events_per_file: int | None = Field(default=None, ge=1, le=10**9, description="events a seed; default: as many")
+    chain: str | None = Field(default=None, pattern=r"^[A-Z0-9\-]{1,64}$", examples=["SIM-RECO"])
+    priority: int | None = Field(default=None, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)
+    partition: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$")
+
+
+class Reuse(Told):
+    """Whose seeds, and why."""
+
+    owner: Id = Field(description="request that owns the seeds", examples=[REQUEST])
+    kind: ReuseKind = Field(description="pilot_of, supersedes or compare")
+    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="it stands in the certificate")
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+class Done(BaseModel, Generic[Answer]):
+    """What an act did, or with `dry_run` would do."""
+
+    act: str = Field(examples=["pause"])
+    request_id: str = Field(description="request it was done to, or that it made", examples=[REQUEST])
+    state: str = Field(description="of this request now; after a dry run: as it would be", examples=["paused"])
+    dry_run: bool
+    would: list[str] = Field(
+        description="a dry run: what other services would be told", examples=[["panda pause 364", "panda pause 365"]]
+    )
+    answer: Answer
+
+
+class ToldTasks(View):
+    """Which PanDA tasks took the command, and which did not, with PanDA's words."""
+
+    tasks: list[int] = Field(description="JEDI ids", examples=[[364]])
+    refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
+
+
+class Planned(View):
+    """A plan to look at."""
+
+    digest: str = Field(description="approve this one", examples=[DIGEST])
+    warnings: list[str] = Field(description="what whoever approves it should know")
+    plan: dict[str, Any] = Field(description="the whole plan")
+
+
+class Launched(View):
+    """What launching did."""
+
+    started: bool = Field(description="false: it waits as ready or delayed, the dispatcher starts it")
+    dag_id: str = Field(examples=["prod__PROD2025-016"])
+    dag_run_id: str = Field(examples=["PROD2025-016-r1"])
+    message: str
+
+
+class Drafted(View):
+    """The request as it stands now."""
+
+    spec: RequestSpec
+    notes: list[str] = Field(default=[], description="what it lacks, such as seeds that are taken")
+
+
+class Change(View):
+    """One field that differs from the original."""
+
+    field: str = Field(examples=["seeds"])
+    before: Any
+    now: Any
+
+
+class MadeOf(View):
+    """A request that was made of another one."""
+
+    spec: RequestSpec
+    origin: str = Field(description="request it was made of", examples=[REQUEST])
+    changes: list[Change]
+
+
+class SharedSeeds(View):
+    """Seeds that are used again."""
+
+    owner: str
+    seeds: str = Field(examples=["1-1250"])
+
+
+class Reused(View):
+    """Which seeds are used again."""
+
+    shared: list[SharedSeeds]

@@ -1,0 +1,159 @@
+"""Where it happens: a ledger and a PanDA with a PostgreSQL server each, JEDI, and requests ready to be sent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from prodsys.actions.cloning import CloneOrder, clone
+from prodsys.actions.context import Context
+from prodsys.actions.driving import enter
+from prodsys.actions.importing import import_intake
+from prodsys.actions.launching import dag_id_of
+from prodsys.actions.planning import approve, plan
+from prodsys.intake.files import read_files
+from prodsys.ledger.migrate import migrate
+from prodsys.ledger.session import make_engine
+from prodsys.settings import REPOSITORY
+from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
+from tests.chaos.worker import Place
+from tests.contract.panda.sandbox_target import Sandbox
+
+SPEED = 150  # times as fast as the recorded PanDA
+TIMES = {"call_timeout_s": 2.0, "answer_max_s": 2.5, "doubt_max_s": 5.0}
+BOOK = "PROD2025-012"  # the request of history that all others are cloned from
+SHEET = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
+SEEDS = 2
+USER = "prodmgr"
+START_MAX_S = 60.0
+SWITCH_TIMEOUT_S = 10.0
+
+
+class Server:
+    """A PostgreSQL server that can be killed and comes up again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._handle: PostgresHandle = start_postgres(folder, durable=True)
+
+    def create(self, database: str, template: str | None = None) -> str:
+        """Make a database, a copy of the template if one is named; its address."""
+        return self._handle.create_database(database, template)
+
+    def replace(self, database: str, template: str) -> None:
+        """Put a copy of another database in the place of this one; whoever was connected is cut off."""
+        self._handle.drop_database(database)
+        self._handle.create_database(database, template)
+
+    def kill(self) -> None:
+        """As `kill -9` of the whole server."""
+        os.kill(self._handle.pid, signal.SIGKILL)
+        self._handle.stop()
+
+    def start(self) -> None:
+        """Bring it up again and wait until it answers."""
+        self._handle = start_cluster(self._handle.cluster, self._handle.log)
+
+    def stop(self) -> None:
+        """End it as its operator does."""
+        self._handle.stop()
+
+
+@dataclass
+class Stage:
+    """All parts, and a turn for those who stop one of them."""
+
+    folder: Path
+    ledger: Server
+    panda_database: Server
+    panda: Sandbox
+    ledger_url: str
+    panda_url: str
+    times: dict[str, float]
+    one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
+    _last: int = 0
+
+    def place(self, ledger_url: str = "", **about: Any) -> Place:
+        """Where a worker works."""
+        token = self.panda.issuer.token(USER)
+        return Place(ledger_url or self.ledger_url, self.panda.url, token, self.times, **about)
+
+    def hands(self, ledger_url: str = "") -> Context:
+        """Hands of the manager."""
+        return self.place(ledger_url, who="manager").hands("manager")
+
+    def ready_requests(self, count: int, ctx: Context | None = None) -> list[str]:
+        """New requests that a run drives and nobody has submitted yet."""
+        ctx = ctx or self.hands()
+        with self.one_at_a_time:
+            ids = [f"DEMO2027-{number:03d}" for number in range(self._last + 1, self._last + count + 1)]
+            self._last += count
+        for request_id in ids:
+            clone(ctx, BOOK, request_id, CloneOrder(seed_count=SEEDS, events_per_file=1, chain="SIM-RECO"))
+            approve(ctx, request_id, plan(ctx, request_id).digest)
+            answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
+            assert answer.drive, answer.message
+        return ids
+
+    def switch_jedi(self, act: str) -> None:
+        """`pause` or `resume` JEDI, as ``prodsys sandbox`` does."""
+        httpx.post(f"{self.panda.url}/sandbox/jedi/{act}", timeout=SWITCH_TIMEOUT_S).raise_for_status()
+
+    def rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        """Rows of PanDA's own tables; asked again while its database is down."""
+        until = time.monotonic() + START_MAX_S
+        while True:
+            try:
+                with psycopg.connect(self.panda_url, connect_timeout=5) as connection:
+                    return connection.execute(sql, values).fetchall()
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def submissions(self, name: str) -> list[int]:
+        """Ids of the submissions under a task name that PanDA's server has stored, lowest first."""
+        found = self.rows(
+            "select jedi_task_id from submission where params ->> 'taskName' = %(name)s order by 1", name=name
+        )
+        return [int(row[0]) for row in found]
+
+
+def fill_ledger(url: str, ctx: Context) -> None:
+    """Make the tables and record the history that requests are cloned from."""
+    migrate(url)
+    import_intake(ctx, read_files([SHEET], ctx.catalogue))
+
+
+@contextmanager
+def open_stage(folder: Path, speed: float = SPEED, **settings: str) -> Iterator[Stage]:
+    """Yield a stage with everything up; ``settings`` are those of the PanDA sandbox."""
+    with ExitStack() as stack:
+        ledger, database = (_server(stack, folder / name) for name in ("ledger", "panda_database"))
+        panda_url = database.create("panda")
+        sandbox_folder = folder / "panda"
+        sandbox_folder.mkdir()
+        panda = Sandbox(sandbox_folder, panda_url, speed=speed, SITES="", JOBS="simulated", **settings)
+        stack.callback(panda.stop)
+        panda.start()
+        ledger_url = ledger.create("ledger")
+        plain = panda_url.replace("+psycopg", "")
+        stage = Stage(folder, ledger, database, panda, ledger_url, plain, dict(TIMES))
+        fill_ledger(ledger_url, stage.hands())
+        stack.callback(lambda: make_engine(ledger_url).dispose())
+        yield stage
+
+
+def _server(stack: ExitStack, folder: Path) -> Server:
+    server = Server(folder)
+    stack.callback(server.stop)
+    return server

@@ -1,0 +1,164 @@
+"""Plans against the real services: names that are spent, room that lacks, and what a trial teaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from prodsys.actions.checking import check
+from prodsys.actions.cloning import CloneOrder, clone
+from prodsys.actions.context import Context
+from prodsys.actions.intents import ensure_intents
+from prodsys.actions.planning import approve, plan
+from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.trial import start_trial
+from prodsys.ddm.client import RucioClient
+from prodsys.errors import NamesTaken, PandaUnavailable, RucioUnavailable, SpaceLacking, TrialMissing
+from prodsys.ledger.history import list_trials
+from prodsys.ledger.requests import list_steps
+from prodsys.ledger.session import transaction
+from prodsys.model.names import Did
+from prodsys.model.policy import TrialRule
+from prodsys.model.statuses import RequestState
+from sandbox.rucio.configuration import QUOTA_BYTES, ROOT_LOGIN
+from tests.contract.chain.driving import Course, patiently, take_wheel
+from tests.contract.chain.site import BOOK, EVENTS, ROBOT, TIMEOUT_S, Site
+from tests.rucio_fixture import ROOT_PASSWORD
+
+SMALL = CloneOrder(seed_count=3, events_per_file=EVENTS, chain="SIM-RECO")
+
+
+@pytest.fixture
+def site(sites: dict[str, Site]) -> Site:
+    return sites["rucio"]
+
+
+@pytest.fixture
+def draft(site: Site) -> Callable[[str], Context]:
+    """Make a draft of this id; hands that act on it."""
+
+    def make(request_id: str) -> Context:
+        clone(site.context(), BOOK, request_id, SMALL)
+        return site.context()
+
+    return make
+
+
+@pytest.fixture
+def quota(site: Site) -> Iterator[Callable[[str, int | None], None]]:
+    """Yield a function that sets the robot's quota on a storage; as before in the end."""
+    login = {"X-Rucio-Account": "root", "X-Rucio-Username": ROOT_LOGIN, "X-Rucio-Password": ROOT_PASSWORD}
+    url = site.rucio.url
+    token = httpx.get(f"{url}/auth/userpass", headers=login, timeout=TIMEOUT_S).headers["X-Rucio-Auth-Token"]
+    root = RucioClient(url, "root", lambda: token, TIMEOUT_S)._rucio
+
+    def put(rse: str, size: int | None) -> None:
+        if size is None:
+            root.call("limit", rse, lambda rucio: rucio.delete_local_account_limit(ROBOT, rse))
+        else:
+            root.call("limit", rse, lambda rucio: rucio.set_local_account_limit(ROBOT, rse, size))
+
+    yield put
+    for rse in ("JINR_EOS", "PNPI_EOS"):
+        put(rse, QUOTA_BYTES)
+
+
+def test_a_name_that_stands_in_rucio_is_refused_before_anybody_relies_on_it(site, draft):
+    ctx = draft("DEMO2025-961")
+    planned = plan(ctx, "DEMO2025-961")
+    alien = Did.parse(planned.plan.step("RECO").datasets[0].did)
+    ctx.rucio.ensure_dataset(alien)
+    with pytest.raises(NamesTaken, match="clone the request under a new id") as caught:
+        plan(ctx, "DEMO2025-961")
+    assert caught.value.names == (str(alien),)
+    clone(ctx, BOOK, "DEMO2025-962", SMALL)
+    assert plan(ctx, "DEMO2025-962").state == "planned", "another request is not concerned"
+
+
+def test_a_task_name_that_somebody_used_is_refused_and_the_request_s_own_is_not(site, draft):
+    ctx = draft("DEMO2025-963")
+    site.approved("DEMO2025-964")
+    take_wheel(site.context(), "DEMO2025-964")
+    [task] = ensure_intents(ctx, "DEMO2025-964", "SIM")
+    ctx.panda.submit(task.task_map | {"taskName": "DEMO2025-963.SIM"})
+    patiently(lambda: ctx.panda.find_tasks("DEMO2025-963.SIM") or None, "the alien task")
+    with pytest.raises(NamesTaken, match=r"PanDA task \d+ DEMO2025-963\.SIM of "):
+        plan(ctx, "DEMO2025-963")
+    answer = check(ctx, "DEMO2025-963")
+    assert (answer.state, answer.in_order) == ("draft", False)
+    assert "DEMO2025-963.SIM" in str(answer.findings[-1])
+
+
+def test_what_cannot_fit_is_refused_with_storage_need_and_room(draft, quota):
+    ctx = draft("DEMO2025-965")
+    quota("PNPI_EOS", 1_000)
+    with pytest.raises(SpaceLacking, match="quota leaves") as caught:
+        plan(ctx, "DEMO2025-965")
+    assert (caught.value.rse, caught.value.needed) == ("PNPI_EOS", 3 * EVENTS * (459_000 + 464_000))
+    assert caught.value.free <= 1_000
+    [fault] = [one for one in check(ctx, "DEMO2025-965").findings if one.fault]
+    assert "PNPI_EOS" in str(fault)
+
+
+def test_what_rucio_cannot_tell_is_said(draft, quota):
+    ctx = draft("DEMO2025-966")
+    quota("PNPI_EOS", None)
+    warnings = plan(ctx, "DEMO2025-966").warnings
+    assert any("knows no quota of ours on PNPI_EOS" in one for one in warnings)
+    assert any("does not know the free space of JINR_EOS" in one for one in warnings)
+
+
+def test_a_service_that_is_away_is_no_silent_pass(site, draft):
+    ctx = draft("DEMO2025-967")
+    nowhere = site.context(panda_url="http://127.0.0.1:9")
+    with pytest.raises(PandaUnavailable):
+        plan(nowhere, "DEMO2025-967")
+    token = site.rucio.token()
+    lost = replace(
+        ctx, clients=replace(ctx.clients, rucio=lambda: RucioClient("http://127.0.0.1:9", ROBOT, lambda: token, 0.5))
+    )
+    with pytest.raises(RucioUnavailable):
+        plan(lost, "DEMO2025-967")
+    with pytest.raises(RucioUnavailable):
+        check(lost, "DEMO2025-967")
+
+
+def test_a_rehearsed_plan_really_asks_and_changes_nothing(draft, quota):
+    ctx = draft("DEMO2025-968")
+    with rehearse(ctx) as rehearsal:
+        assert plan(rehearsal.ctx, "DEMO2025-968").state == "planned"
+        assert rehearsal.effects == []
+    quota("JINR_EOS", 1)
+    with rehearse(ctx) as rehearsal, pytest.raises(SpaceLacking):
+        plan(rehearsal.ctx, "DEMO2025-968")
+
+
+def test_a_trial_runs_to_its_certificate_lets_the_mass_production_pass_and_corrects_its_plan(site, draft):
+    rule = TrialRule(above_core_hours=0, seeds=2, events_per_file=EVENTS)
+    site = site.with_policy(trial=(rule,))
+    draft("DEMO2025-969")
+    ctx = site.context()
+    before = plan(ctx, "DEMO2025-969")
+    with pytest.raises(TrialMissing):
+        approve(ctx, "DEMO2025-969")
+    trial = start_trial(ctx, "DEMO2025-969")
+    approve(ctx, trial.trial, trial.plan.digest)
+    with pytest.raises(TrialMissing, match=f"{trial.trial} is approved"):
+        approve(ctx, "DEMO2025-969")
+    ended = Course(site, trial.trial).run()
+    assert ended.state is RequestState.COMPLETE
+    after = plan(ctx, "DEMO2025-969")
+    assert after.digest == before.digest, "an estimate is no part of what is approved"
+    sim = after.estimate.steps[0]
+    assert sim.bytes_per_event.source == f"trial of this configuration: {trial.trial}"
+    assert sim.volume_bytes != before.estimate.steps[0].volume_bytes
+    assert approve(ctx, "DEMO2025-969", before.digest).state == "approved"
+    with transaction(ctx.sessions) as session:
+        [found] = list_trials(session, before.plan.configuration_digest)
+        assert all(step.core_s is not None for step in list_steps(session, trial.trial)), "measured when it was planned"
+    assert found.tried(before.plan)
+    other = before.plan.steps[0].model_copy(update={"script": "/cvmfs/another.C"})
+    assert not found.tried(before.plan.model_copy(update={"steps": (other, *before.plan.steps[1:])}))

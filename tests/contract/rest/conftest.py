@@ -1,0 +1,115 @@
+"""The API over a real PostgreSQL, called in-process: the gate, the routes and the acts as they stand.
+
+Who calls is told by the bearer token, which here is the name: ``Authorization: Bearer manager``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from prodsys.actions.context import Context
+from prodsys.panel.application import create_app
+from prodsys.panel.hands import roles_of
+from prodsys.panel.person import Access, Person
+from prodsys.panel.refusals import NotAuthenticated
+from tests.contract.actions.conftest import (  # noqa: F401 - fixtures
+    airflow,
+    approved,
+    ctx,
+    import_demo,
+    ledger_url,
+    url,
+)
+
+ROLES = {"admin": "Admin", "manager": "ProductionManager", "submitter": "Submitter", "viewer": "Viewer", "guest": ""}
+AUDITORS = {"admin", "manager"}
+BASE = "http://panel.example.org"
+API = "/prodsys/api/v1"
+
+
+async def token_user(request: Any) -> Person:
+    """Stands for Airflow's own check of a token; the real one is tried in tests/system."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    name = token if scheme.lower() == "bearer" else request.cookies.get("_token", "")
+    if name not in ROLES:
+        raise NotAuthenticated("Invalid token" if name else "Not authenticated")
+    return Person(name, frozenset({ROLES[name]} - {""}))
+
+
+def airflow_lets(person: Person, access: Access) -> bool:
+    return person.name != "guest" and (access is Access.LOOK or person.name in AUDITORS)
+
+
+def mounted(context: Context) -> FastAPI:
+    """The application as Airflow mounts it."""
+
+    def hands(person: Person) -> Context:
+        roles = roles_of(context.catalogue.policy, person)
+        return replace(context, who=person.name, roles=roles)
+
+    root = FastAPI(openapi_url=None)
+    root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), hands=hands))
+    return root
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One person at the API."""
+
+    client: TestClient
+    name: str
+
+    def call(self, method: str, path: str, **given: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.name}", **given.pop("headers", {})}
+        return self.client.request(method, API + path, headers=headers, **given)
+
+    def get(self, path: str, **given: Any) -> httpx.Response:
+        return self.call("GET", path, **given)
+
+    def post(self, path: str, body: Any = None, **given: Any) -> httpx.Response:
+        return self.call("POST", path, json=body, **given)
+
+    def ask(self, path: str, **query: Any) -> Any:
+        """Body of a GET that succeeds."""
+        answer = self.get(path, params=query or None)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def do(self, path: str, body: Any = None, **given: Any) -> Any:
+        """Body of an act that succeeds, on any picture of the request."""
+        answer = self.post(path, body, headers={"If-Match": "*", **given.pop("headers", {})}, **given)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def api(ctx: Context) -> FastAPI:  # noqa: F811
+    return mounted(ctx)
+
+
+@pytest.fixture
+def caller(api: FastAPI) -> Iterator[Callable[[str], Caller]]:
+    """Return a function from a name to that person at the API."""
+    with TestClient(api, base_url=BASE) as client:
+        yield lambda name: Caller(client, name)
+
+
+@pytest.fixture
+def manager(caller, import_demo) -> Caller:  # noqa: F811
+    """The manager, and the book of the demo in the ledger."""
+    import_demo("requests_sheet.csv")
+    return caller("manager")
+
+
+@pytest.fixture
+def at_airflow(approved) -> Iterator[Caller]:  # noqa: F811
+    """The manager, an approved request DEMO2025-016, and an Airflow that takes orders."""
+    with TestClient(mounted(approved), base_url=BASE) as client:
+        yield Caller(client, "manager")
