@@ -168,6 +168,18 @@ class StepFailed(ProductionError):
         super().__init__(f"{request_id} {step}: {verdict}: {reason}")
 
 
+class AnswerRefused(ProductionError):
+    """A question about a step does not take this answer."""
+
+    def __init__(self, question_id: int, reason: str) -> None:
+        self.question_id, self.reason = question_id, reason
+        super().__init__(f"question {question_id}: {reason}")
+
+
+class SeedsLost(StepFailed):
+    """Files that jobs reported are not to be had, and without their seeds the step is not good enough."""
+
+
 # --- Rucio ---------------------------------------------------------------------------------------------------------
 class RucioError(ProductionError):
     """Rucio refused something."""

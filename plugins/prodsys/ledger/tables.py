@@ -176,6 +176,7 @@ class StepRow(Base):
     granted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # rounds persons asked for
     waived: Mapped[str] = mapped_column(default="", server_default="")  # who took what is missing, and why
     verdict: Mapped[str | None]
+    asked: Mapped[int] = mapped_column(default=0, server_default="0")  # seeds that count: all but those waived before
     seeds_delivered: Mapped[int | None]
     events: Mapped[int | None]
     counted_files: Mapped[int] = mapped_column(default=0)

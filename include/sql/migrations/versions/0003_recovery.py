@@ -25,6 +25,7 @@ ADDED: tuple[tuple[str, str, sa.types.TypeEngine, str | None], ...] = (  # table
     ("step", "rounds", sa.Integer(), "0"),
     ("step", "granted", sa.Integer(), "0"),
     ("step", "waived", sa.Text(), ""),
+    ("step", "asked", sa.BigInteger(), "0"),
     ("task", "inputs", postgresql.JSONB(), "{}"),
     ("task", "retries", sa.Integer(), "0"),
     ("task", "retried_at", MOMENT, None),
