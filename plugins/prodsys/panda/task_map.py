@@ -7,11 +7,13 @@ job; the limit is the queue's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prodsys.errors import SpecInvalid
 
+_DATA_TYPE = re.compile(r"[A-Za-z]+")
 ADDED_BY_JEDI = frozenset({"userName", "pushStatusChanges", "messageDriven", "cloudAsVO"})
 INPUT_ARGUMENTS = ("in", "par")  # what the scripts call their first and second input; later ones are in3, in4, ...
 SHOWN_LENGTH = 120  # characters of a value that a difference shows
@@ -105,6 +107,50 @@ def same_work(stored_map: Mapping[str, object], our_map: Mapping[str, object]) -
     for key in ADDED_BY_JEDI - set(ours):
         stored.pop(key, None)
     return list(_differences("", stored, ours))
+
+
+def outputs_of_map(task_map: Mapping[str, object]) -> dict[str, str]:
+    """Dataset name -> data type of everything a task writes, the log last; also of a task made by hand.
+
+    Returns
+    -------
+    dict
+        Names without scope, as PanDA reports them with the files: ``{"...SIM.1.S": "S", "...SIM.1.log": "log"}``.
+
+    Raises
+    ------
+    SpecInvalid
+        A dataset does not end with a data type, or two datasets have the same.
+    """
+    found = {_plain(name): _data_type(name) for name in datasets_of_map(task_map, "output")}
+    found |= {_plain(name): "log" for name in datasets_of_map(task_map, "log")}
+    if len(set(found.values())) != len(found):
+        raise SpecInvalid(str(task_map.get("taskName")), f"two outputs of one data type: {', '.join(found)}")
+    return found
+
+
+def inputs_of_map(task_map: Mapping[str, object]) -> dict[str, str]:
+    """Data type -> name of the dataset a task reads, in the order PanDA pairs them; {} for a simulation."""
+    return {_data_type(name): _plain(name) for name in datasets_of_map(task_map, "input")}
+
+
+def datasets_of_map(task_map: Mapping[str, object], kind: str) -> list[str]:
+    """Datasets of the templates of one ``param_type`` (output, input, log) of a map, in its order."""
+    listed = task_map.get("jobParameters")
+    templates = [*(listed if isinstance(listed, list) else ()), task_map.get("log")]
+    found = [one for one in templates if isinstance(one, Mapping) and one.get("param_type") == kind]
+    return list(dict.fromkeys(str(one["dataset"]) for one in found if one.get("dataset")))
+
+
+def _plain(dataset: str) -> str:
+    return dataset.rpartition(":")[2]
+
+
+def _data_type(dataset: str) -> str:
+    word = dataset.rpartition(".")[2]
+    if not _DATA_TYPE.fullmatch(word):
+        raise SpecInvalid("dataset", f"{dataset!r} does not end with a data type", "such as .S, .P, .R, .log")
+    return word
 
 
 def _common(order: StepOrder) -> dict[str, object]:

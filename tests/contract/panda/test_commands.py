@@ -166,7 +166,6 @@ def test_a_child_beside_its_parent_starts_with_twenty_files(target: Target) -> N
     assert server.follow(child, None, seen)[-1] == "done"
     outcome = server.look(child, seen)
     assert outcome.info["nFiles"] == len(outcome.jobs) == 25
-    assert target.live or seen[seen.index("running") :].count("running") == 2
 
 
 @side_by_side

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from prodsys.errors import SpecInvalid
-from prodsys.panda.task_map import StepOrder, build_reco_map, build_sim_map, same_work
+from prodsys.panda.task_map import (
+    StepOrder,
+    build_reco_map,
+    build_sim_map,
+    inputs_of_map,
+    outputs_of_map,
+    same_work,
+)
 
 DATA = Path(__file__).parents[2] / "data"
 LIST = "MC2025_S2.minbias-P8-spdroot4172-dev.27GeV-UU.PROD2025-016.SIM.A1.list"
@@ -165,3 +172,23 @@ def test_every_difference_is_told(path: tuple[Any, ...], value: object, place: s
     differences = same_work(stored, build_sim_map(RECORDED_SIM))
     assert [line.split(":")[0] for line in differences] == [place]
     assert all(len(line) < 400 for line in differences)
+
+
+def test_the_datasets_of_a_map_are_known_by_their_types():
+    assert outputs_of_map(build_sim_map(OURS_SIM)) == {
+        f"{SAMPLE}.SIM.1.S": "S",
+        f"{SAMPLE}.SIM.1.P": "P",
+        f"{SAMPLE}.SIM.1.log": "log",
+    }
+    stored = _stored("chain_done", 58, "get_task_parameters")
+    assert outputs_of_map(stored) == {f"{RECO}.R": "R", f"{RECO}.log": "log"}
+    assert inputs_of_map(stored) == {"S": f"{SIM}.S", "P": f"{SIM}.P"}
+    assert inputs_of_map(build_sim_map(OURS_SIM)) == {}
+    by_hand = {"jobParameters": [{"param_type": "output", "dataset": "MC2025_S1:by.hand.R"}], "log": {}}
+    assert outputs_of_map(by_hand) == {"by.hand.R": "R"}
+
+
+@pytest.mark.parametrize("names", [["a.12"], ["a.S", "b.S"]])
+def test_outputs_whose_types_are_not_clear_are_refused(names: list[str]):
+    with pytest.raises(SpecInvalid):
+        outputs_of_map({"jobParameters": [{"param_type": "output", "dataset": name} for name in names]})
