@@ -78,7 +78,7 @@ def ask(
             session.flush()
             write_audit(session, ctx.who, "ask", plan.request_id, question=row.question_id, step=step.kind)
         question = _question(session, row)
-    return _expired(ctx, question) if question.due_at <= datetime.now(UTC) else question
+    return expire(ctx, question.question_id) if question.due_at <= datetime.now(UTC) else question
 
 
 def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
@@ -88,9 +88,7 @@ def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
     return (*accept, *recover, Answer.ABORT, Answer.FAIL)
 
 
-def _body(
-    plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]
-) -> str:
+def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     """Markdown for the page; text from outside stands in code spans and cannot leave them."""
     lines = [
         f"**{step.kind} of {plan.request_id}**: {len(outcome.delivered)} of {outcome.asked} seeds came "
@@ -98,8 +96,9 @@ def _body(
         "",
         *(f"- {len(seeds)} x `{_code(reason)}`: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
         "",
-        f"*{Answer.ACCEPT}*: go on with what came, the rest is waived. *{Answer.RECOVER}*: run the missing seeds once more. "
-        f"*{Answer.ABORT}*: kill it. *{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
+        f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
+        f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
+        f"*{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
     ]
     return "\n".join(lines)
 
@@ -130,8 +129,8 @@ def find_question(ctx: Context, question_id: int) -> Question | None:
         return None if row is None else _question(session, row)
 
 
-def answer(ctx: Context, question_id: int, given: Answer, reason: str = "") -> Question:
-    """Answer a question; the same answer again changes nothing. The run that waits for it is woken.
+def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, wake: bool = True) -> Question:
+    """The question, answered; the same answer again changes nothing. The run that waits for it is woken.
 
     Raises
     ------
@@ -144,14 +143,18 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "") -> Q
     question = _write(ctx, question_id, given, reason)
     if given is Answer.ABORT:
         abort(ctx, question.request_id, reason or f"answer to question {question_id}")
-    _wake(ctx, question)
+    if wake:
+        _wake(ctx, question)
     return question
 
 
-def _expired(ctx: Context, question: Question) -> Question:
-    """Nobody answered in time: the default counts."""
+def expire(ctx: Context, question_id: int) -> Question:
+    """The question with its default as its answer, unless somebody answered: nobody did in time."""
+    question = find_question(ctx, question_id)
+    if question is None or question.answer is not None:
+        raise AnswerRefused(question_id, "it is not open")
     nobody = ctx.acting_as(NOBODY, "service")
-    found = _write(nobody, question.question_id, question.default, f"no answer until {question.due_at:%Y-%m-%d %H:%M}")
+    found = _write(nobody, question_id, question.default, f"no answer until {question.due_at:%Y-%m-%d %H:%M}")
     if found.answer is Answer.ABORT:
         abort(nobody, question.request_id, found.reason)
     return found

@@ -53,6 +53,8 @@ def ensure_step_data(ctx: Context, request_id: str, kind: str, bunch: int | None
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
         step = get_step(session, request_id, kind, bunch)
+        if step.verdict not in GOOD:
+            raise SeedsLost(request_id, kind, step.verdict or "not settled", "it has to be settled first")
         parts = _parts(session, plan, step)
         source = Source(plan, step.step_id, kind, rse_of_seeds(session, ctx, step.step_id))
     held = {part.did: hold(ctx, part, source) for part in parts}
@@ -111,7 +113,7 @@ def _write_down(
 ) -> tuple[DataAnswer, ...]:
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)
-        rows = [dataset_row(plan.request_id, step.kind, part, held[part.did], DATASET) for part in parts]
+        rows = [dataset_row(step, part, held[part.did], DATASET) for part in parts]
         for row in rows:
             session.merge(row)
         get_step(session, plan.request_id, step.kind, step.bunch).data_ready_at = datetime.now(UTC)

@@ -70,7 +70,7 @@ def _files(session: Session, plan: Plan, step: StepRow, seeds: frozenset[int]) -
 
 
 def ensure_inputs(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> None:
-    """What a task reads is in Rucio, complete, closed, in an order that PanDA pairs rightly; run again, nothing changes.
+    """What a task reads is in Rucio, complete and closed, in an order that PanDA pairs rightly; may be run again.
 
     Raises
     ------
@@ -95,7 +95,9 @@ def _check_order(plan: Plan, kind: str, files: Mapping[str, Mapping[str, FileRow
     pairing = pair_inputs(by_type)
     if pairing.shifted or pairing.broken_seeds:
         seeds = pairing.shifted or pairing.broken_seeds
-        names = f"in the order of their names the files of {' and '.join(files)} do not belong together at seeds {seeds}"
+        names = (
+            f"in the order of their names the files of {' and '.join(files)} do not belong together at seeds {seeds}"
+        )
         raise StepFailed(plan.request_id, kind, Verdict.MISPAIRED, names)
 
 
@@ -103,4 +105,4 @@ def _make(ctx: Context, source: Source, step: StepRow, part: Part) -> None:
     held = hold(ctx, part, source)
     with transaction(ctx.sessions) as session:
         get_request(session, source.plan.request_id, lock=True)
-        session.merge(dataset_row(source.plan.request_id, step.kind, part, held, INPUT))
+        session.merge(dataset_row(step, part, held, INPUT))

@@ -27,7 +27,7 @@ from prodsys.panda.task_map import build_reco_map, build_sim_map
 
 
 def ensure_intents(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> tuple[TaskRow, ...]:
-    """The tasks that a step needs now, as rows, in the order of attempts: those intended before, and those that are new.
+    """The tasks that a step needs now, in the order of attempts: those intended before, and those that are new.
 
     What an unsent one reads is in Rucio when this returns.
 
@@ -56,7 +56,7 @@ def ensure_intents(ctx: Context, request_id: str, kind: str, bunch: int | None =
 
 
 def _wanted(session: Session, plan: Plan, step: StepRow, found: Sequence[TaskRow]) -> Iterator[Work]:
-    """Tasks that are lacking: of all seeds for a first step; of seeds that came and no task reads yet for the others."""
+    """What no task does yet: all seeds of a first step; seeds that came and that nobody reads, for the others."""
     before = plan.before(step.kind)
     if before is None:
         if not found:

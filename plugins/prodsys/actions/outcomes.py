@@ -78,7 +78,9 @@ def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutco
     seeds = list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
     before = plan.before(step.kind)
     if before is None:
-        return [SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed") for seed in seeds], len(seeds)
+        return [SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed") for seed in seeds], len(
+            seeds
+        )
     wrote = get_step(session, plan.request_id, before.kind, step.bunch)
     source = {one.seed: one for one in list_outcomes(session, wrote.step_id)}
     absent = [_unread(seed, before.kind, source.get(seed)) for seed in seeds]

@@ -12,7 +12,7 @@ from prodsys.actions.context import Context
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.verbs import Held, ensure_dataset_holds
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import DatasetRow, FileRow
+from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_step_tasks
 from prodsys.model.names import Did
 from prodsys.model.plan import LOG, Plan
@@ -28,9 +28,7 @@ class Part:
 
     def without(self, seeds: Collection[int]) -> Part:
         """The same without the files of these seeds."""
-        return Part(
-            self.did, self.data_type, {lfn: file for lfn, file in self.files.items() if file.seed not in seeds}
-        )
+        return Part(self.did, self.data_type, {lfn: file for lfn, file in self.files.items() if file.seed not in seeds})
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,14 @@ def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
     return {file.lfn: FileFact(file.bytes, file.adler32) for file in files}
 
 
-def dataset_row(request_id: str, kind: str, part: Part, held: Held, what: str) -> DatasetRow:
-    """Row of a dataset as read back; ``what`` is its kind."""
+def dataset_row(step: StepRow, part: Part, held: Held, what: str) -> DatasetRow:
+    """Row of a dataset of a step as read back; ``what`` is its kind."""
     events = 0 if part.data_type == LOG else sum(file.events for file in part.files.values())
     return DatasetRow(
         did=str(part.did),
-        request_id=request_id,
-        step=kind,
+        request_id=step.request_id,
+        step=step.kind,
+        bunch=step.bunch,
         data_type=part.data_type,
         kind=what,
         files=len(held.files),

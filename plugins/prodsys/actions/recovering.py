@@ -82,7 +82,7 @@ def _work(session: Session, plan: Plan, step: StepRow, seeds: Sequence[int]) -> 
     if before is None:
         return Work(tuple(seeds))
     wrote = get_step(session, plan.request_id, before.kind, step.bunch)
-    writers = {seed: task for seed, task in delivered_by(session, wrote.step_id)}
+    writers = dict(delivered_by(session, wrote.step_id))
     return Work(tuple(seeds), writers.get(seeds[0]))
 
 
@@ -90,7 +90,7 @@ def _work(session: Session, plan: Plan, step: StepRow, seeds: Sequence[int]) -> 
 def _tasks_to_retry(ctx: Context, plan: Plan, step: StepRow, lost: Sequence[SeedOutcome]) -> list[TaskRow]:
     """The tasks whose retry runs exactly what is missing; none when that cannot work and a new attempt is needed.
 
-    JEDI runs failed inputs again, not jobs that finished with too little; and what they write must find its dataset open.
+    JEDI runs failed inputs again, not jobs that finished with too little; what they write must find its dataset open.
     """
     if any(one.files for one in lost):
         return []

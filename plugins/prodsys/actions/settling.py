@@ -22,7 +22,7 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState, StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
-from prodsys.model.statuses import GOOD, IntentState, TaskStatus, Verdict
+from prodsys.model.statuses import FINAL, GOOD, WITH_OUTPUT, IntentState, TaskStatus, Verdict
 
 REASONS_SHOWN = 5  # of seeds that did not come
 
@@ -58,7 +58,7 @@ def settle_step(ctx: Context, request_id: str, kind: str, bunch: int | None = No
         return SettleAnswer(None, f"task {still.jedi_task_id} ({still.task_name}) is {still.status}", wait=still)
     _refuse_broken(step, tasks)
     outcome = settle_tasks(ctx, plan, step, tasks)
-    return _conclude(ctx, plan, (kind, bunch), outcome)
+    return _conclude(ctx, plan, (kind, bunch), outcome, _last_words(tasks))
 
 
 def _send_rest(ctx: Context, step: StepRow) -> None:
@@ -76,10 +76,18 @@ def _refuse_broken(step: StepRow, tasks: tuple[TaskRow, ...]) -> None:
         raise TaskEnded(last.jedi_task_id or 0, TaskStatus.BROKEN, last.status_reason)
 
 
-def _conclude(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: StepOutcome) -> SettleAnswer:
+def _last_words(tasks: tuple[TaskRow, ...]) -> list[str]:
+    """What PanDA said of the tasks that ended without output."""
+    ended = [task for task in tasks if TaskStatus(task.status or "") in FINAL - WITH_OUTPUT]
+    return [str(TaskEnded(task.jedi_task_id or 0, task.status or "", task.status_reason)) for task in ended]
+
+
+def _conclude(
+    ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: StepOutcome, last_words: list[str]
+) -> SettleAnswer:
     with transaction(ctx.sessions) as session:
         step = get_step(session, plan.request_id, *which)
-    message = in_words(step.kind, outcome)
+    message = "; ".join([in_words(step.kind, outcome), *last_words])
     if recovery_due(plan, step, outcome):
         target = start_round(ctx, plan, step, outcome)
         again = f"; round {step.rounds + 1} runs {len(outcome.own_missing)} seeds again: task {target.task_name}"

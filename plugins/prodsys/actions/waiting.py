@@ -69,6 +69,13 @@ def task_to_wait_for(ctx: Context, request_id: str, step: str, bunch: int | None
         return _as_target(next((task for task in tasks if not has_ended(task)), tasks[-1]))
 
 
+def recovery_granted(ctx: Context, request_id: str, step: str, bunch: int | None = None) -> bool:
+    """Whether a person asked for a round of recovery that has not begun, or one was begun before."""
+    with transaction(ctx.sessions) as session:
+        row = get_step(session, request_id, step, bunch)
+        return bool(row.granted or row.rounds)
+
+
 def has_ended(task: TaskRow) -> bool:
     """Whether the ledger has seen a final status of the task, and no retry of it is on its way."""
     return TaskStatus(task.status or TaskStatus.UNSEEN) in FINAL and task.retried_at is None

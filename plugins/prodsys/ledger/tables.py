@@ -303,6 +303,7 @@ class DatasetRow(Base):
     did: Mapped[str] = mapped_column(primary_key=True)
     request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
     step: Mapped[str | None]
+    bunch: Mapped[int | None] = mapped_column(Integer)
     data_type: Mapped[str | None]
     kind: Mapped[str]  # dataset | input | step container | request container
     files: Mapped[int] = mapped_column(default=0)

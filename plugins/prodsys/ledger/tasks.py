@@ -31,6 +31,11 @@ def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
     return tuple(seeds_of.iterate(sorted(stored)))
 
 
+def is_open(task: TaskRow) -> bool:
+    """Whether the task may still deliver something that has not been settled."""
+    return not task.final and task.intent != IntentState.SPENT
+
+
 def list_step_tasks(session: Session, step_id: int) -> list[TaskRow]:
     """All tasks of one step (of one bunch), in the order of attempts."""
     return list(session.scalars(select(TaskRow).where(TaskRow.step_id == step_id).order_by(TaskRow.attempt)))
@@ -114,7 +119,7 @@ def list_outcomes(session: Session, step_id: int) -> list[SeedOutcomeRow]:
 def lost_files(session: Session, step_id: int) -> dict[str, int]:
     """LFN -> seed of files of a step that were reported and are not to be had."""
     wanted = select(LostFileRow.lfn, LostFileRow.seed).where(LostFileRow.step_id == step_id)
-    return {lfn: seed for lfn, seed in session.execute(wanted)}
+    return dict(session.execute(wanted).tuples().all())
 
 
 def list_files(session: Session, step_id: int, data_type: str | None = None) -> list[FileRow]:

@@ -29,6 +29,7 @@ ADDED: tuple[tuple[str, str, sa.types.TypeEngine, str | None], ...] = (  # table
     ("task", "inputs", postgresql.JSONB(), "{}"),
     ("task", "retries", sa.Integer(), "0"),
     ("task", "retried_at", MOMENT, None),
+    ("dataset", "bunch", sa.Integer(), None),
     ("dataset", "strays", sa.Integer(), "0"),
     ("task", "adopted", sa.Boolean(), "false"),
     ("seed_outcome", "lost_in", sa.Text(), ""),
