@@ -266,6 +266,44 @@ class StepFailed(ProductionError):
         super().__init__(f"{request_id} {step}: {verdict}: {reason}")
 
 
+class StepReopened(ProductionError):
+    """A task of a settled step works again: somebody acted on it in PanDA's monitor."""
+
+    def __init__(self, request_id: str, step: str, tasks: Sequence[str]) -> None:
+        self.request_id, self.step, self.tasks = request_id, step, tuple(tasks)
+        super().__init__(
+            f"{request_id} {step}: {', '.join(tasks)} works again and has to be settled first: retry the request"
+        )
+
+
+class AttemptOpen(ProductionError):
+    """Seeds cannot be run again while a task may still bring them."""
+
+    def __init__(self, request_id: str, tasks: Sequence[str]) -> None:
+        self.request_id, self.tasks = request_id, tuple(tasks)
+        super().__init__(f"{request_id}: {', '.join(tasks)} has not ended: wait for it, or finish or kill it")
+
+
+class NothingMissing(ProductionError):
+    """There is nothing that could be run again or waived."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"{request_id}: no seed is missing that a settled step lost itself: see prodsys request show")
+
+
+class AnswerRefused(ProductionError):
+    """A question about a step does not take this answer."""
+
+    def __init__(self, question_id: int, reason: str) -> None:
+        self.question_id, self.reason = question_id, reason
+        super().__init__(f"question {question_id}: {reason}")
+
+
+class SeedsLost(StepFailed):
+    """Files that jobs reported are not to be had, and without their seeds the step is not good enough."""
+
+
 # --- Rucio ---------------------------------------------------------------------------------------------------------
 class RucioError(ProductionError):
     """Rucio refused something."""

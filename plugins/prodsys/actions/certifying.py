@@ -93,7 +93,7 @@ def _assemble(
 ) -> Certificate:
     row, approval = get_request(session, plan.request_id), approved_plan_row(session, plan.request_id)
     steps = list_steps(session, plan.request_id)
-    missing = tuple(_missing(session, plan, steps))
+    missing = tuple(_missing(session, steps))
     gone = {seed.seed for seed in missing}
     delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
     certified = tuple(_dataset(session, steps, one, replicas) for one in datasets if one.kind == DATASET)
@@ -103,7 +103,7 @@ def _assemble(
         "seeds_delivered": seeds_of.show(seeds_of.from_seeds(delivered)),
         "seeds_missing": missing,
         "seeds_reused": _reused(session, plan.request_id),
-        "events_delivered": int(steps[-1].events or 0),
+        "events_delivered": sum(step.events or 0 for step in steps if step.kind == plan.steps[-1].kind),
         "bytes_delivered": sum(one.bytes for one in certified),
         "steps": tuple(_step(session, plan, step) for step in steps),
         "tasks": _tasks(session, ctx, plan.request_id),
@@ -144,16 +144,14 @@ def _people(row: RequestRow, approval: PlanRow) -> dict[str, Any]:
     }
 
 
-def _missing(session: Session, plan: Plan, steps: list[StepRow]) -> Iterable[MissingSeed]:
+def _missing(session: Session, steps: list[StepRow]) -> Iterable[MissingSeed]:
     """Each seed that did not come to the end, with the first step that lost it."""
     lost: dict[int, MissingSeed] = {}
     for step in steps:
-        outcomes = {one.seed: one for one in list_outcomes(session, step.step_id)}
-        for seed in seeds_of.iterate(plan.seeds):
-            one = outcomes.get(seed)
-            if seed not in lost and (one is None or one.state != SeedState.DELIVERED):
-                reason = (one.reason or one.state) if one else "no job was made for this seed"
-                lost[seed] = MissingSeed(seed=seed, step=step.kind, reason=reason)
+        for one in list_outcomes(session, step.step_id):
+            if one.state != SeedState.DELIVERED and one.seed not in lost:
+                place, reason = one.lost_in or step.kind, one.reason or one.state
+                lost[one.seed] = MissingSeed(seed=one.seed, step=place, reason=reason, waived=one.waived)
     return [lost[seed] for seed in sorted(lost)]
 
 
@@ -167,12 +165,17 @@ def _reused(session: Session, request_id: str) -> tuple[ReusedSeeds, ...]:
 
 
 def _step(session: Session, plan: Plan, step: StepRow) -> CertifiedStep:
-    outcomes = [one for one in list_outcomes(session, step.step_id) if one.state == SeedState.DELIVERED]
+    rows = list_outcomes(session, step.step_id)
+    outcomes = [one for one in rows if one.state == SeedState.DELIVERED]
     planned = plan.step(step.kind)
     counted = sum(one.events_source == EventSource.COUNTED for one in outcomes)
     files_a_seed = len([one for one in planned.outputs if one != LOG])
     return CertifiedStep(
         step=step.kind,
+        bunch=step.bunch,
+        seeds_asked=len(list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))),
+        seeds_waived=sum(1 for one in rows if one.waived),
+        rounds=step.rounds,
         verdict=Verdict(step.verdict or ""),
         script=planned.script,
         image=planned.image,
@@ -187,6 +190,7 @@ def _tasks(session: Session, ctx: Context, request_id: str) -> tuple[CertifiedTa
     return tuple(
         CertifiedTask(
             step=step.kind,
+            bunch=task.bunch,
             attempt=task.attempt,
             task_name=task.task_name,
             jedi_task_id=task.jedi_task_id or 0,
@@ -201,7 +205,7 @@ def _tasks(session: Session, ctx: Context, request_id: str) -> tuple[CertifiedTa
 def _dataset(
     session: Session, steps: list[StepRow], row: DatasetRow, replicas: dict[str, dict[str, str]]
 ) -> CertifiedDataset:
-    step = next(one for one in steps if one.kind == row.step)
+    step = next(one for one in steps if (one.kind, one.bunch) == (row.step, row.bunch))
     good = {one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.DELIVERED}
     name = Did.parse(row.did).name
     files = tuple(

@@ -15,11 +15,12 @@ from prodsys.actions.data import DATASET
 from prodsys.actions.driving import leave, start_closing
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
-from prodsys.errors import RucioUnavailable, StepFailed
+from prodsys.errors import RucioUnavailable, StepFailed, StepReopened
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_request, list_steps, move, newest_certificate
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, RuleRow, StepRow
+from prodsys.ledger.tasks import is_open, list_step_tasks
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act
 from prodsys.model.names import DataName, Did
@@ -53,9 +54,9 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     """
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
-        steps = {step.kind: step for step in _good_steps(session, plan)}
+        steps = {(step.kind, step.bunch): step for step in _good_steps(session, plan)}
         datasets = _datasets(session, request_id)
-        metadata = {row.did: _metadata(plan, steps[row.step or ""], row) for row in datasets}
+        metadata = {row.did: _metadata(plan, steps[step_of(row)], row) for row in datasets}
     start_closing(ctx, request_id)
     for row in datasets:
         ctx.rucio.ensure_metadata(Did.parse(row.did), metadata[row.did])
@@ -70,17 +71,31 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     whole = Did.parse(plan.request_container)
     ctx.rucio.ensure_container(whole, list(children))
     ctx.rucio.ensure_metadata(whole, _common(plan))
-    for container in (*children, whole):
-        ctx.rucio.ensure_closed(container)
+    if all(step.verdict == Verdict.FULL for step in steps.values()):  # else what is recovered later joins them
+        for container in (*children, whole):
+            ctx.rucio.ensure_closed(container)
     return _write_containers(ctx, plan, children, whole)
+
+
+def step_of(row: DatasetRow) -> tuple[str, int | None]:
+    """Kind and bunch of the step that a dataset belongs to."""
+    return row.step or "", row.bunch
 
 
 def _good_steps(session: Session, plan: Plan) -> list[StepRow]:
     steps = list_steps(session, plan.request_id)
     for step in steps:
+        _check_at_rest(session, plan, step)
         if step.verdict is None or Verdict(step.verdict) not in GOOD or step.data_ready_at is None:
             raise StepFailed(plan.request_id, step.kind, step.verdict or "not settled", "the request cannot be closed")
     return steps
+
+
+def _check_at_rest(session: Session, plan: Plan, step: StepRow) -> None:
+    """A task that somebody retried or that a person adopted since is settled first; another run does that."""
+    moving = [task.task_name for task in list_step_tasks(session, step.step_id) if is_open(task)]
+    if moving:
+        raise StepReopened(plan.request_id, step.kind, moving)
 
 
 def _datasets(session: Session, request_id: str) -> list[DatasetRow]:
@@ -214,9 +229,14 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
         return _certified(session, request_id)
 
 
+def _in_words(step: StepRow) -> str:
+    bunch = "" if step.bunch is None else f" bunch {step.bunch}"
+    return f"{step.kind}{bunch} {step.verdict}"
+
+
 def _certified(session: Session, request_id: str) -> CertifyAnswer:
     row = get_request(session, request_id)
     certificate = newest_certificate(session, request_id)
     path = certificate.path if certificate else ""
-    steps = ", ".join(f"{step.kind} {step.verdict}" for step in list_steps(session, request_id))
+    steps = ", ".join(_in_words(step) for step in list_steps(session, request_id))
     return CertifyAnswer(RequestState(row.state), path, f"{request_id} is {row.state} ({steps}): {path}")

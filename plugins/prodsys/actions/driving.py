@@ -33,12 +33,12 @@ def enter(ctx: Context, request_id: str, revision: int, dag_id: str, dag_run_id:
     after a failure the run goes on where the ledger stands.
     """
     with transaction(ctx.sessions) as session:
-        other = _driver(session, request_id)
+        other = driving_run(session, request_id)
         seen = (other.dag_id, other.dag_run_id) if other else None
     over = seen is not None and seen != (dag_id, dag_run_id) and not _alive(ctx, *seen)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        current = _driver(session, request_id)
+        current = driving_run(session, request_id)
         if over and current and (current.dag_id, current.dag_run_id) == seen:
             current.driving, current.note = False, f"its run was over when {dag_run_id} came"
             session.flush()
@@ -51,7 +51,8 @@ def enter(ctx: Context, request_id: str, revision: int, dag_id: str, dag_run_id:
         return answer
 
 
-def _driver(session: Session, request_id: str) -> RunRow | None:
+def driving_run(session: Session, request_id: str) -> RunRow | None:
+    """The run that drives a request, or None."""
     return session.scalars(select(RunRow).where(RunRow.request_id == request_id, RunRow.driving)).first()
 
 
@@ -108,7 +109,7 @@ def _run(row: RequestRow, run: tuple[str, str], *, driving: bool, note: str) -> 
 
 def leave(session: Session, request_id: str, note: str) -> None:
     """The driving run lets go, in the caller's transaction."""
-    driver = _driver(session, request_id)
+    driver = driving_run(session, request_id)
     if driver is not None:
         driver.driving, driver.note = False, note
         session.flush()
@@ -118,7 +119,7 @@ def note_failure(ctx: Context, request_id: str, dag_id: str, dag_run_id: str, re
     """The run ended in failure: the request is `failed` with the reason, and another run may go on with it."""
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        driver = _driver(session, request_id)
+        driver = driving_run(session, request_id)
         if driver is None or (driver.dag_id, driver.dag_run_id) != (dag_id, dag_run_id):
             return
         driver.airflow_state = "failed"

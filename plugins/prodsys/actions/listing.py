@@ -126,7 +126,7 @@ def show_plan(ctx: Context, digest: str) -> Values:
         row = searching.find_plan_of_digest(session, digest)
         if row is None:
             raise LedgerLacks("plan", digest)
-        return _plan(row) | {"body": row.body}
+        return _plan(row) | {"body": row.body, "estimate": row.estimate or {}}
 
 
 def _plan(row: PlanRow) -> Values:
@@ -135,6 +135,7 @@ def _plan(row: PlanRow) -> Values:
         **_copied(row, "request_id", "digest", "revision", "planned_by", "approved_by", "seconded_by"),
         **{name: iso(getattr(row, name)) for name in ("planned_at", "approved_at", "seconded_at")},
         **{name: row.body[name] for name in sums},
+        "warnings": list(row.warnings or ()),
     }
 
 

@@ -1,145 +1,144 @@
-"""Settle: a step seed by seed, and the verdict (DESIGN decision 7)."""
+"""Settle: a step seed by seed, the verdict, and what follows from it (DESIGN decision 7).
+
+What follows is one of: go on; run again what is missing, as often as policy or a person says; ask a person.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from sqlalchemy.orm import Session
-
+from prodsys.actions.asking import Question, ask
 from prodsys.actions.context import Context
-from prodsys.actions.counting import count_sample
-from prodsys.actions.waiting import ensure_final
-from prodsys.errors import StepFailed
-from prodsys.ledger.journal import write_audit
+from prodsys.actions.outcomes import settle_tasks, waive_missing
+from prodsys.actions.recovering import recovery_due, start_round
+from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.waiting import WaitTarget, tasks_at_rest
+from prodsys.errors import StepFailed, TaskEnded
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.tasks import list_files, replace_outcome, seeds_of_task
+from prodsys.ledger.tables import StepRow, TaskRow
+from prodsys.ledger.tasks import list_outcomes, list_step_tasks
 from prodsys.model import seeds as seeds_of
-from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle
-from prodsys.model.plan import LOG, Plan, PlannedStep
-from prodsys.model.statuses import GOOD, EventSource, Verdict
+from prodsys.model.outcome import SeedState, StepOutcome
+from prodsys.model.plan import Plan
+from prodsys.model.policy import Answer
+from prodsys.model.statuses import FINAL, GOOD, WITH_OUTPUT, IntentState, TaskStatus, Verdict
 
 REASONS_SHOWN = 5  # of seeds that did not come
 
 
 @dataclass(frozen=True)
 class SettleAnswer:
-    """The verdict about a step, in a sentence."""
+    """The verdict about a step, in a sentence, and what has to happen before the chain goes on."""
 
-    verdict: Verdict
+    verdict: Verdict | None
     message: str
-    events: int
+    events: int = 0
+    wait: WaitTarget | None = None  # a task to wait for; then settle again
+    question: Question | None = None  # a person has to answer it; then settle again
 
 
-def settle_step(ctx: Context, request_id: str, kind: str) -> SettleAnswer:
-    """Compare what a step brought with the plan, seed by seed, and conclude.
+def settle_step(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> SettleAnswer:
+    """Compare what a step brought with the plan, seed by seed, and conclude; said again, nothing is done twice.
 
     Raises
     ------
     StepFailed
-        The verdict is not good enough to go on.
+        A person (or the default of the question) said to stop.
     TaskEnded
-        The task failed as a whole; PanDA's own words are in the error.
+        PanDA cannot work with the map of a task: another try would end like this one.
     PandaUnavailable
-        PanDA is away, or the task runs again.
+        PanDA is away.
     """
-    task = ensure_final(ctx, request_id, kind)
     with transaction(ctx.sessions) as session:
-        plan = approved_plan(session, request_id)
-        question = _question(session, plan, plan.step(kind), task)
-    assert task.jedi_task_id is not None  # a final task has one
-    jobs = ctx.panda.get_jobs(task.jedi_task_id)
-    outcome = count_sample(ctx, plan, settle(question, jobs))
+        plan, step = approved_plan(session, request_id), get_step(session, request_id, kind, bunch)
+    _send_rest(ctx, step)
+    tasks, still = tasks_at_rest(ctx, request_id, kind, bunch)
+    if still is not None:
+        return SettleAnswer(None, f"task {still.jedi_task_id} ({still.task_name}) is {still.status}", wait=still)
+    _refuse_broken(step, tasks)
+    outcome = settle_tasks(ctx, plan, step, tasks)
+    return _conclude(ctx, plan, (kind, bunch), outcome, _last_words(tasks))
+
+
+def _send_rest(ctx: Context, step: StepRow) -> None:
+    """A round of recovery that was begun and not sent is sent."""
     with transaction(ctx.sessions) as session:
-        get_request(session, request_id, lock=True)  # one at a time writes down what became of a request
-        step = get_step(session, request_id, kind)
-        write_outcome(session, step, task, outcome)
-        row = session.get(TaskRow, task.task_row_id)
-        if row is not None:
-            row.job_count = len(jobs)
-        write_audit(
-            session, ctx.who, "settle", request_id, step=kind, verdict=outcome.verdict, notes=list(outcome.notes)
-        )
-    return conclude(request_id, kind, outcome)
+        tasks = list_step_tasks(session, step.step_id)
+    if any(task.jedi_task_id is None and task.intent != IntentState.SPENT for task in tasks):
+        ensure_submitted(ctx, step.request_id, step.kind, step.bunch)
 
 
-def _question(session: Session, plan: Plan, step: PlannedStep, task: TaskRow) -> StepQuestion:
-    before = plan.before(step.kind)
-    names = {plan.sample.dataset(step.kind, data_type, task.attempt): data_type for data_type in step.outputs}
-    return StepQuestion(
-        seeds=seeds_of_task(task),
-        asked=seeds_of.count(plan.seeds),
-        events_per_job=step.events_per_job,
-        output_types=names,
-        accept_percent=plan.accept_percent,
-        input_seeds=_input_seeds(session, plan.request_id, before) if before else None,
-    )
+def _refuse_broken(step: StepRow, tasks: tuple[TaskRow, ...]) -> None:
+    """A map that JEDI cannot read is broken again when it is sent again; only a person may ask for that."""
+    last = tasks[-1]
+    if TaskStatus(last.status or "") is TaskStatus.BROKEN and not step.granted:
+        raise TaskEnded(last.jedi_task_id or 0, TaskStatus.BROKEN, last.status_reason)
 
 
-def _input_seeds(session: Session, request_id: str, before: PlannedStep) -> Mapping[str, int]:
-    """LFN of every file the step before wrote -> its seed."""
-    step = get_step(session, request_id, before.kind)
-    return {file.lfn: file.seed for file in list_files(session, step.step_id) if file.data_type != LOG}
+def _last_words(tasks: tuple[TaskRow, ...]) -> list[str]:
+    """What PanDA said of the tasks that ended without output."""
+    ended = [task for task in tasks if TaskStatus(task.status or "") in FINAL - WITH_OUTPUT]
+    return [str(TaskEnded(task.jedi_task_id or 0, task.status or "", task.status_reason)) for task in ended]
 
 
-def write_outcome(session: Session, step: StepRow, task: TaskRow, outcome: StepOutcome) -> None:
-    """Write a step's outcome in place of an earlier one."""
-    rows = [_seed_row(step, task, seed) for seed in outcome.seeds]
-    bound = [seed for seed in outcome.seeds if seed.state is not SeedState.MISPAIRED]  # those have files of two seeds
-    files = [row for seed in bound for row in _file_rows(step, seed)]
-    replace_outcome(session, step.step_id, rows, files)
-    step.verdict, step.seeds_delivered, step.events = outcome.verdict, len(outcome.delivered), outcome.events
-    step.notes = list(outcome.notes)
-    step.counted_files = sum(seed.events_source is EventSource.COUNTED for seed in outcome.seeds)
-    step.settled_at, step.data_ready_at = datetime.now(UTC), None  # what Rucio holds is to be compared with it again
+def _conclude(
+    ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: StepOutcome, last_words: list[str]
+) -> SettleAnswer:
+    with transaction(ctx.sessions) as session:
+        step = get_step(session, plan.request_id, *which)
+    message = "; ".join([in_words(step.kind, outcome), *last_words])
+    if recovery_due(plan, step, outcome):
+        target = start_round(ctx, plan, step, outcome)
+        again = f"; round {step.rounds + 1} runs {len(outcome.own_missing)} seeds again: task {target.task_name}"
+        return SettleAnswer(outcome.verdict, message + again, outcome.events, wait=target)
+    verdict = Verdict(step.verdict or outcome.verdict)
+    if verdict in GOOD:
+        _go_on(ctx, plan, which, outcome)
+        return SettleAnswer(verdict, message, outcome.events)
+    return _ask(ctx, plan, step, outcome, message)
 
 
-def _seed_row(step: StepRow, task: TaskRow, seed: SeedOutcome) -> SeedOutcomeRow:
-    return SeedOutcomeRow(
-        step_id=step.step_id,
-        seed=seed.seed,
-        task_row_id=task.task_row_id,
-        state=seed.state,
-        reason=seed.reason,
-        panda_job_id=seed.panda_job_id,
-        site=seed.site,
-        events=seed.events,
-        events_source=seed.events_source,
-    )
+def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: StepOutcome) -> None:
+    """What is missing from an accepted step is waived, with who accepted it."""
+    if not outcome.missing:
+        return
+    with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)
+        step = get_step(session, plan.request_id, *which)
+        by_policy = f"policy: {outcome.percent:.4g} % is at or above {plan.accept_percent:g} %"
+        waive_missing(list_outcomes(session, step.step_id), step.waived or by_policy)
 
 
-def _file_rows(step: StepRow, seed: SeedOutcome) -> list[FileRow]:
-    return [
-        FileRow(
-            lfn=file.lfn,
-            step_id=step.step_id,
-            seed=seed.seed,
-            data_type=data_type,
-            dataset=file.dataset,
-            panda_job_id=seed.panda_job_id or 0,
-            bytes=file.bytes,
-            adler32=file.adler32,
-            events=0 if data_type == LOG else seed.events,
-            events_source=seed.events_source,
-        )
-        for data_type, file in sorted(seed.files.items())
-    ]
-
-
-def conclude(request_id: str, kind: str, outcome: StepOutcome) -> SettleAnswer:
-    """The answer for a good verdict; StepFailed for the others, with what PanDA's adder may have registered."""
-    missing = seeds_of.show(seeds_of.from_seeds(outcome.missing)) if outcome.missing else "none"
-    message = (
-        f"{kind}: {len(outcome.delivered)} of {outcome.asked} seeds ({outcome.percent:.4g} %), "
-        f"{outcome.events} events; missing: {missing}"
-    )
-    if outcome.verdict in GOOD:
-        return SettleAnswer(outcome.verdict, message, outcome.events)
-    reasons = sorted({f"seed {seed.seed}: {seed.reason}" for seed in outcome.seeds if seed.reason})[:REASONS_SHOWN]
+def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message: str) -> SettleAnswer:
+    families = error_families(outcome)
+    reasons = [message, *(f"{len(seeds)} x {reason}: seeds {seeds_of.show(seeds_of.from_seeds(seeds))}"
+                          for reason, seeds in families[:REASONS_SHOWN])]  # fmt: skip
     if outcome.verdict is Verdict.MISPAIRED:
         written = sorted({file.dataset for seed in outcome.seeds for file in seed.files.values()})
         reasons.append(f"PanDA's adder may have registered files in {', '.join(written)}: use none of them")
-    raise StepFailed(request_id, kind, outcome.verdict, "; ".join([message, *reasons]))
+    question = ask(ctx, plan, step, outcome, families)
+    if question.answer in {Answer.FAIL, Answer.ABORT}:
+        raise StepFailed(plan.request_id, step.kind, outcome.verdict, "; ".join([*reasons, question.said]))
+    if question.answer is not None:  # nobody answered in time, and the default goes on
+        return settle_step(ctx, plan.request_id, step.kind, step.bunch)
+    return SettleAnswer(outcome.verdict, "; ".join(reasons), outcome.events, question=question)
+
+
+def error_families(outcome: StepOutcome) -> list[tuple[str, tuple[int, ...]]]:
+    """Why seeds are missing, the most frequent reason first, each with its seeds."""
+    seeds: dict[str, list[int]] = {}
+    for one in outcome.seeds:
+        if one.state is not SeedState.DELIVERED:
+            place = f" (lost in {one.lost_in})" if one.lost_in else ""
+            seeds.setdefault((one.reason or str(one.state)) + place, []).append(one.seed)
+    return sorted(((reason, tuple(found)) for reason, found in seeds.items()), key=lambda pair: -len(pair[1]))
+
+
+def in_words(kind: str, outcome: StepOutcome) -> str:
+    """The outcome of a step in a sentence."""
+    missing = seeds_of.show(seeds_of.from_seeds(outcome.missing)) if outcome.missing else "none"
+    return (
+        f"{kind}: {len(outcome.delivered)} of {outcome.asked} seeds ({outcome.percent:.4g} %), "
+        f"{outcome.events} events; missing: {missing}"
+    )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.twins import differences, kill_if_alive, settle_twins
-from prodsys.errors import PandaError, PandaRoleMissing, PandaUnavailable, TaskEnded, TaskUnknown
+from prodsys.errors import PandaError, PandaRefused, PandaRoleMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RuleRow, TaskRow
-from prodsys.ledger.tasks import find_task, newest_task
+from prodsys.ledger.tasks import find_task, list_step_tasks
 from prodsys.model.outcome import TaskInfo
 from prodsys.model.statuses import FINAL, IntentState, RuleState, TaskStatus
 
@@ -49,8 +52,10 @@ class RuleSeen:
     error: str = ""
 
 
-def task_to_wait_for(ctx: Context, request_id: str, step: str) -> WaitTarget:
-    """The task of a step that is to be waited for, with the status last seen.
+def task_to_wait_for(ctx: Context, request_id: str, step: str, bunch: int | None = None) -> WaitTarget:
+    """The task of a step that is to be waited for, with the status last seen: the earliest that has not ended.
+
+    When all have ended, the latest.
 
     Raises
     ------
@@ -58,10 +63,32 @@ def task_to_wait_for(ctx: Context, request_id: str, step: str) -> WaitTarget:
         The step has no task with an id yet: its submission is not settled.
     """
     with transaction(ctx.sessions) as session:
-        task = newest_task(session, request_id, step)
-        if task is None or task.jedi_task_id is None:
+        tasks = _usable_tasks(session, request_id, step, bunch)
+        if not tasks or any(task.jedi_task_id is None for task in tasks):
             raise PandaUnavailable(f"the submission of {request_id} {step} is not settled yet")
-        return WaitTarget(task.jedi_task_id, task.task_name, TaskStatus(task.status or TaskStatus.UNSEEN))
+        return _as_target(next((task for task in tasks if not has_ended(task)), tasks[-1]))
+
+
+def recovery_granted(ctx: Context, request_id: str, step: str, bunch: int | None = None) -> bool:
+    """Whether a person asked for a round of recovery that has not begun, or one was begun before."""
+    with transaction(ctx.sessions) as session:
+        row = get_step(session, request_id, step, bunch)
+        return bool(row.granted or row.rounds)
+
+
+def has_ended(task: TaskRow) -> bool:
+    """Whether the ledger has seen a final status of the task, and no retry of it is on its way."""
+    return TaskStatus(task.status or TaskStatus.UNSEEN) in FINAL and task.retried_at is None
+
+
+def _usable_tasks(session: Session, request_id: str, step: str, bunch: int | None) -> list[TaskRow]:
+    found = list_step_tasks(session, get_step(session, request_id, step, bunch).step_id)
+    return [task for task in found if task.intent != IntentState.SPENT]
+
+
+def _as_target(task: TaskRow) -> WaitTarget:
+    status = TaskStatus.TORETRY if task.retried_at else TaskStatus(task.status or TaskStatus.UNSEEN)
+    return WaitTarget(task.jedi_task_id or 0, task.task_name, status)
 
 
 def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: str = "") -> WaitTarget | None:
@@ -89,6 +116,8 @@ def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: s
         task = find_task(session, jedi_task_id, lock=True)
         if task is not None:
             task.status, task.status_reason, task.status_at = info.status, reason, datetime.now(UTC)
+            if info.status not in FINAL:  # it has begun again, if it had ended
+                task.retried_at, task.final = None, False
     return None if info.status in FINAL else _target(ctx, jedi_task_id)
 
 
@@ -104,7 +133,7 @@ def _target(ctx: Context, jedi_task_id: int) -> WaitTarget:
         task = find_task(session, jedi_task_id)
         if task is None:
             raise PandaError(f"task {jedi_task_id} is not in the ledger")
-        return WaitTarget(jedi_task_id, task.task_name, TaskStatus(task.status or TaskStatus.UNSEEN))
+        return _as_target(task)
 
 
 def _confirm(ctx: Context, info: TaskInfo) -> None:
@@ -135,28 +164,63 @@ def _check_stored(ctx: Context, task: TaskRow, info: TaskInfo) -> None:
         raise PandaError(f"task {info.jedi_task_id} is not what was sent as {task.task_name}: {'; '.join(unlike[:3])}")
 
 
-def ensure_final(ctx: Context, request_id: str, step: str) -> TaskRow:
-    """The newest task of a step, read once more as final.
+def tasks_at_rest(
+    ctx: Context, request_id: str, step: str, bunch: int | None = None
+) -> tuple[tuple[TaskRow, ...], WaitTarget | None]:
+    """The tasks of a step, each read once more; and the first that is not final (any more), None when all are.
 
     Raises
     ------
-    TaskEnded
-        It ended without output.
     PandaUnavailable
-        It is not final (any more): somebody retried it; wait for it again.
+        PanDA is away, or the step has a task without an id.
     """
-    target = task_to_wait_for(ctx, request_id, step)
-    still = record_status(ctx, target.jedi_task_id, _look(ctx, target.jedi_task_id).status)
-    if still is not None:
-        raise PandaUnavailable(f"task {still.jedi_task_id} of {request_id} {step} is {still.status}, not final")
+    task_to_wait_for(ctx, request_id, step, bunch)  # every task has an id
     with transaction(ctx.sessions) as session:
-        task = newest_task(session, request_id, step, lock=True)
-        assert task is not None  # it was there a moment ago, rows of tasks are never deleted
-        task.final = True
-        status, reason, jedi_task_id = TaskStatus(task.status or ""), task.status_reason, target.jedi_task_id
-    if status not in {TaskStatus.DONE, TaskStatus.FINISHED}:
-        raise TaskEnded(jedi_task_id, status, reason)
-    return task
+        tasks = _usable_tasks(session, request_id, step, bunch)
+    for task in tasks:
+        assert task.jedi_task_id is not None  # looked at above
+        still = record_status(ctx, task.jedi_task_id, _look(ctx, task.jedi_task_id).status)
+        if still is not None or _retry_is_coming(ctx, task):
+            return tuple(tasks), still or _target(ctx, task.jedi_task_id)
+    with transaction(ctx.sessions) as session:
+        tasks = _usable_tasks(session, request_id, step, bunch)
+        for task in tasks:
+            task.final = True
+    return tuple(tasks), None
+
+
+def _retry_is_coming(ctx: Context, task: TaskRow) -> bool:
+    """Whether a retry that we asked for has not begun: the task still shows its old end, and no job is new.
+
+    PanDA takes the command at once and carries it out when JEDI comes round, which may be stopped for an hour.
+    """
+    if task.retried_at is None:
+        return False
+    times, waited = ctx.catalogue.profile.times, datetime.now(UTC) - task.retried_at
+    if waited < timedelta(seconds=times.doubt_max_s) and not _has_new_jobs(ctx, task):
+        if waited > timedelta(seconds=times.finality_gap_s) and task.retries == 1:
+            _retry_again(ctx, task)
+        return True
+    with transaction(ctx.sessions) as session:
+        row = session.get(TaskRow, task.task_row_id, with_for_update=True)
+        if row is not None:
+            row.retried_at = None
+    return False
+
+
+def _retry_again(ctx: Context, task: TaskRow) -> None:
+    """Say it once more: whoever said it first may have died before PanDA heard it. Said twice, JEDI does it once."""
+    with transaction(ctx.sessions) as session:
+        row = session.get(TaskRow, task.task_row_id, with_for_update=True)
+        if row is None or row.retries != 1:
+            return
+        row.retries = 2
+    with suppress(PandaRefused):
+        ctx.panda.retry(task.jedi_task_id or 0)
+
+
+def _has_new_jobs(ctx: Context, task: TaskRow) -> bool:
+    return task.jedi_task_id is not None and len(ctx.panda.get_jobs(task.jedi_task_id)) > (task.job_count or 0)
 
 
 def rules_to_wait_for(ctx: Context, request_id: str) -> tuple[RuleTarget, ...]:

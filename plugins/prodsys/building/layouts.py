@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import Asset, TaskGroup, chain
 
-from prodsys.building.published import PublishedSpec, PublishedStep
+from prodsys.building.published import PublishedBunch, PublishedSpec, PublishedStep
 from prodsys.errors import SpecInvalid
 from prodsys.operators.close import CertifyOperator, CollectOperator, ReplicateOperator
 from prodsys.operators.gate import GateOperator
@@ -30,7 +30,27 @@ def lay_out_linear_1(spec: PublishedSpec) -> None:
     chain(gate, *(_step_group(spec, step) for step in spec.steps), _close_group(spec))
 
 
-LAYOUTS: dict[str, Layout] = {"linear-1": lay_out_linear_1}
+def lay_out_bunches_1(spec: PublishedSpec) -> None:
+    """``gate``, then the steps of each bunch in a lane of their own, then ``close``.
+
+    There are as many lanes as bunches may run at once; in a lane one bunch follows the other.
+    """
+    gate = GateOperator(task_id="gate", **_request(spec))
+    lanes: list[list[Any]] = [[gate] for _ in range(min(spec.bunches_at_once, len(spec.bunches)))]
+    for place, bunch in enumerate(spec.bunches):
+        lanes[place % len(lanes)].append(_bunch_group(spec, bunch))
+    close = _close_group(spec)
+    for lane in lanes:
+        chain(*lane, close)
+
+
+def _bunch_group(spec: PublishedSpec, bunch: PublishedBunch) -> TaskGroup:
+    with TaskGroup(group_id=f"b{bunch.number:03d}", tooltip=f"seeds {bunch.seeds}") as group:
+        chain(*(_step_group(spec, step, bunch.number) for step in bunch.steps))
+    return group
+
+
+LAYOUTS: dict[str, Layout] = {"linear-1": lay_out_linear_1, "bunches-1": lay_out_bunches_1}
 
 
 def get_layout(name: str) -> Layout:
@@ -52,8 +72,10 @@ def _request(spec: PublishedSpec) -> dict[str, Any]:
     return {"request_id": spec.request_id, "revision": spec.revision}
 
 
-def _step_group(spec: PublishedSpec, step: PublishedStep) -> TaskGroup:
+def _step_group(spec: PublishedSpec, step: PublishedStep, bunch: int | None = None) -> TaskGroup:
     common = _request(spec) | {"step": step.kind, "doc_md": step.doc_md}
+    if bunch is not None:
+        common["bunch"] = bunch
     wait = {name: value for name, value in common.items() if name != "revision"}
     assets = [Asset(name=asset.name, uri=asset.uri, group="dataset") for asset in step.assets]
     with TaskGroup(group_id=step.kind.lower(), tooltip=step.task_name) as group:

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prodsys.errors import FileUnreadable
-from prodsys.model.names import Did, RequestId
-from prodsys.model.plan import Plan, describe
+from prodsys.model import seeds as seeds_of
+from prodsys.model.names import Did, RequestId, TaskName
+from prodsys.model.plan import Plan, PlannedBunch, PlannedStep, describe
 from prodsys.model.request import digest_of
 
 TAG_LENGTH = 100  # of a DAG tag; source: Airflow 3.3.2, models/dag.py, DagTag.name
@@ -50,6 +51,14 @@ class PublishedStep(PublishedPart):
     assets: tuple[PublishedAsset, ...]
 
 
+class PublishedBunch(PublishedPart):
+    """One bunch, with its own tasks and datasets."""
+
+    number: int
+    seeds: str
+    steps: tuple[PublishedStep, ...]
+
+
 class PublishedSpec(PublishedPart):
     """One published request, as a layout lays it out."""
 
@@ -65,6 +74,8 @@ class PublishedSpec(PublishedPart):
     description: str
     priority: int
     steps: tuple[PublishedStep, ...]
+    bunches: tuple[PublishedBunch, ...] = ()
+    bunches_at_once: int = 1
 
     @classmethod
     def of(cls, plan: Plan, digest: str, owner: str) -> PublishedSpec:
@@ -81,7 +92,9 @@ class PublishedSpec(PublishedPart):
             doc_md=describe(plan, digest),
             description=f"{plan.events} events, {plan.tag}, {len(plan.steps)} steps, revision {plan.revision}",
             priority=plan.priority,
-            steps=tuple(_step(plan, ordinal) for ordinal in range(len(plan.steps))),
+            steps=() if plan.bunches else _steps(plan, None),
+            bunches=tuple(_bunch(plan, bunch) for bunch in plan.bunches),
+            bunches_at_once=plan.bunches_at_once,
         )
 
 
@@ -146,13 +159,24 @@ def _tags(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({word[:TAG_LENGTH] for word in words if word.strip()}))
 
 
-def _step(plan: Plan, ordinal: int) -> PublishedStep:
-    step = plan.steps[ordinal]
+def _bunch(plan: Plan, bunch: PlannedBunch) -> PublishedBunch:
+    return PublishedBunch(number=bunch.number, seeds=seeds_of.show(bunch.seeds), steps=_steps(plan, bunch.number))
+
+
+def _steps(plan: Plan, bunch: int | None) -> tuple[PublishedStep, ...]:
+    return tuple(_step(plan, step, bunch) for step in plan.steps)
+
+
+def _step(plan: Plan, step: PlannedStep, bunch: int | None) -> PublishedStep:
+    name = TaskName(plan.request_id, step.kind, bunch)
+    jobs = seeds_of.count(plan.seeds_of_bunch(bunch))
     return PublishedStep(
         kind=step.kind,
-        task_name=step.task_name,
-        doc_md=f"PanDA task `{step.task_name}` on `{step.queue}`: {step.jobs} jobs, {step.events} events.",
-        assets=tuple(_asset(Did.parse(dataset.did), dataset.data_type) for dataset in step.datasets),
+        task_name=str(name),
+        doc_md=f"PanDA task `{name}` on `{step.queue}`: {jobs} jobs, {jobs * step.events_per_job} events.",
+        assets=tuple(
+            _asset(Did.parse(dataset.did), dataset.data_type) for dataset in step.datasets if dataset.bunch == bunch
+        ),
     )
 
 

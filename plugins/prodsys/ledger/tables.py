@@ -208,6 +208,7 @@ class StepRow(Base):
     core_s: Mapped[float | None]  # of all its jobs, for the estimates of later plans
     waived: Mapped[str] = mapped_column(default="", server_default="")  # who took what is missing, and why
     verdict: Mapped[str | None]
+    asked: Mapped[int] = mapped_column(default=0, server_default="0")  # seeds that count: all but those waived before
     seeds_delivered: Mapped[int | None]
     events: Mapped[int | None]
     counted_files: Mapped[int] = mapped_column(default=0)
@@ -334,6 +335,7 @@ class DatasetRow(Base):
     did: Mapped[str] = mapped_column(primary_key=True)
     request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), index=True)
     step: Mapped[str | None]
+    bunch: Mapped[int | None] = mapped_column(Integer)
     data_type: Mapped[str | None]
     kind: Mapped[str]  # dataset | input | step container | request container
     files: Mapped[int] = mapped_column(default=0)

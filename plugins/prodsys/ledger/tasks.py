@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.ledger.requests import get_step, list_steps
 from prodsys.ledger.seeds import to_range
-from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.tables import FileRow, LostFileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import SeedRange
@@ -30,9 +30,31 @@ def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
     return tuple(seeds_of.iterate(sorted(stored)))
 
 
-def newest_task(session: Session, request_id: str, kind: str, *, lock: bool = False) -> TaskRow | None:
+def is_open(task: TaskRow) -> bool:
+    """Whether the task may still deliver something that has not been settled."""
+    return not task.final and task.intent != IntentState.SPENT
+
+
+def list_step_tasks(session: Session, step_id: int) -> list[TaskRow]:
+    """All tasks of one step (of one bunch), in the order of attempts."""
+    return list(session.scalars(select(TaskRow).where(TaskRow.step_id == step_id).order_by(TaskRow.attempt)))
+
+
+def delivered_by(session: Session, step_id: int) -> list[tuple[int, TaskRow]]:
+    """Each seed that a settled step delivered, in order, with the task that wrote it."""
+    wanted = (
+        select(SeedOutcomeRow.seed, TaskRow)
+        .join(TaskRow, TaskRow.task_row_id == SeedOutcomeRow.task_row_id)
+        .where(SeedOutcomeRow.step_id == step_id, SeedOutcomeRow.state == SeedState.DELIVERED)
+    )
+    return [(seed, task) for seed, task in session.execute(wanted.order_by(SeedOutcomeRow.seed))]
+
+
+def newest_task(
+    session: Session, request_id: str, kind: str, bunch: int | None = None, *, lock: bool = False
+) -> TaskRow | None:
     """The latest attempt at a step, or None before the first."""
-    step = get_step(session, request_id, kind)
+    step = get_step(session, request_id, kind, bunch)
     wanted = select(TaskRow).where(TaskRow.step_id == step.step_id).order_by(TaskRow.attempt.desc()).limit(1)
     return session.scalars(wanted.with_for_update() if lock else wanted).first()
 
@@ -44,11 +66,11 @@ def find_task(session: Session, jedi_task_id: int, *, lock: bool = False) -> Tas
 
 
 def list_tasks(session: Session, request_id: str) -> list[tuple[StepRow, TaskRow]]:
-    """All tasks of the current revision, by step and attempt."""
+    """All tasks of the current revision, by step, bunch and attempt."""
     steps = {step.step_id: step for step in list_steps(session, request_id)}
     wanted = select(TaskRow).where(TaskRow.step_id.in_(steps)).order_by(TaskRow.attempt)
     found = [(steps[task.step_id], task) for task in session.scalars(wanted)]
-    return sorted(found, key=lambda pair: (pair[0].ordinal, pair[1].attempt))
+    return sorted(found, key=lambda pair: (pair[0].ordinal, pair[0].bunch or 0, pair[1].attempt))
 
 
 def open_task_ids(session: Session, request_id: str) -> list[int]:
@@ -82,13 +104,10 @@ def list_outcomes(session: Session, step_id: int) -> list[SeedOutcomeRow]:
     return list(session.scalars(wanted))
 
 
-def delivered_seeds(session: Session, request_id: str, kind: str) -> tuple[int, ...]:
-    """Seeds that a settled step delivered, in order."""
-    step = get_step(session, request_id, kind)
-    wanted = select(SeedOutcomeRow.seed).where(
-        SeedOutcomeRow.step_id == step.step_id, SeedOutcomeRow.state == SeedState.DELIVERED
-    )
-    return tuple(session.scalars(wanted.order_by(SeedOutcomeRow.seed)))
+def lost_files(session: Session, step_id: int) -> dict[str, int]:
+    """LFN -> seed of files of a step that were reported and are not to be had."""
+    wanted = select(LostFileRow.lfn, LostFileRow.seed).where(LostFileRow.step_id == step_id)
+    return dict(session.execute(wanted).tuples().all())
 
 
 def list_files(session: Session, step_id: int, data_type: str | None = None) -> list[FileRow]:

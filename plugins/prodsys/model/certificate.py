@@ -19,6 +19,7 @@ class CertifiedTask(Part):
     """One PanDA task that worked for the request."""
 
     step: str
+    bunch: int | None = None
     attempt: int
     task_name: str
     jedi_task_id: int
@@ -68,6 +69,7 @@ class MissingSeed(Part):
     seed: int
     step: str
     reason: str
+    waived: str = Field(default="", description="why nobody waits for it any more")
 
 
 class ReusedSeeds(Part):
@@ -84,10 +86,14 @@ class CertifiedStep(Part):
     """The verdict about one step."""
 
     step: str
+    bunch: int | None = None
     verdict: Verdict
     script: str
     image: str
+    seeds_asked: int
     seeds_delivered: int
+    seeds_waived: int = Field(description="asked = delivered + waived in a certificate")
+    rounds: int = Field(description="of recovery")
     events: int
     events_counted_in: int = Field(description="files that were opened and counted")
     notes: tuple[str, ...] = ()

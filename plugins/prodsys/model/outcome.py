@@ -125,8 +125,8 @@ class StepQuestion:
     events_per_job: int
     output_types: Mapping[str, str]  # dataset name -> data type, the log included
     accept_percent: float
-    lost: frozenset[str] = frozenset()  # LFNs that were reported and are not to be had
     input_seeds: Mapping[str, int] | None = None  # RECO: LFN of each input -> seed of the SIM job that wrote it
+    lost: frozenset[str] = frozenset()  # LFNs that were reported and are not to be had
 
 
 def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from prodsys.model import seeds as seeds_of
@@ -12,6 +14,7 @@ from prodsys.model.seeds import SeedRange
 from prodsys.model.specs import Catalogue, PartitionSpec, QueueSpec, StepSpec
 
 LOG = "log"
+BUNCHES = "bunches-1"  # layout of a request with bunches
 
 
 class PlanPart(BaseModel):
@@ -24,6 +27,7 @@ class PlannedDataset(PlanPart):
     """One dataset a step's first attempt fills."""
 
     did: str
+    bunch: int | None = None
     data_type: str
     container: str = Field(description="step container it goes into, scope:name")
 
@@ -173,7 +177,7 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
         spec_digest=spec.digest(),
         configuration=configuration,
         configuration_digest=configuration.digest(),
-        layout=chain.layout,
+        layout=BUNCHES if spec.bunches > 1 else chain.layout,
         partition=partition,
         tag=spec.tag,
         seeds=spec.seeds,
@@ -249,7 +253,9 @@ def _plan_step(
         events_per_job=spec.events_per_file,
         inputs=step.inputs,
         outputs=types,
-        datasets=tuple(_plan_dataset(sample, step.kind, data_type) for data_type in types),
+        datasets=tuple(
+            _plan_dataset(sample, step.kind, data_type, bunch) for bunch in _bunch_numbers(spec) for data_type in types
+        ),
         max_attempts=step.max_attempts,
         cores=step.cores,
         ram_mb=step.ram_mb,
@@ -259,9 +265,14 @@ def _plan_step(
     )
 
 
-def _plan_dataset(sample: Sample, kind: str, data_type: str) -> PlannedDataset:
+def _bunch_numbers(spec: RequestSpec) -> Iterable[int | None]:
+    return range(1, spec.bunches + 1) if spec.bunches > 1 else (None,)
+
+
+def _plan_dataset(sample: Sample, kind: str, data_type: str, bunch: int | None) -> PlannedDataset:
     return PlannedDataset(
-        did=str(Did(sample.scope, sample.dataset(kind, data_type))),
+        did=str(Did(sample.scope, sample.dataset(kind, data_type, bunch=bunch))),
+        bunch=bunch,
         data_type=data_type,
         container=str(Did(sample.scope, sample.step_container(kind, data_type))),
     )
@@ -280,10 +291,13 @@ def describe(plan: Plan, digest: str) -> str:
         "",
     ]
     for step in plan.steps:  # no table: the dialog is narrow, and names are long
-        lines.append(
-            f"**{step.kind}**: {step.jobs} jobs, {step.events} events, task `{step.task_name}` at {step.queue}"
-        )
-        lines += ["", *(f"- `{dataset.did}`" for dataset in step.datasets), ""]
+        names = dict.fromkeys(dataset.container if plan.bunches else dataset.did for dataset in step.datasets)
+        tasks = f"{len(plan.bunches)} tasks `{step.task_name}.bNNN`" if plan.bunches else f"task `{step.task_name}`"
+        lines.append(f"**{step.kind}**: {step.jobs} jobs, {step.events} events, {tasks} at {step.queue}")
+        lines += ["", *(f"- `{name}`" for name in names), ""]
+    if plan.bunches:
+        lines += [f"{len(plan.bunches)} bunches, at most {plan.bunches_at_once} at once.", ""]
+    lines += [f"Recovery: {plan.settle.rounds} rounds, then a person is asked for {plan.settle.ask_hours:g} h.", ""]
     lines += [
         f"Replicas: {rules.copies} on {', '.join(rules.rses)}, {lifetime}. "
         f"Accepted from {plan.accept_percent:g} % of the seeds.",

@@ -76,13 +76,13 @@ class DrivingOperator(RequestOperator):
 
 
 class StepOperator(DrivingOperator):
-    """Base of operators that do one thing for one step of a request."""
+    """Base of operators that do one thing for one step of a request, of one bunch where it has bunches."""
 
     template_fields = ("request_id", "step")
 
-    def __init__(self, *, step: str, **kwargs: Any) -> None:
+    def __init__(self, *, step: str, bunch: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.step = step
+        self.step, self.bunch = step, bunch
 
 
 def note_run(ctx: Context, context: AirflowContext, note: str) -> None:

@@ -29,7 +29,7 @@ class PandaSubmitOperator(StepOperator):
         """JEDI task id."""
         from prodsys.actions.submitting import ensure_submitted
 
-        ids = ensure_submitted(ctx, self.request_id, self.step)
+        ids = ensure_submitted(ctx, self.request_id, self.step, self.bunch)
         self.jedi_task_id = ids[-1]
         self.log.info("PanDA tasks %s run %s of %s", ", ".join(map(str, ids)), self.step, self.request_id)
         return self.jedi_task_id

@@ -1,29 +1,147 @@
-"""Conclude about a step: full, accepted partial, mispaired or failed (DESIGN decision 7)."""
+"""Conclude about a step: go on, run again what is missing, or ask a person (DESIGN decision 7)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import Param
+from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+
+from prodsys.errors import AirflowUnavailable, AnswerRefused, StepFailed
+from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.panda import PandaHook
+from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict
-from prodsys.operators.base import StepOperator, note_run
+from prodsys.operators.base import WHO, StepOperator, note_run
+from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from airflow.sdk import Context as AirflowContext
 
+    from prodsys.actions.asking import Question
     from prodsys.actions.context import Context
+    from prodsys.actions.settling import SettleAnswer
+    from prodsys.actions.waiting import WaitTarget
+
+REASON_LENGTH = 500
 
 
 class SettleOperator(StepOperator):
-    """Compares what a step brought with the plan, seed by seed; a bad verdict fails the run."""
+    """Compares what a step brought with the plan, seed by seed; recovers by policy, then asks a person.
+
+    It defers while further tasks work, and parks while a person is asked; the DAG's shape never changes. Whoever may
+    answer in Airflow has the production manager's role there, which is the right to accept.
+    """
 
     ui_color = "#e2d4f0"
 
-    def drive(self, ctx: Context, context: AirflowContext) -> str:
-        """The verdict; an accepted partial stays green and leaves a note on the run."""
+    def __init__(self, *, panda_conn_id: str = PandaHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.panda_conn_id = panda_conn_id
+        self._deadline_ts: float | None = None
+        self._asked = False  # in this try; Airflow keeps the words of a question for as long as a try lasts
+
+    def drive(self, ctx: Context, context: AirflowContext) -> Any:
+        """What follows the verdict; an accepted partial stays green and leaves a note on the run."""
+        return self.settle(ctx, context)
+
+    def settle(self, ctx: Context, context: AirflowContext) -> Any:
+        """Settle, as far as that goes without waiting."""
         from prodsys.actions.settling import settle_step
 
-        answer = settle_step(ctx, self.request_id, self.step)
+        answer = settle_step(ctx, self.request_id, self.step, self.bunch)
         self.log.info("%s of %s: %s", self.step, self.request_id, answer.message)
+        if answer.wait is not None:
+            self._wait(ctx, answer.wait)
+        if answer.question is not None:
+            note_run(ctx, context, f"waits for an answer: {answer.question.subject}")
+            self._park(context, answer.question)
         if answer.verdict is Verdict.PARTIAL:
             note_run(ctx, context, answer.message)
+        return self.settled(ctx, context, answer)
+
+    def settled(self, ctx: Context, context: AirflowContext, answer: SettleAnswer) -> Any:  # noqa: ARG002
+        """The verdict."""
         return str(answer.verdict)
+
+    # --- waiting for a task ---------------------------------------------------------------------------------------
+    def _wait(self, ctx: Context, target: WaitTarget) -> NoReturn:
+        times = ctx.catalogue.profile.times
+        deadline_ts = self._deadline_ts or time.time() + times.wait_max_s
+        trigger = PandaTaskTrigger.to_wait_for(target, times, deadline_ts, self.panda_conn_id)
+        kept = {"deadline_ts": deadline_ts, "asked": self._asked}
+        self.defer(trigger=trigger, method_name=self.waited.__name__, kwargs=kept)
+
+    def waited(self, context: AirflowContext, event: Any, deadline_ts: float, *, asked: bool) -> Any:
+        """Go on after a wait; every entry settles anew, whatever the event says."""
+        from prodsys.hooks.context import build_context
+
+        self._deadline_ts, self._asked = deadline_ts, asked
+        with final_errors_fail(), failures_told(build_context(who=WHO), context, self.request_id, self.task_id):
+            check_in_time(event)
+        return self.execute(context)
+
+    # --- asking a person ------------------------------------------------------------------------------------------
+    def _park(self, context: AirflowContext, question: Question) -> NoReturn:
+        if self._asked:
+            raise AirflowUnavailable(f"{question.subject} is asked by the next try: a try shows one question")
+        reason = Param(
+            "",
+            type="string",
+            maxLength=REASON_LENGTH,
+            title="Reason",
+            description="Why, for the certificate.",
+        )
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=[str(one) for one in question.options],
+            subject=question.subject,
+            body=question.body,
+            defaults=[str(question.default)],
+            multiple=False,
+            params={"reason": reason.serialize()},
+        )
+        left = max(question.due_at - datetime.now(UTC), question.due_at - question.due_at)
+        raise TaskAwaitingInput(
+            method_name=self.answered.__name__, kwargs={"question_id": question.question_id}, timeout=left
+        )
+
+    def answered(self, context: AirflowContext, event: Any, question_id: int) -> Any:
+        """Go on after an answer; one that cannot be taken is asked again, on the same page."""
+        from prodsys.hooks.context import build_context
+
+        self._asked = True
+        ctx = build_context(who=WHO)
+        with final_errors_fail(), failures_told(ctx, context, self.request_id, self.task_id):
+            question = self._take(ctx, event, question_id)
+            if question.answer is None:
+                self._asked = False
+                self._park(context, question)
+            if question.answer in {Answer.FAIL, Answer.ABORT}:
+                raise StepFailed(self.request_id, self.step, Verdict.FAILED, question.said)
+        return self.execute(context)
+
+    def _take(self, ctx: Context, event: Any, question_id: int) -> Question:
+        """The question as it stands after this event."""
+        from prodsys.actions.asking import answer, expire, find_question
+
+        found = find_question(ctx, question_id)
+        if found is None:
+            raise AnswerRefused(question_id, "the ledger does not know this question")
+        if found.answer is not None:
+            return found
+        person = (event.get("responded_by_user") or {}).get("name") if isinstance(event, dict) else None
+        if not person:
+            return expire(ctx, question_id)
+        words = str((event.get("params_input") or {}).get("reason") or "")
+        try:
+            given = Answer(str((event.get("chosen_options") or [""])[0]))
+            return answer(ctx.acting_as(person, "manager"), question_id, given, words, wake=False)
+        except (AnswerRefused, ValueError) as refusal:
+            self.log.warning("the answer of %s cannot be taken: %s", person, refusal)
+            return found

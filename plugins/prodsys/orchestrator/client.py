@@ -107,6 +107,25 @@ class AirflowClient:
         """All airflow tasks of a run in their latest try."""
         return tuple(self._rows(f"{_run(dag_id, dag_run_id)}/taskInstances", "task_instances", airflow_task_info))
 
+    def answer_hitl(self, dag_id: str, dag_run_id: str, subject: str, option: str, reason: str) -> bool:
+        """Whether a parked airflow task of the run took the answer to the question whose subject begins like this."""
+        begins, asked = subject.partition(":")[0], {"response_received": False}
+        for row in self._rows(f"{_run(dag_id, dag_run_id)}/hitlDetails", "hitl_details", dict, **asked):
+            if str(row.get("subject", "")).partition(":")[0] == begins:
+                instance = _shaped(lambda one: one["task_instance"], row)
+                return self._answer(_instance(dag_id, dag_run_id, instance), option, reason)
+        return False
+
+    def _answer(self, path: str, option: str, reason: str) -> bool:
+        body = {"chosen_options": [option], "params_input": {"reason": reason}}
+        try:
+            self._call("PATCH", f"{path}/hitlDetails", json=body)
+        except AirflowRefused as refusal:
+            if refusal.status not in {httpx.codes.CONFLICT, httpx.codes.NOT_FOUND}:
+                raise
+            return False  # somebody was faster, or it does not wait any more: the ledger has the answer
+        return True
+
     def event_log(
         self,
         dag_id: str | None = None,
@@ -213,6 +232,10 @@ def _shaped(read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T
 
 def _run(dag_id: str, dag_run_id: str) -> str:
     return f"/dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}"
+
+
+def _instance(dag_id: str, dag_run_id: str, row: Mapping[str, Any]) -> str:
+    return f"{_run(dag_id, dag_run_id)}/taskInstances/{_part(str(row['task_id']))}/{int(row.get('map_index', -1))}"
 
 
 def _part(text: str) -> str:

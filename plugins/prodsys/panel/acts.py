@@ -77,6 +77,9 @@ def _show_plan(answer: PlanAnswer) -> dict[str, Any]:
     return {
         "digest": answer.digest,
         "warnings": list(answer.warnings),
+        "changes": [asdict(one) for one in answer.changes],
+        "waits_for": answer.waits_for,
+        "estimate": answer.estimate.model_dump(mode="json") if answer.estimate else None,
         "plan": answer.plan.model_dump(mode="json"),
     }
 

@@ -33,6 +33,7 @@ def create_app(
         Hands of a person; default: from the settings of this process, read when the first call comes.
     """
     app = FastAPI(title="Prodsys", docs_url=None, redoc_url=None, openapi_url=None)
+    install(app)
     app.mount(API, create_api(Guards(current_user, may, origins), hands or HandsFromSettings()))
     return app
 

@@ -38,7 +38,12 @@ OfRequest = Annotated[
 ]
 IfMatch = Annotated[
     str | None,
-    Header(max_length=500, description="ETag of the picture of the request that this was decided on; `*`: any"),
+    Header(
+        max_length=500,
+        pattern=r'^\s*(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)\s*$',
+        description="ETag of the picture of the request that this was decided on; `*`: any",
+        examples=['"fe2a4590e91f1819e993a59556981b98"'],
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,

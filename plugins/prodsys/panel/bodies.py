@@ -122,11 +122,24 @@ class ToldTasks(View):
     refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
 
 
+class PlanChange(View):
+    """One field that differs from the plan before."""
+
+    field: str = Field(examples=["steps.SIM.queue"])
+    before: str | None
+    after: str | None
+
+
 class Planned(View):
     """A plan to look at."""
 
     digest: str = Field(description="approve this one", examples=[DIGEST])
     warnings: list[str] = Field(description="what whoever approves it should know")
+    changes: list[PlanChange] = Field(description="what differs from the plan before it")
+    waits_for: str = Field(description="what an approval still lacks; empty: nothing")
+    estimate: dict[str, Any] | None = Field(
+        description="volume [bytes], core hours and duration [h] from comparable productions, each with its source"
+    )
     plan: dict[str, Any] = Field(description="the whole plan")
 
 

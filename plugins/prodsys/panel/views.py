@@ -162,13 +162,18 @@ class PlanLine(View):
     events: int
     volume_bytes: int = Field(description="of one copy, logs not counted [bytes]")
     volume_with_copies_bytes: int = Field(description="of all copies [bytes]")
-    core_hours: float = Field(description="expected [core hours]")
+    core_hours: float = Field(description="by the figures of the specs [core hours]")
+    warnings: list[str] = Field(description="what whoever approves it should know")
 
 
 class PlanPicture(PlanLine):
     """A plan with everything it means: tasks, names, rules."""
 
     body: dict[str, Any] = Field(description="the whole plan; its digest is of exactly this")
+    estimate: dict[str, Any] = Field(
+        description="volume [bytes], core hours and duration [h] from comparable productions, each with its source; "
+        "no part of the digest"
+    )
 
 
 class Task(View):

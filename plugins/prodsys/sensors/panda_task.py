@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
-from prodsys.errors import IdentityUnavailable, PandaError, PandaUnavailable, TaskEnded, TaskUnknown
+from prodsys.errors import IdentityUnavailable, PandaUnavailable, TaskEnded, TaskUnknown
 from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.panda import PandaHook
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, TaskStatus
-from prodsys.triggers.panda_task import NOT_SHOWN, PandaTaskTrigger
-from prodsys.triggers.waiting import DEADLINE
+from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,7 @@ WORDS_LENGTH = 500  # characters of PanDA's words that the error shows
 
 
 class PandaTaskSensor(BaseSensorOperator):
-    """Waits, deferred, until the task of a step is final; its id is told by the ledger.
+    """Waits, deferred, until the tasks of a step are final; their ids are told by the ledger.
 
     First until PanDA shows the task, so that what it stored is compared with what was sent while there is time; then
     until it is final. Done and finished are the same to it: what came back is settled by the next airflow task. Broken,
@@ -37,8 +36,8 @@ class PandaTaskSensor(BaseSensorOperator):
 
     Parameters
     ----------
-    request_id, step
-        Whose task.
+    request_id, step, bunch
+        Whose task; no bunch where the request runs in one piece.
     panda_conn_id
         Airflow connection of type ``panda``.
     """
@@ -48,10 +47,16 @@ class PandaTaskSensor(BaseSensorOperator):
     ui_color = "#dfeaf2"
 
     def __init__(
-        self, *, request_id: str, step: str, panda_conn_id: str = PandaHook.default_conn_name, **kwargs: Any
+        self,
+        *,
+        request_id: str,
+        step: str,
+        bunch: int | None = None,
+        panda_conn_id: str = PandaHook.default_conn_name,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.request_id, self.step, self.panda_conn_id = request_id, step, panda_conn_id
+        self.request_id, self.step, self.bunch, self.panda_conn_id = request_id, step, bunch, panda_conn_id
         self.jedi_task_id: int | None = None
 
     def execute(self, context: AirflowContext) -> int:
@@ -73,17 +78,25 @@ class PandaTaskSensor(BaseSensorOperator):
                 try:
                     still = self._follow(ctx, target, event)
                     if still is None:
-                        return self._end(ctx, target.jedi_task_id)
+                        return self._end(ctx, self._target(ctx).jedi_task_id)
                 except (PandaUnavailable, IdentityUnavailable) as error:
                     self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
             self._wait(ctx, still or target, deadline_ts)
 
     def _follow(self, ctx: Context, target: WaitTarget, event: Any) -> WaitTarget | None:
         """The task to go on waiting for after this event; None when it is final."""
-        status, reason = self._read(event, target)
-        if status == DEADLINE:
-            raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
-        return self._record(ctx, target, TaskStatus(status))
+        check_in_time(event)
+        still = self._record(ctx, target, self._read(event, target))
+        if still is not None:
+            return still
+        following = self._target(ctx)  # of several tasks of the step, the next that has not ended
+        return following if following.jedi_task_id != target.jedi_task_id and following.status not in FINAL else None
+
+    def _is_recovered(self, ctx: Context) -> bool:
+        """Whether a person asked to run again what is missing: then `settle` does, whatever became of this task."""
+        from prodsys.actions.waiting import recovery_granted
+
+        return recovery_granted(ctx, self.request_id, self.step, self.bunch)
 
     def _hands(self) -> Context:
         from prodsys.hooks.context import build_context
@@ -93,17 +106,17 @@ class PandaTaskSensor(BaseSensorOperator):
     def _target(self, ctx: Context) -> WaitTarget:
         from prodsys.actions.waiting import task_to_wait_for
 
-        target = task_to_wait_for(ctx, self.request_id, self.step)
+        target = task_to_wait_for(ctx, self.request_id, self.step, self.bunch)
         self.jedi_task_id = target.jedi_task_id
         return target
 
-    def _read(self, event: Any, target: WaitTarget) -> tuple[str, str]:
-        """Status and reason of an event; one that is not about our task brings no news."""
+    def _read(self, event: Any, target: WaitTarget) -> TaskStatus:
+        """Status that an event tells; one that is not about our task brings no news."""
         about = event.get("jedi_task_id") if isinstance(event, dict) else None
         if about != target.jedi_task_id:
             self.log.warning("an event that is not about task %s is ignored: %r", target.jedi_task_id, event)
-            return TaskStatus.UNKNOWN, ""
-        return str(event.get("status")), str(event.get("reason") or "")
+            return TaskStatus.UNKNOWN
+        return TaskStatus(str(event.get("status")))
 
     def _record(self, ctx: Context, target: WaitTarget, status: TaskStatus) -> WaitTarget | None:
         """The task to go on waiting for, None when it is final."""
@@ -114,20 +127,9 @@ class PandaTaskSensor(BaseSensorOperator):
         return still
 
     def _wait(self, ctx: Context, target: WaitTarget, deadline_ts: float) -> NoReturn:
-        times = ctx.catalogue.profile.times
         self.jedi_task_id = target.jedi_task_id
-        shown = target.status not in NOT_SHOWN
-        trigger = PandaTaskTrigger(
-            jedi_task_id=target.jedi_task_id,
-            task_name=target.task_name,
-            until_final=shown,
-            deadline_ts=deadline_ts if shown else min(deadline_ts, time.time() + times.unseen_max_s),
-            conn_id=self.panda_conn_id,
-            poll_s=times.poll_s,
-            window_s=times.modified_window_s,
-            finality_gap_s=times.finality_gap_s,
-            resume_min_s=times.resume_min_s,
-        )
+        times = ctx.catalogue.profile.times
+        trigger = PandaTaskTrigger.to_wait_for(target, times, deadline_ts, self.panda_conn_id)
         kept: Mapping[str, Any] = {"deadline_ts": deadline_ts}
         self.defer(trigger=trigger, method_name=self.resume.__name__, kwargs=dict(kept))
 
@@ -137,7 +139,7 @@ class PandaTaskSensor(BaseSensorOperator):
             task = ctx.panda.get_task(jedi_task_id)
         except TaskUnknown as error:
             raise PandaUnavailable(f"task {jedi_task_id} was final and is not shown any more") from error
-        if task.status in WITH_OUTPUT:
+        if task.status in WITH_OUTPUT or self._is_recovered(ctx):
             return jedi_task_id
         if task.status not in FINAL:
             raise PandaUnavailable(f"task {jedi_task_id} was final and is {task.status} again")

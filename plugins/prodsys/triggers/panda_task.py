@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prodsys.errors import SpecInvalid
+from prodsys.errors import PandaError, SpecInvalid
 from prodsys.model.names import TaskName
 from prodsys.model.statuses import FINAL, TaskStatus
 from prodsys.panda.feed import Cycle
 from prodsys.triggers.feeds import Ask
 from prodsys.triggers.waiting import DEADLINE, WaitingTrigger
+
+if TYPE_CHECKING:
+    from prodsys.actions.waiting import WaitTarget
+    from prodsys.model.specs import TimesSpec
 
 NOT_SHOWN = frozenset({TaskStatus.UNSEEN, TaskStatus.UNKNOWN})  # nothing that could be recorded
 
@@ -75,6 +79,22 @@ class PandaTaskTrigger(WaitingTrigger):
         self._strange = False
 
     @classmethod
+    def to_wait_for(cls, target: WaitTarget, times: TimesSpec, deadline_ts: float, conn_id: str) -> PandaTaskTrigger:
+        """The trigger for a task in the ledger: until PanDA shows it, or, once it was shown, until it is final."""
+        shown = target.status not in NOT_SHOWN
+        return cls(
+            jedi_task_id=target.jedi_task_id,
+            task_name=target.task_name,
+            until_final=shown,
+            deadline_ts=deadline_ts if shown else min(deadline_ts, time.time() + times.unseen_max_s),
+            conn_id=conn_id,
+            poll_s=times.poll_s,
+            window_s=times.modified_window_s,
+            finality_gap_s=times.finality_gap_s,
+            resume_min_s=times.resume_min_s,
+        )
+
+    @classmethod
     def connect(cls, arguments: Mapping[str, Any]) -> Ask:
         """Statuses of all waiting tasks in a few calls."""
         from prodsys.hooks.panda import PandaHook
@@ -113,6 +133,19 @@ class PandaTaskTrigger(WaitingTrigger):
 
     def _event(self, status: str, reason: str) -> dict[str, Any]:
         return {"jedi_task_id": self.jedi_task_id, "status": str(status), "reason": reason}
+
+
+def check_in_time(event: Any) -> None:
+    """Nothing, unless the event says that the wait took too long.
+
+    Raises
+    ------
+    PandaError
+        It did; PanDA's task is untouched.
+    """
+    if isinstance(event, dict) and event.get("status") == DEADLINE:
+        reason = event.get("reason") or "the wait took too long"
+        raise PandaError(f"{reason}; PanDA's task is untouched: clear this airflow task to go on waiting")
 
 
 def _request_of(task_name: str) -> str:

@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 
 import pytest
 
+from prodsys.actions.asking import Question
+from prodsys.actions.asking import answer as answer_question
 from prodsys.actions.closing import CertifyAnswer, certify, ensure_collected, ensure_rules
 from prodsys.actions.context import Context
 from prodsys.actions.data import ensure_step_data
 from prodsys.actions.driving import enter
 from prodsys.actions.launching import dag_id_of
-from prodsys.actions.settling import settle_step
+from prodsys.actions.settling import SettleAnswer, settle_step
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import RuleSeen, record_rules, record_status, rules_to_wait_for, task_to_wait_for
 from prodsys.ddm.verbs import rule_complete
-from prodsys.errors import ServiceUnavailable, StepFailed, TaskUnknown
+from prodsys.errors import SeedsLost, ServiceUnavailable, StepFailed, TaskUnknown
+from prodsys.model.policy import Answer
 from tests.contract.chain.site import Calls, Killed, Site
 
 T = TypeVar("T")
@@ -87,6 +90,8 @@ class Course:
     mortal: bool = False
     settled_late: bool = False
     raced: bool = False
+    answers: list[tuple[Answer, str]] = field(default_factory=list)  # of the person who is asked, one after the other
+    asked: list[Question] = field(default_factory=list)
     changed_again: dict[str, Any] = field(default_factory=dict)
     kills: int = 0
 
@@ -106,10 +111,34 @@ class Course:
 
     def settle(self, kind: str) -> None:
         """Verdict and data."""
-        self._do(f"settle {kind}", lambda ctx: settle_step(ctx, self.request_id, kind))
-        self._do(f"data {kind}", lambda ctx: ensure_step_data(ctx, self.request_id, kind))
+        self.conclude(kind)
+        try:
+            self._do(f"data {kind}", lambda ctx: ensure_step_data(ctx, self.request_id, kind))
+        except SeedsLost:
+            self.conclude(kind)
+            self._do(f"data {kind}", lambda ctx: ensure_step_data(ctx, self.request_id, kind))
         if self.settled_late and kind == "RECO":
             self._settle_late("SIM")
+
+    def conclude(self, kind: str) -> None:
+        """As the operator: wait for what recovers, hand questions on, until the chain may go on."""
+        while True:
+            answer = self._do(f"settle {kind}", lambda ctx: settle_step(ctx, self.request_id, kind))
+            if answer.wait is not None:
+                wait_for_task(self.site.context(), self.request_id, kind)
+            elif answer.question is not None:
+                self._be_asked(answer)
+            else:
+                return
+
+    def _be_asked(self, settled: SettleAnswer) -> None:
+        question = settled.question
+        assert question is not None
+        given, reason = self.answers.pop(0) if self.answers else (Answer.FAIL, "")
+        self.asked.append(question)
+        taken = answer_question(self.site.context(), question.question_id, given, reason, wake=False)
+        if given in {Answer.FAIL, Answer.ABORT}:
+            raise StepFailed(self.request_id, question.step, settled.verdict or "", f"{settled.message}; {taken.said}")
 
     def _settle_late(self, kind: str) -> None:
         """Somebody clears `settle` alone: what `data` found out is not forgotten."""

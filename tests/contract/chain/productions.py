@@ -13,7 +13,7 @@ from sqlalchemy import select
 from prodsys.actions.closing import CertifyAnswer
 from prodsys.actions.settling import settle_step
 from prodsys.ddm.facts import FileFact
-from prodsys.errors import PandaUnavailable, ProductionError
+from prodsys.errors import ProductionError
 from prodsys.ledger.requests import approved_plan, get_request, list_steps
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, DatasetRow, FileRow, RuleRow, SeedOutcomeRow, StepRow, TaskRow
@@ -21,6 +21,7 @@ from prodsys.ledger.tasks import list_files, list_outcomes, newest_task
 from prodsys.model.names import Did
 from prodsys.model.outcome import JobRecord
 from prodsys.model.plan import Plan
+from prodsys.model.policy import Answer
 from prodsys.model.statuses import JobStatus, TaskStatus
 from tests.contract.chain.damage import shorten, truncate
 from tests.contract.chain.driving import Course, patiently, wait_for_task
@@ -47,6 +48,10 @@ class Order:
     raced: bool = False
     strict: bool = False
     sample_files: int = 3
+    accept_percent: float = 66
+    rounds: int = 0
+    lose_in_reco: tuple[int, ...] = ()  # slots of RECO jobs that fail in all attempts of the first task
+    answers: tuple[tuple[Answer, str], ...] = ()
     between: Callable[[Production, str], None] | None = None
 
     @property
@@ -189,10 +194,7 @@ def _retry_by_hand(production: Production, kind: str) -> None:
     assert panda.get_status(jedi_task_id) is TaskStatus.FINISHED
     panda.retry(jedi_task_id)
     patiently(lambda: panda.get_status(jedi_task_id) is not TaskStatus.FINISHED or None, "the retry")
-    try:
-        settle_step(site.context(), production.request_id, "SIM")
-    except PandaUnavailable as error:
-        production.said = str(error)
+    production.said = settle_step(site.context(), production.request_id, "SIM").message
     wait_for_task(site.context(), production.request_id, "SIM")
 
 
@@ -231,15 +233,31 @@ PRODUCTIONS = {
     "below": Order(909, fail_always=(0, 2)),
     "dead": Order(910, "none", seeds=2, fail_always=(0, 1)),
     "truncated": Order(911, sample_files=1, between=_truncate),
+    "retried-by-us": Order(920, "none", fail_thrice=(0,), accept_percent=100, rounds=1),
+    "recovered": Order(921, fail_thrice=(0, 2), accept_percent=100, rounds=1),
+    "found-again": Order(922, lose_p=True, accept_percent=100, rounds=1),
+    "recovered-in-reco": Order(923, lose_in_reco=(1,), accept_percent=100, rounds=2),
+    "asked": Order(
+        924,
+        fail_always=(1,),
+        accept_percent=100,
+        rounds=1,
+        answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
+    ),
+    "repaired": Order(925, fail_thrice=(1,)),
     "short": Order(912, "none", sample_files=1, between=_truncate_and_shorten),
 }
 
 
 def prepare(site: Site, name: str, order: Order) -> Production:
     """The approved request of an order."""
-    site = replace(site.with_policy(sample_files=order.sample_files), strict=order.strict)
+    rule = site.catalogue.policy.settle[0].model_copy(
+        update={"accept_percent": order.accept_percent, "rounds": order.rounds}
+    )
+    site = replace(site.with_policy(sample_files=order.sample_files, settle=(rule,)), strict=order.strict)
     seeds = site.approved(order.request_id, order.seeds, order.partition)
     course = Course(site, order.request_id, order.twice, order.mortal, order.settled_late, order.raced)
+    course.answers = list(order.answers)
     return Production(name, order, site, seeds, course)
 
 
@@ -250,7 +268,11 @@ def rules_of(production: Production) -> list[dict[str, Any]]:
     for times, places in ((1, order.fail_once), (3, order.fail_thrice), ("always", order.fail_always)):
         if places:
             seeds = [production.seeds[place] for place in places]
-            rules.append({"match": {"task": task, "seed": seeds}, "fail": {"times": times, "error": SEGV}})
+            whom = f"{task}$" if times == 3 else task  # so often in one task, and never in a further attempt
+            rules.append({"match": {"task": whom, "seed": seeds}, "fail": {"times": times, "error": SEGV}})
+    if order.lose_in_reco:
+        match = {"task": rf"^{production.request_id}\.RECO$", "slot": list(order.lose_in_reco)}
+        rules.append({"match": match, "fail": {"times": "always", "error": SEGV}})
     if order.lose_p:
-        rules.append({"match": {"task": task, "file": r"\.P\.000001\."}, "lose_file": {"times": 1}})
+        rules.append({"match": {"task": f"{task}$", "file": r"\.P\.000001\."}, "lose_file": {"times": 1}})
     return rules

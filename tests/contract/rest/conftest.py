@@ -18,6 +18,7 @@ from prodsys.actions.context import Context
 from prodsys.panel.application import create_app
 from prodsys.panel.hands import roles_of
 from prodsys.panel.person import Access, Person
+from prodsys.panel.problems import install
 from prodsys.panel.refusals import NotAuthenticated
 from tests.contract.actions.conftest import (  # noqa: F401 - fixtures
     airflow,
@@ -55,6 +56,7 @@ def mounted(context: Context) -> FastAPI:
         return replace(context, who=person.name, roles=roles)
 
     root = FastAPI(openapi_url=None)
+    install(root)
     root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), hands=hands))
     return root
 

@@ -70,7 +70,7 @@ def test_an_act_on_an_old_picture_is_refused_and_does_nothing(draft):
     assert both.status_code == 200
     weak = draft.post(f"{HERE}/priority", {"priority": 7}, headers={"If-Match": f"W/{both.headers['etag']}"})
     assert weak.status_code == 412  # RFC 9110: weak tags match nothing here
-    assert draft.post(f"{HERE}/priority", {"priority": 7}, headers={"If-Match": "rubbish"}).status_code == 412
+    assert draft.post(f"{HERE}/priority", {"priority": 7}, headers={"If-Match": "rubbish"}).status_code == 422
 
 
 def test_a_new_plan_changes_the_picture_though_the_state_stays(draft, ctx):

@@ -1,0 +1,220 @@
+"""Ask a person about a step that brought too little, and take the answer: once, from whatever side it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from prodsys.actions.aborting import abort
+from prodsys.actions.context import Context
+from prodsys.actions.driving import driving_run
+from prodsys.errors import AnswerRefused
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
+from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Right
+from prodsys.model.outcome import StepOutcome
+from prodsys.model.plan import Plan
+from prodsys.model.policy import Answer
+from prodsys.model.statuses import RequestState
+
+NOBODY = "nobody"  # who answered when the time was over
+FAMILIES_SHOWN = 10
+SEEDS_SHOWN = 300  # characters of a list of seeds; the whole list is in the ledger
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question as people see it."""
+
+    question_id: int
+    request_id: str
+    step: str
+    bunch: int | None
+    body: str
+    options: tuple[Answer, ...]
+    default: Answer
+    due_at: datetime
+    answer: Answer | None = None
+    answered_by: str = ""
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        """One line that names it."""
+        bunch = "" if self.bunch is None else f" bunch {self.bunch}"
+        return f"{self.request_id} {self.step}{bunch}: question {self.question_id}"
+
+    @property
+    def said(self) -> str:
+        """The answer in words."""
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.answered_by} said {self.answer}{why}" if self.answer else "not answered"
+
+
+def ask(
+    ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]
+) -> Question:
+    """The open question about a step, asked now when there is none; past its time the default is its answer."""
+    with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)
+        row = _open_row(session, step.step_id)
+        if row is None:
+            row = QuestionRow(
+                step_id=step.step_id,
+                body=_body(plan, step, outcome, families),
+                options=[str(answer) for answer in _options(outcome)],
+                default=str(plan.settle.default if plan.settle.default in _options(outcome) else Answer.FAIL),
+                due_at=datetime.now(UTC) + timedelta(hours=plan.settle.ask_hours),
+                reason="",
+            )
+            session.add(row)
+            session.flush()
+            write_audit(session, ctx.who, "ask", plan.request_id, question=row.question_id, step=step.kind)
+        question = _question(session, row)
+    return expire(ctx, question.question_id) if question.due_at <= datetime.now(UTC) else question
+
+
+def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
+    """Nothing can be accepted of nothing, and nothing recovered that another step lost."""
+    accept = (Answer.ACCEPT,) if outcome.delivered else ()
+    recover = (Answer.RECOVER,) if outcome.own_missing else ()
+    return (*accept, *recover, Answer.ABORT, Answer.FAIL)
+
+
+def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+    """Markdown for the page; text from outside stands in code spans and cannot leave them."""
+    lines = [
+        f"**{step.kind} of {plan.request_id}**: {len(outcome.delivered)} of {outcome.asked} seeds came "
+        f"({outcome.percent:.4g} %, accepted from {plan.accept_percent:g} %), {step.rounds} rounds of recovery.",
+        "",
+        *(f"- {len(seeds)} x `{_code(reason)}`: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
+        "",
+        f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
+        f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
+        f"*{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
+    ]
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())[:200]
+
+
+def _shown(seeds: Sequence[int]) -> str:
+    text = seeds_of.show(seeds_of.from_seeds(seeds))
+    return text if len(text) <= SEEDS_SHOWN else text[:SEEDS_SHOWN].rsplit(",", 1)[0] + ", ..."
+
+
+def open_questions(ctx: Context, request_id: str | None = None) -> tuple[Question, ...]:
+    """Questions that wait for an answer, the oldest first."""
+    wanted = select(QuestionRow).join(StepRow, StepRow.step_id == QuestionRow.step_id)
+    wanted = wanted.where(QuestionRow.answer.is_(None)).order_by(QuestionRow.asked_at)
+    if request_id is not None:
+        wanted = wanted.where(StepRow.request_id == request_id)
+    with transaction(ctx.sessions) as session:
+        return tuple(_question(session, row) for row in session.scalars(wanted))
+
+
+def find_question(ctx: Context, question_id: int) -> Question | None:
+    """A question as it stands now, or None when there is none of this number."""
+    with transaction(ctx.sessions) as session:
+        row = session.get(QuestionRow, question_id)
+        return None if row is None else _question(session, row)
+
+
+def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, wake: bool = True) -> Question:
+    """The question, answered; the same answer again changes nothing. The run that waits for it is woken.
+
+    Raises
+    ------
+    AnswerRefused
+        It has another answer, is not open to this one, or the reason is missing.
+    """
+    ctx.check_right("answer a question about a step", Right.ACCEPT)
+    if given is Answer.ACCEPT and not reason.strip():
+        raise AnswerRefused(question_id, "accepting needs a reason: it stands in the certificate")
+    question = _write(ctx, question_id, given, reason)
+    if given is Answer.ABORT:
+        abort(ctx, question.request_id, reason or f"answer to question {question_id}")
+    if wake:
+        _wake(ctx, question)
+    return question
+
+
+def expire(ctx: Context, question_id: int) -> Question:
+    """The question with its default as its answer, unless somebody answered: nobody did in time."""
+    question = find_question(ctx, question_id)
+    if question is None or question.answer is not None:
+        raise AnswerRefused(question_id, "it is not open")
+    nobody = ctx.acting_as(NOBODY, "service")
+    found = _write(nobody, question_id, question.default, f"no answer until {question.due_at:%Y-%m-%d %H:%M}")
+    if found.answer is Answer.ABORT:
+        abort(nobody, question.request_id, found.reason)
+    return found
+
+
+def _write(ctx: Context, question_id: int, given: Answer, reason: str) -> Question:
+    with transaction(ctx.sessions) as session:
+        row = session.get(QuestionRow, question_id, with_for_update=True)
+        if row is None:
+            raise AnswerRefused(question_id, "there is no such question: see prodsys request questions")
+        if row.answer is None:
+            _take(session, ctx, row, given, reason)
+        elif row.answer != given:
+            raise AnswerRefused(question_id, f"{row.answered_by} answered {row.answer!r} at {row.answered_at:%H:%M}")
+        return _question(session, row)
+
+
+def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reason: str) -> None:
+    if str(given) not in row.options:
+        raise AnswerRefused(row.question_id, f"{given!r} is not possible here; possible: {', '.join(row.options)}")
+    step = session.get(StepRow, row.step_id, with_for_update=True)
+    assert step is not None  # the question refers to it
+    row.answer, row.answered_by, row.answered_at, row.reason = str(given), ctx.who, datetime.now(UTC), reason
+    if given is Answer.ACCEPT:
+        step.waived = f"{ctx.who}: {reason}"
+    elif given is Answer.RECOVER:
+        step.granted, step.waived = step.granted + 1, ""
+    words = {"question": row.question_id, "answer": str(given), "reason": reason, "step": step.kind}
+    write_audit(session, ctx.who, "answer", step.request_id, **words)
+    session.flush()
+
+
+def _wake(ctx: Context, question: Question) -> None:
+    """Tell the run that waits in Airflow; one that does not wait there looks into the ledger by itself."""
+    with transaction(ctx.sessions) as session:
+        row = session.get(RequestRow, question.request_id)
+        run = driving_run(session, question.request_id)
+    if row is None or run is None or RequestState(row.state) is not RequestState.RUNNING:
+        return
+    ctx.airflow.answer_hitl(run.dag_id, run.dag_run_id, question.subject, str(question.answer), question.reason)
+
+
+def _open_row(session: Session, step_id: int) -> QuestionRow | None:
+    wanted = select(QuestionRow).where(QuestionRow.step_id == step_id, QuestionRow.answer.is_(None))
+    return session.scalars(wanted).first()
+
+
+def _question(session: Session, row: QuestionRow) -> Question:
+    step = session.get(StepRow, row.step_id)
+    assert step is not None  # the question refers to it
+    return Question(
+        question_id=row.question_id,
+        request_id=step.request_id,
+        step=step.kind,
+        bunch=step.bunch,
+        body=row.body,
+        options=tuple(Answer(one) for one in row.options),
+        default=Answer(row.default),
+        due_at=row.due_at,
+        answer=Answer(row.answer) if row.answer else None,
+        answered_by=row.answered_by or "",
+        reason=row.reason,
+    )

@@ -1,0 +1,150 @@
+"""What a step brought, put together from its tasks and written down seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.actions.counting import count_sample
+from prodsys.actions.orders import task_outputs
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request, get_step
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.tasks import list_files, list_outcomes, lost_files, replace_outcome, seeds_of_task
+from prodsys.model import seeds as seeds_of
+from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle, unite
+from prodsys.model.plan import LOG, Plan
+from prodsys.model.statuses import GOOD, EventSource, Verdict
+from prodsys.panda.task_map import outputs_of_map
+
+
+def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRow]) -> StepOutcome:
+    """Outcome of a step whose tasks are at rest, written into the ledger."""
+    with transaction(ctx.sessions) as session:
+        questions = [(task, _question(session, plan, step, task)) for task in tasks]
+        absent, asked = _absent(session, plan, step)
+    parts, jobs = [], {}
+    for task, question in questions:
+        assert task.jedi_task_id is not None  # a final task has one
+        records = ctx.panda.get_jobs(task.jedi_task_id)
+        jobs[task.task_row_id] = len(records)
+        parts.append((task.task_row_id, settle(question, records)))
+    outcome = count_sample(ctx, plan, unite(parts, absent, asked, plan.accept_percent))
+    with transaction(ctx.sessions) as session:
+        get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
+        _note_jobs(session, jobs)
+        write_outcome(session, get_step(session, plan.request_id, step.kind, step.bunch), outcome)
+        words = {"step": step.kind, "bunch": step.bunch, "verdict": outcome.verdict, "notes": list(outcome.notes)}
+        write_audit(session, ctx.who, "settle", plan.request_id, **words)
+    return outcome
+
+
+def _note_jobs(session: Session, jobs: Mapping[int, int]) -> None:
+    for row_id, number in jobs.items():
+        row = session.get(TaskRow, row_id)
+        if row is not None:
+            row.job_count = number
+
+
+def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> StepQuestion:
+    before = plan.before(step.kind)
+    own = {name: data_type for data_type, name in task_outputs(plan, step, task.attempt).items()}
+    return StepQuestion(
+        seeds=seeds_of_task(task),
+        asked=len(seeds_of_task(task)),
+        events_per_job=plan.step(step.kind).events_per_job,
+        output_types=outputs_of_map(task.task_map) if task.adopted else own,
+        accept_percent=plan.accept_percent,
+        input_seeds=_input_seeds(session, plan, step, before.kind) if before else None,
+        lost=frozenset(lost_files(session, step.step_id)),
+    )
+
+
+def _input_seeds(session: Session, plan: Plan, step: StepRow, before: str) -> Mapping[str, int]:
+    """LFN of every file the step before wrote -> its seed."""
+    wrote = get_step(session, plan.request_id, before, step.bunch)
+    return {file.lfn: file.seed for file in list_files(session, wrote.step_id) if file.data_type != LOG}
+
+
+def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutcome], int]:
+    """What is said of seeds before any task is looked at; and how many seeds count for the verdict.
+
+    A seed that the step before lost cannot come here; where a person waived it there, it does not count here.
+    """
+    seeds = list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
+    before = plan.before(step.kind)
+    if before is None:
+        return [SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed") for seed in seeds], len(
+            seeds
+        )
+    wrote = get_step(session, plan.request_id, before.kind, step.bunch)
+    source = {one.seed: one for one in list_outcomes(session, wrote.step_id)}
+    absent = [_unread(seed, before.kind, source.get(seed)) for seed in seeds]
+    waived = sum(1 for one in absent if one.lost_in) if wrote.waived else 0
+    return absent, len(seeds) - waived
+
+
+def _unread(seed: int, before: str, row: SeedOutcomeRow | None) -> SeedOutcome:
+    if row is not None and row.state == SeedState.DELIVERED:
+        return SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed")
+    reason = row.reason if row is not None else f"{before} has not been settled"
+    return SeedOutcome(seed, SeedState.MISSING, reason=reason, lost_in=(row.lost_in if row else "") or before)
+
+
+def write_outcome(session: Session, step: StepRow, outcome: StepOutcome) -> None:
+    """Write a step's outcome in place of an earlier one; what Rucio holds is to be compared with it again."""
+    rows = [_seed_row(step, seed) for seed in outcome.seeds]
+    bound = [seed for seed in outcome.seeds if seed.state is not SeedState.MISPAIRED]  # those have files of two seeds
+    files = [row for seed in bound for row in _file_rows(step, seed)]
+    replace_outcome(session, step.step_id, rows, files)
+    step.verdict = outcome.verdict
+    if step.waived and outcome.delivered and outcome.verdict not in GOOD:
+        step.verdict = Verdict.PARTIAL
+    step.asked, step.seeds_delivered, step.events = outcome.asked, len(outcome.delivered), outcome.events
+    step.notes = list(outcome.notes)
+    step.counted_files = sum(seed.events_source is EventSource.COUNTED for seed in outcome.seeds)
+    step.settled_at, step.data_ready_at = datetime.now(UTC), None
+
+
+def waive_missing(rows: Iterable[SeedOutcomeRow], words: str) -> None:
+    """Say of what is missing that nobody waits for it any more, and why; in the caller's transaction."""
+    for row in rows:
+        row.waived = "" if row.state == SeedState.DELIVERED else words
+
+
+def _seed_row(step: StepRow, seed: SeedOutcome) -> SeedOutcomeRow:
+    return SeedOutcomeRow(
+        step_id=step.step_id,
+        seed=seed.seed,
+        task_row_id=seed.task,
+        state=seed.state,
+        reason=seed.reason,
+        lost_in="" if seed.state is SeedState.DELIVERED else seed.lost_in or step.kind,
+        waived="",
+        panda_job_id=seed.panda_job_id,
+        site=seed.site,
+        events=seed.events,
+        events_source=seed.events_source,
+    )
+
+
+def _file_rows(step: StepRow, seed: SeedOutcome) -> list[FileRow]:
+    return [
+        FileRow(
+            lfn=file.lfn,
+            step_id=step.step_id,
+            seed=seed.seed,
+            data_type=data_type,
+            dataset=file.dataset,
+            panda_job_id=seed.panda_job_id or 0,
+            bytes=file.bytes,
+            adler32=file.adler32,
+            events=0 if data_type == LOG else seed.events,
+            events_source=seed.events_source,
+        )
+        for data_type, file in sorted(seed.files.items())
+    ]

@@ -1,0 +1,91 @@
+"""The files of one data type of one step, and a dataset of Rucio that holds them and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from prodsys.actions.context import Context
+from prodsys.ddm.facts import FileFact
+from prodsys.ddm.verbs import Held, ensure_dataset_holds
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
+from prodsys.ledger.tasks import list_files, list_outcomes, list_step_tasks
+from prodsys.model.names import Did
+from prodsys.model.plan import LOG, Plan
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files of one data type of a step that go into one dataset, by LFN."""
+
+    did: Did
+    data_type: str
+    files: Mapping[str, FileRow]
+
+    def without(self, seeds: Collection[int]) -> Part:
+        """The same without the files of these seeds."""
+        return Part(self.did, self.data_type, {lfn: file for lfn, file in self.files.items() if file.seed not in seeds})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The step that wrote the files."""
+
+    plan: Plan
+    step_id: int
+    kind: str
+    rse_of: Mapping[int, str]  # seed -> storage where its job ran; "" when no site says
+
+
+def rse_of_seeds(session: Session, ctx: Context, step_id: int) -> dict[int, str]:
+    """Seed -> storage of the site where its job ran."""
+    queues = {queue.name: queue.rse for queue in ctx.catalogue.sites.queues}
+    return {one.seed: queues.get(one.site, "") for one in list_outcomes(session, step_id)}
+
+
+def hold(ctx: Context, part: Part, source: Source) -> Held:
+    """The dataset as Rucio holds it: complete, closed, compared."""
+    rse_of = {lfn: source.rse_of[file.seed] for lfn, file in part.files.items()}
+
+    def known(lfns: Collection[str]) -> Collection[str]:
+        return _written(ctx, source, lfns)
+
+    return ensure_dataset_holds(ctx.rucio, part.did, _facts(part.files.values()), rse_of, known)
+
+
+def _written(ctx: Context, source: Source, lfns: Collection[str]) -> frozenset[str]:
+    """Which of these files jobs of the step wrote: of seeds that do not count, or twice for one seed."""
+    with transaction(ctx.sessions) as session:
+        bound = {file.lfn for file in list_files(session, source.step_id)}
+        tasks = [task.jedi_task_id for task in list_step_tasks(session, source.step_id)]
+    rest = frozenset(lfns) - bound
+    if rest:  # PanDA alone knows them: ask it only then
+        bound |= {file.lfn for task in tasks if task for job in ctx.panda.get_jobs(task) for file in job.outputs}
+    return frozenset(lfns) & bound
+
+
+def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
+    return {file.lfn: FileFact(file.bytes, file.adler32) for file in files}
+
+
+def dataset_row(step: StepRow, part: Part, held: Held, what: str) -> DatasetRow:
+    """Row of a dataset of a step as read back; ``what`` is its kind."""
+    events = 0 if part.data_type == LOG else sum(file.events for file in part.files.values())
+    return DatasetRow(
+        did=str(part.did),
+        request_id=step.request_id,
+        step=step.kind,
+        bunch=step.bunch,
+        data_type=part.data_type,
+        kind=what,
+        files=len(held.files),
+        bytes=sum(fact.bytes for fact in held.files.values()),
+        events=events,
+        closed=True,
+        strays=len(held.strays),
+        read_back_at=datetime.now(UTC),
+    )

@@ -1,0 +1,190 @@
+"""Start a request again where the ledger stands: retry, recover, accept what is there, settle again after a close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from prodsys.actions.asking import Question, answer, open_questions
+from prodsys.actions.context import Context
+from prodsys.actions.launching import LaunchAnswer, start
+from prodsys.errors import AttemptOpen, NothingMissing, SpecInvalid
+from prodsys.ledger.journal import write_audit
+from prodsys.ledger.requests import get_request, list_steps, move, refusal
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow, StepRow
+from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks
+from prodsys.model import seeds as seeds_of
+from prodsys.model.moves import Act, Right
+from prodsys.model.outcome import SeedState
+from prodsys.model.policy import Answer
+from prodsys.model.statuses import DELIVERED, FINAL, RequestState, TaskStatus
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """What was asked for again, and the run that does it; `launch` None: the run that waits for an answer goes on."""
+
+    request_id: str
+    state: str
+    message: str
+    launch: LaunchAnswer | None = None
+
+
+def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
+    """Start another run of a failed request: it goes on where the ledger stands, nothing is done twice.
+
+    Raises
+    ------
+    MoveRefused
+        The request has not failed.
+    """
+    ctx.check_right("retry", Right.REPAIR)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if _is_on_its_way(row):
+            return Restarted(request_id, row.state, "it is on its way already")
+        _restart(session, ctx, row, Act.RETRY, {})
+    return _start(ctx, request_id, "goes on where it stands", wait=wait)
+
+
+def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = True) -> Restarted:
+    """Run again what is missing and nothing else; of a request that waits for an answer this is the answer.
+
+    Raises
+    ------
+    NothingMissing
+        Every seed came, or what is missing was never run.
+    AttemptOpen
+        A task on these seeds may still bring them: what was delivered cannot be established.
+    MoveRefused
+        The request runs, or cannot be opened again.
+    """
+    ctx.check_right("recover", Right.REPAIR)
+    if question := _open_question(ctx, request_id):
+        return _answered(answer(ctx, question.question_id, Answer.RECOVER, reason))
+    _check_final(ctx, request_id)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if _is_on_its_way(row):
+            return Restarted(request_id, row.state, "it is on its way already")
+        missing = _grant(session, list_steps(session, request_id))
+        if not missing:
+            raise NothingMissing(request_id)
+        _restart(session, ctx, row, Act.RECOVER, {"missing": missing, "reason": reason})
+    words = ", ".join(f"{step}: seeds {seeds}" for step, seeds in missing.items())
+    return _start(ctx, request_id, f"runs again {words}", wait=wait)
+
+
+def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
+    """Take what came and waive the rest, with the reason; of a request that waits for an answer this is the answer.
+
+    Raises
+    ------
+    SpecInvalid
+        The reason is missing.
+    NothingMissing
+        There is nothing to waive, or nothing came at all.
+    MoveRefused
+        The request has not failed.
+    """
+    ctx.check_right("accept a partial result", Right.ACCEPT)
+    if not reason.strip():
+        raise SpecInvalid("reason", "accepting a partial result needs one", "it stands in the certificate")
+    if question := _open_question(ctx, request_id):
+        return _answered(answer(ctx, question.question_id, Answer.ACCEPT, reason))
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if _is_on_its_way(row):
+            return Restarted(request_id, row.state, "it is on its way already")
+        steps = [step for step in list_steps(session, request_id) if step.seeds_delivered and _missing(session, step)]
+        if not steps:
+            raise NothingMissing(request_id)
+        for step in steps:
+            step.waived, step.granted = f"{ctx.who}: {reason}", 0
+        _restart(session, ctx, row, Act.ACCEPT, {"reason": reason, "steps": [step.kind for step in steps]})
+    return _start(ctx, request_id, "goes on with what came", wait=wait)
+
+
+def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
+    """Look again at a closed request whose tasks changed; its certificate gets a new revision.
+
+    Raises
+    ------
+    MoveRefused
+        The request is not closed.
+    """
+    ctx.check_right("settle again", Right.REPAIR)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if _is_on_its_way(row):
+            return Restarted(request_id, row.state, "it is on its way already")
+        _restart(session, ctx, row, Act.REOPEN, {"reason": reason})
+    return _start(ctx, request_id, "is settled again", wait=wait)
+
+
+def _is_on_its_way(row: RequestRow) -> bool:
+    """Whether somebody started it again a moment ago: saying it twice is no error."""
+    return RequestState(row.state) is RequestState.READY and row.runs > 1
+
+
+def _restart(session: Session, ctx: Context, row: RequestRow, act: Act, words: dict[str, object]) -> None:
+    move(row, act)
+    row.runs, row.launched_at, row.closed_at = row.runs + 1, None, None
+    write_audit(session, ctx.who, act, row.request_id, run=row.runs, **words)
+
+
+def _start(ctx: Context, request_id: str, message: str, *, wait: bool) -> Restarted:
+    started = start(ctx, request_id, wait=wait)
+    with transaction(ctx.sessions) as session:
+        state = get_request(session, request_id).state
+    return Restarted(request_id, state, f"{message}; {started.message}", started)
+
+
+def _answered(question: Question) -> Restarted:
+    return Restarted(question.request_id, RequestState.RUNNING, f"question {question.question_id}: {question.said}")
+
+
+def _open_question(ctx: Context, request_id: str) -> Question | None:
+    return next(iter(open_questions(ctx, request_id)), None)
+
+
+def _check_final(ctx: Context, request_id: str) -> None:
+    """Every task has ended, asked of PanDA now, not of what the ledger saw."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id)
+        if RequestState(row.state) not in {RequestState.FAILED, RequestState.READY, *DELIVERED}:
+            raise refusal(row, Act.RECOVER)
+        tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
+    open_ones = [task.task_name for task in tasks if task.jedi_task_id is None and is_open(task)]
+    for task in tasks:
+        if task.jedi_task_id is not None and _status_of(ctx, task.jedi_task_id) not in FINAL:
+            open_ones.append(f"{task.task_name} ({task.jedi_task_id})")
+    if open_ones:
+        raise AttemptOpen(request_id, open_ones)
+
+
+def _status_of(ctx: Context, jedi_task_id: int) -> TaskStatus:
+    return ctx.panda.get_status(jedi_task_id)
+
+
+def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
+    """One more round for every step that lost seeds itself; step -> its missing seeds."""
+    found: dict[str, str] = {}
+    for step in steps:
+        missing = _missing(session, step)
+        if missing is None or missing:
+            step.granted, step.waived = max(1, step.granted), ""
+            name = step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
+            found[name] = "not settled yet" if missing is None else seeds_of.show(seeds_of.from_seeds(missing))
+    return found
+
+
+def _missing(session: Session, step: StepRow) -> list[int] | None:
+    """Seeds that the step itself lost; None when it has tasks and was never settled, [] when it was not begun."""
+    rows = list_outcomes(session, step.step_id)
+    if not rows:
+        return None if list_step_tasks(session, step.step_id) else []
+    return [one.seed for one in rows if one.state != SeedState.DELIVERED and one.lost_in in {"", step.kind}]
