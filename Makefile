@@ -102,9 +102,10 @@ contract: dev  ## The PanDA contract: recordings and sandbox, or a server: PANDA
 bench: dev  ## Run the benchmarks
 	@for file in bench/*.py; do if [ -e "$$file" ]; then echo "$$file"; $(BIN)/python "$$file" || exit 1; fi; done
 
-docs: dev  ## Generate what is generated: the JSON Schemas of all files people write
+docs: dev  ## Generate what is generated: the JSON Schemas of all files people write, the description of the REST API
 	@$(PRODSYS) spec schema
 	@$(PRODSYS) sandbox scenario schema --write
+	@$(BIN)/python -m prodsys.panel.schema
 
 lock: .venvs/uv/.installed-$(UV_VERSION)  ## Compile the lock files anew from the *.in files
 	$(UV) pip compile requirements.in $(LOCK_OPTIONS) -o requirements.txt

@@ -85,9 +85,7 @@ def close(ctx: Context, request_id: str) -> None:
                     bytes=5_400_000_000, events=12_000, closed=True,
                 )
             )  # fmt: skip
-        session.add(
-            CertificateRow(request_id=request_id, certificate_revision=1, digest="sha256:x", body={}, path="")
-        )
+        session.add(CertificateRow(request_id=request_id, certificate_revision=1, digest="sha256:x", body={}, path=""))
 
 
 def measure(url: str, act: Callable[[int], object]) -> tuple[int, float]:

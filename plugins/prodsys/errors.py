@@ -250,7 +250,7 @@ class TaskEnded(PandaError):
         super().__init__(f"PanDA task {jedi_task_id} ended as {status}" + (f": {reason}" if reason else ""))
 
 
-class NotAdoptable(PandaError):
+class NotAdoptable(LedgerError):
     """A task made by hand is not what the request asks for; ``differences`` names all that count."""
 
     def __init__(self, jedi_task_id: int, request_id: str, differences: Sequence[str]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from prodsys.actions.context import Context
 from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import newest_task, seeds_of_task
 from tests.chaos.stage import Stage
+from tests.chaos.worker import persist
 
 _TASKS = """
 select s.jedi_task_id, s.created, t.status, coalesce(t.error_dialog, '') like '%%duplicated task%%',
@@ -70,8 +71,7 @@ def faults(stage: Stage, ctx: Context, request_id: str, *, late: bool, kind: str
     ``late``: a process slept longer than its turn, so that it may have sent when another had done so already.
     """
     found = count(stage, request_id, kind)
-    with transaction(ctx.sessions) as session:
-        row = newest_task(session, request_id, kind)
+    row = persist(lambda: _intent(ctx, request_id, kind))
     if row is None:
         yield "the ledger has no intent"
         return
@@ -83,7 +83,12 @@ def faults(stage: Stage, ctx: Context, request_id: str, *, late: bool, kind: str
         yield from _needless(found, timedelta(seconds=stage.times["answer_max_s"]))
 
 
-def _one_task(found: Count, row: Any) -> Iterator[str]:
+def _intent(ctx: Context, request_id: str, kind: str) -> TaskRow | None:
+    with transaction(ctx.sessions) as session:
+        return newest_task(session, request_id, kind)
+
+
+def _one_task(found: Count, row: TaskRow) -> Iterator[str]:
     live = [one.jedi_task_id for one in found.live]
     working = [one.jedi_task_id for one in found.sent if one.jobs]
     if len(live) != 1 or working != live:

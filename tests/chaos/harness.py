@@ -88,8 +88,7 @@ def run(stage: Stage, nursery: Nursery, kills: int, seed: int, broken: str = "")
 
 
 def _try_out(trouble: Trouble, trial: Trial, number: int) -> Result:
-    trial.act(trouble)
-    failure = trouble.finish()
+    failure = _carry_out(trouble, trial)
     found = count(trouble.stage, trouble.request_id, KIND)
     wrong = list(faults(trouble.stage, trouble.stage.hands(), trouble.request_id, late=trial.late))
     return Result(
@@ -103,6 +102,15 @@ def _try_out(trouble: Trouble, trial: Trial, number: int) -> Result:
         twins=found.twins,
         faults=tuple([failure] if failure else []) + tuple(wrong),
     )
+
+
+def _carry_out(trouble: Trouble, trial: Trial) -> str:
+    """What went wrong; a trial that could not be made is no success either."""
+    try:
+        trial.act(trouble)
+        return trouble.finish()
+    except Exception as error:  # noqa: BLE001 - the other trials go on, this one is a fault
+        return f"the trial broke off: {type(error).__name__}: {error}"
 
 
 def _line(point: str, results: Sequence[Result]) -> tuple[str, ...]:

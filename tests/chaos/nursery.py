@@ -24,7 +24,7 @@ from prodsys.panda.wire import warm_up
 from prodsys.settings import REPOSITORY
 from tests.chaos import sabotage
 from tests.chaos.points import Point, freeze_at, watch
-from tests.chaos.worker import PATIENCE_S, Place, work
+from tests.chaos.worker import PATIENCE_S, Place, specs, work
 
 PULSE_S = 0.01
 ENDS = frozenset({"killed", "ended"})
@@ -225,4 +225,5 @@ def open_nursery(log: Path) -> Iterator[Nursery]:
 
 if __name__ == "__main__":
     warm_up()
+    specs()
     _Ward().serve()

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
 from tests.chaos.worker import Place
 from tests.contract.panda.sandbox_target import Sandbox
 
-SPEED = 150  # times as fast as the recorded PanDA
+SPEED = 300  # times as fast as the recorded PanDA
 TIMES = {"call_timeout_s": 2.0, "answer_max_s": 2.5, "doubt_max_s": 5.0}
 BOOK = "PROD2025-012"  # the request of history that all others are cloned from
 SHEET = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
@@ -79,6 +79,7 @@ class Stage:
     ledger_url: str
     panda_url: str
     times: dict[str, float]
+    panda_speed: float
     one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
     _last: int = 0
 
@@ -97,12 +98,16 @@ class Stage:
         with self.one_at_a_time:
             ids = [f"DEMO2027-{number:03d}" for number in range(self._last + 1, self._last + count + 1)]
             self._last += count
+        self.drive(ctx, ids)
+        return ids
+
+    def drive(self, ctx: Context, ids: Iterable[str]) -> None:
+        """Clone, plan and approve requests, and let a run drive each."""
         for request_id in ids:
             clone(ctx, BOOK, request_id, CloneOrder(seed_count=SEEDS, events_per_file=1, chain="SIM-RECO"))
             approve(ctx, request_id, plan(ctx, request_id).digest)
             answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
             assert answer.drive, answer.message
-        return ids
 
     def switch_jedi(self, act: str) -> None:
         """`pause` or `resume` JEDI, as ``prodsys sandbox`` does."""
@@ -147,7 +152,7 @@ def open_stage(folder: Path, speed: float = SPEED, **settings: str) -> Iterator[
         panda.start()
         ledger_url = ledger.create("ledger")
         plain = panda_url.replace("+psycopg", "")
-        stage = Stage(folder, ledger, database, panda, ledger_url, plain, dict(TIMES))
+        stage = Stage(folder, ledger, database, panda, ledger_url, plain, dict(TIMES), speed)
         fill_ledger(ledger_url, stage.hands())
         stack.callback(lambda: make_engine(ledger_url).dispose())
         yield stage

@@ -228,5 +228,5 @@ def choose_trials(kills: int, random: Random) -> list[Trial]:
     chosen: list[Trial] = []
     while sum(trial.kills for trial in chosen) < kills:
         chosen += random.sample(NAMED, len(NAMED))
-        chosen += [RANDOM] * min(len(NAMED), kills // 10)
+        chosen += [RANDOM] * max(3, min(len(NAMED), kills // 10))
     return chosen

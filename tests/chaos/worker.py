@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from prodsys.errors import ServiceUnavailable, SettingMissing, TaskUnknown
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.session import make_session_factory
+from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import FINAL, TaskStatus
 from prodsys.panda.client import PandaClient
 from prodsys.settings import REPOSITORY
 
 T = TypeVar("T")
 ORIGIN = "spd.production"
-LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_S = 0.15
 PATIENCE_S = 120.0
+AT_WORK = FINAL | {TaskStatus.RUNNING}  # it has got all its jobs
 Say = Callable[..., None]
 
 
@@ -38,7 +41,7 @@ class Place:
 
     def hands(self, *roles: str) -> Context:
         """Hands of a service, or of a person with these roles."""
-        catalogue = load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
+        catalogue = specs()
         times = catalogue.profile.times.model_copy(update=self.times)
         profile = catalogue.profile.model_copy(update={"times": times})
         sessions = make_session_factory(self.ledger_url)
@@ -61,12 +64,18 @@ class Place:
         )
 
 
+@functools.cache
+def specs() -> Catalogue:
+    """The specs of the repository, sandbox profile."""
+    return load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
+
+
 def work(ctx: Context, request_id: str, kind: str, say: Say) -> None:
-    """Submit until there is an id, wait until its task is final; what may be tried again is tried again."""
+    """Submit until there is an id, wait until its task has jobs; what may be tried again is tried again."""
     ids = persist(lambda: ensure_submitted(ctx, request_id, kind))
     say("submitted", ids=ids)
     status = follow(ctx, request_id, kind)
-    say("final", status=status)
+    say("works", status=status)
 
 
 def persist(act: Callable[[], T]) -> T:
@@ -81,7 +90,7 @@ def persist(act: Callable[[], T]) -> T:
             time.sleep(LOOK_AGAIN_S)
 
 
-def follow(ctx: Context, request_id: str, kind: str, enough: frozenset[TaskStatus] = FINAL) -> TaskStatus:
+def follow(ctx: Context, request_id: str, kind: str, enough: frozenset[TaskStatus] = AT_WORK) -> TaskStatus:
     """Last status of the step's task, looked at until it is one of those that are enough."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.actions.covering import find_open_seeds, seed_warnings
 from prodsys.actions.foreseeing import foresee
-from prodsys.actions.outside import Own, look_outside
+from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.errors import NamesTaken, ProductionError, SeedsTaken, SpaceLacking, SpecInvalid
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.plans import own_names
 from prodsys.ledger.requests import get_request, get_spec, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
@@ -68,7 +67,7 @@ def check(ctx: Context, request_id: str) -> CheckAnswer:
             raise refusal(row, Act.CHECK)
         spec, revision = get_spec(session, request_id), row.revision
         found = [*spec_faults(spec, ctx.catalogue), *_seed_findings(session, spec)]
-        own = Own(*own_names(session, request_id))
+        own = what_is_known(session, request_id)
     if not any(one.fault for one in found):
         found += _outside_findings(ctx, spec, revision, own)
     with transaction(ctx.sessions) as session:

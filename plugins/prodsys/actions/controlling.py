@@ -6,6 +6,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.errors import SpecInvalid
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.plans import forget_first_approval
 from prodsys.ledger.publications import publish
 from prodsys.ledger.requests import approved_plan_row, get_request, move, refusal
 from prodsys.ledger.session import transaction
@@ -68,6 +69,8 @@ def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
             move(row, Act.WITHDRAW, reason)
             plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
             publish(session, request_id, row.revision, plan.digest, ctx.who, retired=True)
+            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
+        elif forget_first_approval(session, request_id):
             write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
         return Told(request_id, row.state)
 

@@ -70,6 +70,8 @@ def _import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer
         return
     elif row.template:
         raise IdTaken(spec.request_id, f"was made by the recurring template {row.template}", "change the template")
+    elif row.trial_of:
+        raise IdTaken(spec.request_id, f"is the trial of {row.trial_of}", "take another id")
     elif RequestState(row.state) not in OPEN_TO_CHANGE:
         answer.faults.append(_closed(item, row))
         return

@@ -222,7 +222,7 @@ def list_claims(
         return _shown(
             found,
             lambda pair: {
-                **_copied(pair[0], "configuration", "request_id"),
+                **_copied(pair[0], "configuration", "request_id", "template"),
                 "seeds": str(from_range(pair[0].seeds)),
                 "state": pair[1],
                 "claimed_at": iso(pair[0].claimed_at),

@@ -16,6 +16,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, list_outcomes, lost_files, replace_outcome, seeds_of_task
 from prodsys.model import seeds as seeds_of
+from prodsys.model.estimate import core_seconds
 from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle, unite
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
@@ -27,17 +28,20 @@ def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRo
     with transaction(ctx.sessions) as session:
         questions = [(task, _question(session, plan, step, task)) for task in tasks]
         absent, asked = _absent(session, plan, step)
-    parts, jobs = [], {}
+    parts, jobs, core_s = [], {}, 0.0
     for task, question in questions:
         assert task.jedi_task_id is not None  # a final task has one
         records = ctx.panda.get_jobs(task.jedi_task_id)
         jobs[task.task_row_id] = len(records)
+        core_s += core_seconds(records, plan.step(step.kind).cores)
         parts.append((task.task_row_id, settle(question, records)))
     outcome = count_sample(ctx, plan, unite(parts, absent, asked, plan.accept_percent))
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         _note_jobs(session, jobs)
-        write_outcome(session, get_step(session, plan.request_id, step.kind, step.bunch), outcome)
+        settled = get_step(session, plan.request_id, step.kind, step.bunch)
+        settled.core_s = core_s
+        write_outcome(session, settled, outcome)
         words = {"step": step.kind, "bunch": step.bunch, "verdict": outcome.verdict, "notes": list(outcome.notes)}
         write_audit(session, ctx.who, "settle", plan.request_id, **words)
     return outcome

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import TypeVar, cast
 
+from sqlalchemy.orm import Session
+
 from prodsys.actions.context import Context
-from prodsys.ddm.facts import Space
+from prodsys.ddm.facts import SharedQuota, Space
 from prodsys.errors import FilesUnavailable, NamesTaken, SettingMissing, SpaceLacking, SpecInvalid
+from prodsys.ledger.plans import own_names, promised_bytes
 from prodsys.model.estimate import Estimate
 from prodsys.model.names import TaskName
 from prodsys.model.plan import Plan
@@ -29,10 +32,16 @@ NAMES_AT_MOST = 40  # task names that are searched, one call each; a plan of man
 
 @dataclass(frozen=True)
 class Own:
-    """What the request made itself: names of its tasks, DIDs of its datasets and containers."""
+    """What the ledger knows beforehand: names of tasks and DIDs that the request made itself, and others' promises."""
 
     tasks: frozenset[str] = frozenset()
     dids: frozenset[str] = frozenset()
+    promised: Mapping[str, int] = field(default_factory=dict)  # storage -> bytes approved requests will still write
+
+
+def what_is_known(session: Session, request_id: str) -> Own:
+    """What the ledger knows of a request before others are asked."""
+    return Own(*own_names(session, request_id), promised_bytes(session, request_id))
 
 
 def look_outside(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tuple[str, ...]:
@@ -52,7 +61,7 @@ def look_outside(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tupl
     return (
         *find_files(ctx, plan),
         *_unless_unset("PanDA", lambda: _find_tasks(ctx, plan, own)),
-        *_unless_unset("Rucio", lambda: (*_find_dids(ctx, plan, own), *_find_room(ctx, plan, estimate))),
+        *_unless_unset("Rucio", lambda: (*_find_dids(ctx, plan, own), *_find_room(ctx, plan, estimate, own.promised))),
     )
 
 
@@ -148,11 +157,12 @@ def _find_dids(ctx: Context, plan: Plan, own: Own) -> tuple[str, ...]:
 
 
 # --- room -----------------------------------------------------------------------------------------------------------
-def _find_room(ctx: Context, plan: Plan, estimate: Estimate) -> tuple[str, ...]:
+def _find_room(ctx: Context, plan: Plan, estimate: Estimate, promised: Mapping[str, int]) -> tuple[str, ...]:
     passing = {step.rse: step for step in plan.steps if step.rse not in plan.rules.rses}
     spaces = {one.rse: one for one in ctx.rucio.find_space([*plan.rules.rses, *passing])}
     check_room(plan, estimate, spaces)
-    return _unknown(estimate, spaces, list(passing))
+    check_shared(plan, estimate, ctx.rucio.find_shared_quotas())
+    return (*_unknown(estimate, spaces, list(passing)), *_tight(plan, estimate, spaces, promised))
 
 
 def check_room(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space]) -> None:
@@ -172,6 +182,17 @@ def check_room(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space]) -> N
             raise SpaceLacking(plan.request_id, rse, needed, space.free, "free are")
 
 
+def check_shared(plan: Plan, estimate: Estimate, quotas: Iterable[SharedQuota]) -> None:
+    """SpaceLacking when a quota over several storages cannot take the copies that must lie on them."""
+    for quota in quotas:
+        inside = quota.rses & set(plan.rules.rses)
+        outside = len(plan.rules.rses) - len(inside)
+        needed = estimate.volume_bytes * max(0, plan.rules.copies - outside)
+        if needed > quota.left:
+            words = "the account's quota over them leaves"
+            raise SpaceLacking(plan.request_id, quota.rse_expression, needed, quota.left, words)
+
+
 def _room(space: Space) -> tuple[float, str]:
     """Bytes that fit, and what limits them."""
     known = [
@@ -180,6 +201,17 @@ def _room(space: Space) -> tuple[float, str]:
         if amount is not None
     ]
     return min(known, default=(math.inf, ""))
+
+
+def _tight(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space], promised: Mapping[str, int]) -> tuple[str, ...]:
+    """Storages on which it fits alone, but not beside what approved requests will still write."""
+    share = estimate.volume_bytes * plan.rules.copies // len(plan.rules.rses)
+    return tuple(
+        f"on {rse} approved requests will still write {promised[rse] / 1e9:,.3f} GB: beside them these "
+        f"{share / 1e9:,.3f} GB do not fit"
+        for rse in plan.rules.rses
+        if promised.get(rse) and _room(spaces[rse])[0] < share + promised[rse]
+    )
 
 
 def _unknown(estimate: Estimate, spaces: Mapping[str, Space], passing: Sequence[str]) -> tuple[str, ...]:
@@ -195,5 +227,8 @@ def _unknown(estimate: Estimate, spaces: Mapping[str, Space], passing: Sequence[
             f"Rucio does not know the free space of {', '.join(unmeasured)}: whether {size} fit was not looked at"
         )
     if unlimited:
-        said.append(f"Rucio knows no quota of ours on {', '.join(unlimited)}: it may refuse the replication rules")
+        said.append(
+            f"Rucio knows no quota of ours on {', '.join(unlimited)}: it refuses replication rules of an account "
+            "without one, unless it is an administrator's"
+        )
     return tuple(said)

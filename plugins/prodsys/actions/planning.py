@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.actions.covering import cover_seeds, find_open_seeds, seed_warnings
 from prodsys.actions.foreseeing import foresee
-from prodsys.actions.outside import Own, look_outside
+from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.errors import PlanChanged, TrialMissing
 from prodsys.ledger.history import list_trials
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.plans import changes_of, own_names, store_plan
+from prodsys.ledger.plans import changes_of, store_plan
 from prodsys.ledger.publications import publish
 from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move, refusal
 from prodsys.ledger.session import transaction
@@ -82,7 +82,7 @@ def _build(ctx: Context, request_id: str) -> tuple[Plan, Own]:
         ctx.catalogue.policy.check_prefix(request_id)
         built = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         find_open_seeds(session, built.spec)
-        return built, Own(*own_names(session, request_id))
+        return built, what_is_known(session, request_id)
 
 
 def _answer(session: Session, row: RequestRow, stored: PlanRow, waits_for: str = "") -> PlanAnswer:

@@ -17,7 +17,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin, create_request
 from prodsys.actions.launching import launch
 from prodsys.actions.planning import approve, plan
-from prodsys.errors import IdTaken, SpecInvalid, TemplateChanged
+from prodsys.errors import IdTaken, SpecInvalid, TemplateChanged, TrialMissing
 from prodsys.ledger.ids import lock_ids
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request
@@ -210,7 +210,12 @@ def _bring_on(ctx: Context, template: RecurringSpec, request_id: str, *, created
         limit = ctx.catalogue.policy.recurring_jobs
         if template.seeds_per_interval > limit:
             return f"waits for approval: {template.seeds_per_interval} jobs, automatically at most {limit}"
-        approve(ctx, request_id)
+        try:
+            waits_for = approve(ctx, request_id).waits_for
+        except TrialMissing as error:
+            waits_for = str(error)
+        if waits_for:
+            return f"waits for approval: {waits_for}"
     if template.launch and _state(ctx, request_id) is RequestState.APPROVED:
         return launch(ctx, request_id, wait=False).message
     return ""

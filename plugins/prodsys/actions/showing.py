@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
+from prodsys.ledger.searching import current_tasks
 from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedOutcomeRow, SeedReuseRow
-from prodsys.ledger.tasks import list_tasks
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.request import Configuration, RequestSpec
@@ -85,12 +85,16 @@ def show_request(ctx: Context, request_id: str) -> dict[str, Any]:
             "closed_at": _iso(row.closed_at),
             "runs": _runs(session, request_id),
             "steps": _steps(session, request_id),
-            "tasks": _tasks(session, ctx, request_id),
+            "tasks": [_without(task, "request_id") for task in _tasks(session, ctx, request_id)],
             "datasets": _datasets(session, request_id),
             "rules": _rules(session, request_id),
             "reuse": _reuse(session, request_id),
             "certificate": certificate.path if certificate else None,
         }
+
+
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _iso(when: datetime | None) -> str | None:
@@ -124,9 +128,11 @@ def _steps(session: Session, request_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _tasks(session: Session, ctx: Context, request_id: str) -> list[dict[str, Any]]:
+def _tasks(session: Session, ctx: Context, request_id: str | None) -> list[dict[str, Any]]:
+    """PanDA tasks of the current revision of one request, or of all; one statement."""
     return [
         {
+            "request_id": step.request_id,
             "step": step.kind,
             "attempt": task.attempt,
             "task_name": task.task_name,
@@ -138,7 +144,7 @@ def _tasks(session: Session, ctx: Context, request_id: str) -> list[dict[str, An
             "twins": list(task.twins),
             "url": f"{ctx.monitor_url.rstrip('/')}/task/{task.jedi_task_id}" if task.jedi_task_id else None,
         }
-        for step, task in list_tasks(session, request_id)
+        for step, task in current_tasks(session, request_id)
     ]
 
 
@@ -187,8 +193,9 @@ def show_certificate(ctx: Context, request_id: str) -> dict[str, Any] | None:
 def show_tasks(ctx: Context, request_id: str | None = None) -> list[dict[str, Any]]:
     """PanDA tasks of one request, or of all."""
     with transaction(ctx.sessions) as session:
-        ids = [request_id] if request_id else [row.request_id for row, _ in list_requests(session)]
-        return [{"request_id": one} | task for one in ids for task in _tasks(session, ctx, one)]
+        if request_id:
+            get_request(session, request_id)
+        return _tasks(session, ctx, request_id)
 
 
 def show_claims(ctx: Context, request_id: str | None = None) -> list[dict[str, Any]]:

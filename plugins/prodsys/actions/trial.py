@@ -2,7 +2,7 @@
 
 Its seeds are the request's own, reused with the kind `pilot_of`: what it shows is what the mass production will do, and
 its sample is never added to that of the request. What it took corrects the estimate of later plans
-(`actions.foreseeing`).
+(`ledger.history`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from prodsys.actions.planning import PlanAnswer, plan
 from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.history import list_trials
 from prodsys.ledger.ids import lock_ids, next_free_id
+from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
 from prodsys.ledger.seeds import add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
@@ -65,12 +66,14 @@ def start_trial(
     MoveRefused
         The request is launched or past that, or the id is in use by something else.
     SpecInvalid
-        Policy has no rule of trials for it.
+        Policy has no rule of trials for it, or the prefix of the trial's id is unknown.
     SeedsTaken
         Seeds of the request belong to others.
     """
     ctx.check_right("make a trial", Right.CREATE)
     ctx.check_right("plan", Right.PLAN)
+    if trial_id is not None:
+        ctx.catalogue.policy.check_prefix(trial_id)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in MAY_BE_TRIED or row.trial_of is not None:
@@ -135,6 +138,7 @@ def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -
         return RequestState(found.state), get_spec(session, tried.request_id)
     cover_seeds(session, spec)
     create_request(session, who, tried, {"trial of": spec.request_id}, Origin(trial_of=spec.request_id))
+    write_audit(session, who, "trial", spec.request_id, trial=tried.request_id, seeds=seeds_of.show(tried.seeds))
     reason = f"trial of {spec.request_id} before its mass production"
     for owned in find_owners(session, configuration, tried.seeds, but=tried.request_id):
         add_reuse(session, configuration, tried.request_id, owned, ReuseKind.PILOT_OF, reason, who)

@@ -116,13 +116,13 @@ def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
             return _replaced_by(session, info.jedi_task_id)
     elder = elder_twin(reason or info.error_dialog) if info.status in DEAD else None
     if elder is not None:
-        return _adopt(ctx, task, _checked(ctx, task, elder))
+        return replace_task(ctx, task, _checked(ctx, task, elder))
     if IntentState(task.intent) is not IntentState.RECORDED:
         return None
     found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
     if found is None or found == info.jedi_task_id:
         return None
-    return _adopt(ctx, task, found)
+    return replace_task(ctx, task, found)
 
 
 def _replaced_by(session: Session, jedi_task_id: int) -> int | None:
@@ -139,8 +139,8 @@ def _checked(ctx: Context, task: TaskRow, elder: int) -> int:
     return elder
 
 
-def _adopt(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
-    """Put another id in the place of the one we had, unless somebody has done it; it is provisional again."""
+def replace_task(ctx: Context, task: TaskRow, jedi_task_id: int) -> int:
+    """Id that the intent has now: this one in the place of ours, provisional again, unless somebody was quicker."""
     with transaction(ctx.sessions) as session:
         row = session.get(TaskRow, task.task_row_id, with_for_update=True, populate_existing=True)
         assert row is not None  # rows of tasks are never deleted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prodsys.cli.doing import DryRun, do
+from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 
@@ -62,6 +62,32 @@ def extend(
     from prodsys.actions import extending
 
     _make(lambda ctx: extending.extend(ctx, request_id, new_id, seed_count), who, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(
+    help=f"Link a PanDA task made by hand to a step of a request; the rest of the chain then runs. {EXIT_CODES}"
+)
+def adopt(
+    request_id: RequestId,
+    step: Annotated[str, typer.Argument(help="Step, such as SIM.")],
+    jedi_task_id: Annotated[int, typer.Argument(min=1, help="PanDA's id of the task.")],
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """Link a PanDA task made by hand."""
+    from prodsys.actions import adopting
+
+    found, effects = do(
+        acting(who), lambda ctx: adopting.adopt(ctx, request_id, step.upper(), jedi_task_id), dry_run=dry_run
+    )
+    task = f"task {jedi_task_id} ({found.task_name}, seeds {found.seeds})"
+    verb = "is" if found.new else "was linked before, as"
+    sentence = f"{task} {verb} attempt {found.attempt} at {found.step} of {request_id}, which is {found.state}"
+    tell(found, sentence, effects, dry_run=dry_run, as_json=as_json)
+    if not as_json and found.differences:
+        rows = [(one.what, one.theirs, one.ours) for one in found.differences]
+        print_table(("differs", "the task", "the request"), rows, title="Harmless differences")
 
 
 def _make(act: Callable[[Context], NewRequest], who: str | None, *, dry_run: bool, as_json: bool) -> None:

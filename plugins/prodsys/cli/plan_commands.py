@@ -114,17 +114,30 @@ def plan_body(answer: PlanAnswer) -> dict[str, Any]:
 
 def print_plan(answer: PlanAnswer) -> None:
     """A plan for people: tasks, datasets, what it takes and why we think so, what changed."""
+    from prodsys.model.seeds import show
+
     built = answer.plan
     print_text(
-        f"{built.request_id} revision {built.revision}, {built.events} events, seeds of {built.configuration_digest}"
+        f"{built.request_id} revision {built.revision}: {built.events} events, seeds {show(built.seeds)} "
+        f"of {built.configuration_digest}"
     )
     _print_tasks(built, answer.estimate)
-    datasets = [(step.kind, one.data_type, one.did) for step in built.steps for one in step.datasets]
-    print_table(("step", "type", "dataset"), [*datasets, ("", "container", built.request_container)], title="Datasets")
+    _print_datasets(built)
     if answer.estimate:
         print_table(("step", "expected", "from"), answer.estimate.figures(), title="Where the figures come from")
     _print_totals(built, answer.estimate)
     _print_notes(answer)
+
+
+def _print_datasets(built: Plan) -> None:
+    """Datasets; of a request in bunches their containers, since there is a dataset of each type a bunch."""
+    names = dict.fromkeys(
+        (step.kind, one.data_type, one.container if built.bunches else one.did)
+        for step in built.steps
+        for one in step.datasets
+    )
+    title = f"Containers, of {len(built.bunches)} datasets each" if built.bunches else "Datasets"
+    print_table(("step", "type", "name"), [*names, ("", "container", built.request_container)], title=title)
 
 
 def _print_tasks(built: Plan, estimate: Estimate | None) -> None:
@@ -133,7 +146,7 @@ def _print_tasks(built: Plan, estimate: Estimate | None) -> None:
     rows = [
         (
             one.kind,
-            one.task_name,
+            f"{one.task_name}.bNNN" if built.bunches else one.task_name,
             one.queue,
             one.jobs,
             one.events,

@@ -85,6 +85,15 @@ class Space:
 
 
 @dataclass(frozen=True)
+class SharedQuota:
+    """A limit of the account over several storages together, and what is left of it [byte]."""
+
+    rse_expression: str
+    rses: frozenset[str]
+    left: int
+
+
+@dataclass(frozen=True)
 class Detachment:
     """What became of an attempt to take files out of a dataset."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
-from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, Space
+from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, SharedQuota, Space
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import Refusal
 from prodsys.model.names import Did
@@ -94,6 +94,25 @@ class RucioQuestions:
         limits = self._rucio.call("get_local_account_limits", self.account, self._limits)
         used = self._rucio.call("get_local_account_usage", self.account, self._used)
         return tuple(_space(rse, self._free(rse), limits.get(rse), used.get(rse, 0)) for rse in rses)
+
+    def find_shared_quotas(self) -> tuple[SharedQuota, ...]:
+        """Limits of this account over several storages together ("global" ones), infinite ones left out."""
+
+        def ask(rucio: Any) -> tuple[SharedQuota, ...]:
+            rows = [
+                row for row in rucio.get_global_account_usage(self.account) if math.isfinite(row["bytes_remaining"])
+            ]
+            return tuple(
+                SharedQuota(
+                    str(row["rse_expression"]),
+                    frozenset(str(rse["rse"]) for rse in rucio.list_rses(row["rse_expression"])),
+                    int(row["bytes_remaining"]),
+                )
+                for row in rows
+                if math.isfinite(row["bytes_remaining"])
+            )
+
+        return self._rucio.call("get_global_account_usage", self.account, ask)
 
     def _limits(self, rucio: Any) -> dict[str, float]:
         return {str(rse): float(limit) for rse, limit in rucio.get_local_account_limits(self.account).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def _delimiter(lines: list[str], path: Path) -> str:
 def _split(record: str, delimiter: str, strict: bool = False) -> list[str] | None:
     """Cells of one record; None when its quotation marks make no sense."""
     try:
-        return next(csv.reader(record.splitlines(keepends=True), delimiter=delimiter, strict=strict), [])
+        return next(csv.reader(io.StringIO(record), delimiter=delimiter, strict=strict), [])  # lines end at \n alone
     except csv.Error:
         return None
 

@@ -128,11 +128,15 @@ def read_history(path: Path, units: Mapping[str, WallUnit] | None = None) -> His
     FileUnreadable
         It is no such list.
     """
-    table = read_csv(decode(read_bytes(path), path), path)
+    return read_table(read_csv(decode(read_bytes(path), path), path), units)
+
+
+def read_table(table: Table, units: Mapping[str, WallUnit] | None = None) -> History:
+    """Tasks of a table; FileUnreadable when its headings are not those of a list of tasks."""
     headings = find_headings(table, FORM) if table.rows else None
     if headings is None or set(FORM.headings) - FORM.optional - headings.columns.keys():
         wanted = ", ".join(FORM.headings.values())
-        raise FileUnreadable(str(path), "is not a list of tasks", f"its headings are: {wanted}")
+        raise FileUnreadable(table.file, "is not a list of tasks", f"its headings are: {wanted}")
     read = list(_read_rows(table, headings, units or {}))
     tasks, faults = _once([task for task, _ in read if task])
     notes = [note for _, record in read for note in record.notes]

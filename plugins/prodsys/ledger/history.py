@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
-from prodsys.ledger.tables import CertificateRow, HistoryTaskRow, PlanRow, RequestRow, RevisionRow, StepRow, TaskRow
+from prodsys.ledger.tables import CertificateRow, HistoryTaskRow, PlanRow, RequestRow, RevisionRow
 from prodsys.model.estimate import Measure, Nearness
 from prodsys.model.plan import LOG, Plan
-from prodsys.model.statuses import DELIVERED, FINAL, RequestState
+from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, RequestState
 
 T = TypeVar("T")
 AT_MOST = 20  # productions of this ledger that a plan is compared with, the newest
@@ -56,7 +56,7 @@ join prodsys.request as r on r.request_id = h.request_id
 join prodsys.request_revision as v on v.request_id = r.request_id and v.revision = r.revision
 where v.spec ->> 'chain' = :chain and lower(v.spec ->> 'software') = :software
   and lower(v.spec ->> 'collision') = :collision and r.request_id <> :request_id
-  and h.kind is not null and h.jobs > 0
+  and h.kind is not null and h.jobs > 0 and h.status = any(:with_output)
 order by h.jedi_task_id
 """
 
@@ -72,7 +72,7 @@ def list_measures(session: Session, plan: Plan) -> list[Measure]:
     }
     final = [str(status) for status in FINAL]
     closed = session.execute(text(_CLOSED), given | {"at_most": AT_MOST, "log": LOG, "final": final})
-    older = session.execute(text(_OLDER), given)
+    older = session.execute(text(_OLDER), given | {"with_output": [str(status) for status in WITH_OUTPUT]})
     return [_closed(row) for row in closed] + [_older(row) for row in older if row.events]
 
 
@@ -129,25 +129,6 @@ def list_trials(session: Session, configuration: str) -> list[Trial]:
         Trial(row.request_id, RequestState(row.state), row.trial_of or "", body if has_certificate else None)
         for row, body, has_certificate in session.execute(wanted)
     ]
-
-
-def unmeasured_tasks(session: Session, configuration: str) -> list[tuple[int, list[int]]]:
-    """Settled steps of trials of a configuration whose core seconds are not known: step id and its JEDI task ids."""
-    wanted = (
-        select(StepRow.step_id, func.array_agg(TaskRow.jedi_task_id))
-        .join(TaskRow, TaskRow.step_id == StepRow.step_id)
-        .join(RequestRow, RequestRow.request_id == StepRow.request_id)
-        .join(RevisionRow, _CURRENT_REVISION)
-        .where(
-            RequestRow.trial_of.is_not(None),
-            RequestRow.state.in_([str(state) for state in DELIVERED]),
-            RevisionRow.configuration == configuration,
-            StepRow.core_s.is_(None),
-            TaskRow.jedi_task_id.is_not(None),
-        )
-        .group_by(StepRow.step_id)
-    )
-    return [(step_id, sorted(one for one in ids if one is not None)) for step_id, ids in session.execute(wanted)]
 
 
 def known_requests(session: Session, request_ids: Iterable[str]) -> frozenset[str]:

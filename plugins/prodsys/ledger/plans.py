@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.requests import find_plan
 from prodsys.ledger.tables import DatasetRow, PlanRow, StepRow, TaskRow
 from prodsys.model.estimate import Estimate
-from prodsys.model.plan import Plan
+from prodsys.model.plan import LOG, Plan
 from prodsys.model.plan_changes import Change, plan_changes
+from prodsys.model.statuses import DRIVEN, RequestState
 
 
 def store_plan(
@@ -48,6 +50,40 @@ def changes_of(session: Session, stored: PlanRow) -> tuple[Change, ...]:
     )
     before = session.scalars(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
     return plan_changes(before, stored.body) if before else ()
+
+
+def forget_first_approval(session: Session, request_id: str) -> bool:
+    """Take back the approval that waits for a second person; False when none does."""
+    stored = find_plan(session, request_id)
+    if stored is None or stored.approved_by is None or stored.approved_at is not None:
+        return False
+    stored.approved_by = None
+    return True
+
+
+_PROMISED = """
+select p.body -> 'rules' -> 'rses' as rses, (p.body -> 'rules' ->> 'copies')::int as copies,
+    greatest(0, coalesce(p.estimate ->> 'volume_bytes', p.body ->> 'volume_bytes')::numeric
+        - coalesce(d.bytes, 0)) as bytes
+from prodsys.request as r
+join prodsys.plan as p on p.request_id = r.request_id and p.revision = r.revision and p.approved_at is not null
+left join (
+    select request_id, sum(bytes) as bytes from prodsys.dataset
+    where kind = 'dataset' and data_type <> :log group by request_id
+) as d on d.request_id = r.request_id
+where r.state = any(:states) and r.request_id <> :but
+"""
+UNDER_WAY = DRIVEN | {RequestState.APPROVED, RequestState.DELAYED, RequestState.READY}
+
+
+def promised_bytes(session: Session, but: str) -> dict[str, int]:
+    """Storage -> bytes that approved requests will still write there; of a choice of storages each takes its share."""
+    given = {"log": LOG, "states": [str(state) for state in UNDER_WAY], "but": but}
+    found: dict[str, int] = defaultdict(int)
+    for row in session.execute(text(_PROMISED), given):
+        for rse in row.rses:
+            found[rse] += int(row.bytes) * row.copies // len(row.rses)
+    return dict(found)
 
 
 def own_names(session: Session, request_id: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
-from prodsys.ledger.seeds import to_range
+from prodsys.ledger.seeds import RESERVED, to_range
 from prodsys.ledger.tables import (
     AuditRow,
     CertificateRow,
@@ -196,6 +196,15 @@ def search_tasks(session: Session, wanted: TaskFilter, window: Window) -> Found[
     return Found([(row[0], row[1]) for row in found.rows], found.total)
 
 
+def current_tasks(session: Session, request_id: str | None = None) -> list[tuple[StepRow, TaskRow]]:
+    """All PanDA tasks of the current revision of one request, or of all, by request, step, bunch and attempt."""
+    current = (RequestRow.request_id == StepRow.request_id) & (RequestRow.revision == StepRow.revision)
+    wanted = select(StepRow, TaskRow).join(TaskRow, TaskRow.step_id == StepRow.step_id).join(RequestRow, current)
+    wanted = wanted.where(*_equal(((StepRow.request_id, request_id),))).options(defer(TaskRow.task_map))
+    ordered = wanted.order_by(StepRow.request_id, StepRow.ordinal, StepRow.bunch, TaskRow.attempt)
+    return [(step, task) for step, task in session.execute(ordered)]
+
+
 def search_claims(
     session: Session,
     window: Window,
@@ -204,16 +213,15 @@ def search_claims(
     request_id: str | None = None,
     overlapping: SeedRange | None = None,
 ) -> Found[tuple[SeedClaimRow, str]]:
-    """Claims of seeds with the state of their owners, by configuration and seeds."""
+    """Claims of seeds with the state of their owners, by configuration and seeds; a template's are `reserved`."""
     conditions = _equal(((SeedClaimRow.configuration, configuration), (SeedClaimRow.request_id, request_id)))
     if overlapping:
         conditions.append(SeedClaimRow.seeds.overlaps(to_range(overlapping)))
-    statement = select(SeedClaimRow, RequestRow.state).join(
-        RequestRow, RequestRow.request_id == SeedClaimRow.request_id
-    )
+    of_request = RequestRow.request_id == SeedClaimRow.request_id
+    statement = select(SeedClaimRow, RequestRow.state).outerjoin(RequestRow, of_request)
     unique = (SeedClaimRow.configuration, SeedClaimRow.seeds, SeedClaimRow.claim_id)
     found = _page(session, statement.where(*conditions), window, {}, unique)
-    return Found([(row[0], row[1]) for row in found.rows], found.total)
+    return Found([(row[0], row[1] or RESERVED) for row in found.rows], found.total)
 
 
 def search_outcomes(

@@ -6,7 +6,9 @@ else's turn for its own. The clock is the database's: senders on several hosts a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, literal_column, select, update
 from sqlalchemy.orm import Session
@@ -17,7 +19,7 @@ from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
 from prodsys.model.statuses import IntentState, RequestState
 
 NOW = func.clock_timestamp()
-LONG_AGO = literal_column("'-infinity'::timestamptz")
+LONG_AGO: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
 
 
 def take_turn(session: Session, task: TaskRow, owner: str, answer_max_s: float) -> bool:
@@ -73,6 +75,14 @@ def doubt(session: Session, task: TaskRow) -> bool:
     return _change(session, task, {"intent": IntentState.IN_DOUBT}, over)
 
 
+def has_time(session: Session, task: TaskRow) -> bool:
+    """Whether somebody is sending the intent now and may still be answered."""
+    wanted = select(TaskRow.task_row_id).where(
+        TaskRow.task_row_id == task.task_row_id, TaskRow.intent == IntentState.SENDING, TaskRow.until > NOW
+    )
+    return session.execute(wanted).first() is not None
+
+
 def doubted_longer_than(session: Session, task: TaskRow, doubt_max_s: float, answer_max_s: float) -> bool:
     """Whether the last sending lies further back than ``doubt_max_s``."""
     last = task.until - timedelta(seconds=answer_max_s) if task.until else task.first_sent_at or task.created_at
@@ -80,7 +90,7 @@ def doubted_longer_than(session: Session, task: TaskRow, doubt_max_s: float, ans
     return now - last >= timedelta(seconds=doubt_max_s)
 
 
-def _recorded(jedi_task_id: int) -> dict[str, object]:
+def _recorded(jedi_task_id: int) -> dict[str, Any]:
     return {"intent": IntentState.RECORDED, "jedi_task_id": jedi_task_id, "until": None, "status_at": NOW}
 
 
@@ -90,12 +100,12 @@ def _request_of(session: Session, task: TaskRow) -> RequestRow:
     return session.scalars(wanted.execution_options(populate_existing=True)).one()
 
 
-def _change(session: Session, task: TaskRow, values: dict[str, object], *more: ColumnElement[bool]) -> bool:
+def _change(session: Session, task: TaskRow, values: Mapping[str, Any], *more: ColumnElement[bool]) -> bool:
     unchanged = TaskRow.intent == task.intent, TaskRow.owner.is_not_distinct_from(task.owner)
     return _update(session, task.task_row_id, values, *unchanged, *more)
 
 
-def _update(session: Session, task_row_id: int, values: dict[str, object], *where: ColumnElement[bool]) -> bool:
+def _update(session: Session, task_row_id: int, values: Mapping[str, Any], *where: ColumnElement[bool]) -> bool:
     statement = update(TaskRow).where(TaskRow.task_row_id == task_row_id, ~TaskRow.final, *where)
     changed = session.execute(statement.values(**values).returning(TaskRow.task_row_id))
     return changed.first() is not None

@@ -6,6 +6,7 @@ The figures of an estimate are shown and stored with a plan and are no part of i
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,9 +95,9 @@ class Estimate(PlanPart):
         return tuple((kind, words, figure.source) for kind, words, figure in rows)
 
 
-def core_seconds(jobs: Iterable[JobRecord]) -> float:
-    """Seconds of CPU of jobs that brought something; of a job whose CPU is not told, its wall time. 0: not known."""
-    return sum(job.cpu_s or job.wall_s for job in jobs if job.status is JobStatus.FINISHED)
+def core_seconds(jobs: Iterable[JobRecord], cores: int) -> float:
+    """Seconds of CPU of jobs that brought something; of one that tells no CPU, its wall time on all its cores."""
+    return sum(job.cpu_s or job.wall_s * cores for job in jobs if job.status is JobStatus.FINISHED)
 
 
 def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measures: Iterable[Measure]) -> Estimate:
@@ -114,15 +115,10 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
         What productions of the same kind took.
     """
     known = list(measures)
-    specs = {step.kind: step for step in chain.steps}
+    specs: dict[str, StepSpec] = {step.kind: step for step in chain.steps}
+    of_kind = {kind: [one for one in known if one.kind == kind] for kind in specs}
     steps = tuple(
-        _step(
-            step,
-            specs[step.kind],
-            chain.name,
-            slots.get(step.queue, 1),
-            [one for one in known if one.kind == step.kind],
-        )
+        _step(step, specs[step.kind], chain.name, _at_once(plan, step, slots.get(step.queue, 1)), of_kind[step.kind])
         for step in plan.steps
     )
     volume = sum(step.volume_bytes for step in steps)
@@ -135,7 +131,13 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
     )
 
 
-def _step(step: PlannedStep, spec: StepSpec, chain: str, slots: int, measures: Sequence[Measure]) -> StepEstimate:
+def _at_once(plan: Plan, step: PlannedStep, slots: int) -> int:
+    """Jobs of a step that may run at once: those of so many bunches, and no more than its queue has slots."""
+    share = min(1.0, plan.bunches_at_once / len(plan.bunch_numbers))
+    return max(1, min(math.ceil(step.jobs * share), slots))
+
+
+def _step(step: PlannedStep, spec: StepSpec, chain: str, at_once: int, measures: Sequence[Measure]) -> StepEstimate:
     alike = [one for one in measures if one.nearness is Nearness.TRIAL or _like_jobs(one, step)]
     written = f"chain {chain}: no production that has ended tells"
     size = _figure(alike, lambda one: _per(one.bytes, one.events), float(spec.bytes_per_event), written)
@@ -145,16 +147,15 @@ def _step(step: PlannedStep, spec: StepSpec, chain: str, slots: int, measures: S
         kind=step.kind,
         bytes_per_event=size,
         core_s_per_event=time,
-        duration_h=_duration(step, core_hours, slots, alike),
+        duration_h=_duration(step, core_hours, at_once, alike),
         volume_bytes=round(size.value * step.events),
         core_hours=core_hours,
     )
 
 
-def _duration(step: PlannedStep, core_hours: float, slots: int, measures: Sequence[Measure]) -> Figure:
+def _duration(step: PlannedStep, core_hours: float, at_once: int, measures: Sequence[Measure]) -> Figure:
     """Hours from submission to end: as tasks of about its size took, else as if its queue were free."""
     near = [one for one in measures if _within(one.jobs, step.jobs, LIKE_TASKS) and one.nearness is not Nearness.TRIAL]
-    at_once = min(step.jobs, slots)
     free = max(core_hours / step.jobs / step.cores, core_hours / (at_once * step.cores))
     words = f"{at_once} jobs at once at {step.queue}, if nothing else runs there"
     return _figure(near, lambda one: _span(one, step), round(free, 3), words)

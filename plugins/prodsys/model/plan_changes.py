@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-KEYS = ("kind", "number", "data_type")  # of an entry of a list, by which it is found in the other plan
+KEYS = ("kind", "number", "bunch", "data_type")  # of an entry of a list, by which it is found in the other plan
 FOLLOWS = frozenset({"spec_digest", "configuration_digest"})  # told by the fields they are made of
 TWICE = frozenset({"seeds", "events", "campaign", "priority", "tag"})  # stand in `spec` too
 
@@ -48,8 +48,8 @@ def _flat(body: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _name(entry: Any, number: int) -> str:
-    named = [str(entry[key]) for key in KEYS if isinstance(entry, Mapping) and key in entry]
-    return named[0] if named else str(number)
+    named = [str(entry[key]) for key in KEYS if isinstance(entry, Mapping) and entry.get(key) is not None]
+    return " ".join(named) or str(number)
 
 
 def _shown(value: str | None) -> str:

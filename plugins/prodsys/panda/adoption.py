@@ -116,6 +116,22 @@ def attempt_of_name(hand: HandMade, expected: Expected) -> int | None:
     return name.attempt if ours else None
 
 
+def attempt_of(hand: HandMade, expected: Expected) -> int:
+    """Number of the attempt that the task is: what its name and its datasets say, 1 when they say nothing.
+
+    The next attempt must not write into a dataset of this one, whatever the task is called.
+    """
+    said = [attempt_of_name(hand, expected) or 1]
+    for dataset in outputs_of_map(hand.task_map):
+        try:
+            name = DataName.parse(dataset)
+        except SpecInvalid:
+            continue
+        if (name.sample.request_id, name.step) == (expected.request_id, expected.kind) and name.attempt:
+            said.append(name.attempt)
+    return max(said)
+
+
 def partition_of_outputs(hand: HandMade) -> str:
     """Scope in which the task writes: the beginning of its datasets' names, the same for all; "" when it is not."""
     scopes = {name.partition(".")[0] for name in outputs_of_map(hand.task_map)}
@@ -149,7 +165,7 @@ def _work(hand: HandMade, expected: Expected) -> Iterator[Difference]:
     for what, key, wanted, harmless in (
         ("image", "container_name", expected.image, False),
         ("transformation", "transPath", expected.transform, True),
-        ("processing type", "processingType", expected.processing_type, False),
+        ("processing type", "processingType", expected.processing_type, _macro(script) == _macro(expected.script)),
     ):
         if theirs.get(key) != wanted:
             yield Difference(what, str(theirs.get(key)), wanted, harmless=harmless)
@@ -166,10 +182,12 @@ def _work(hand: HandMade, expected: Expected) -> Iterator[Difference]:
 
 
 def _same_script(theirs: str, ours: str) -> bool:
-    """The same macro, in another version of the scripts, or without its folder; another variant is other physics."""
-    if "/" not in theirs:
-        return theirs == ours.rpartition("/")[2]
+    """The same macro in another version of the scripts; another variant is other physics, no folder is anybody's."""
     return _VERSION.sub(".V", theirs) == _VERSION.sub(".V", ours)
+
+
+def _macro(script: str) -> str:
+    return script.rpartition("/")[2]
 
 
 def _events(hand: HandMade) -> int | None:

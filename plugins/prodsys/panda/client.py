@@ -131,6 +131,18 @@ class PandaClient:
         found = _shaped(call, lambda: [task_info(row) for row in data if row.get("taskName") == task_name])
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
+    def list_tasks(self, vo: str, since: datetime) -> tuple[TaskInfo, ...]:
+        """Tasks of all users that were modified since, lowest id first; at most `NAMES_AT_MOST`, then the newest."""
+        call = "task/get_tasks_detailed_info_since"
+        query = {
+            "since": since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            "filters": json.dumps({"vo": vo, "prodSourceLabel": LABEL}),
+            "n_tasks": NAMES_AT_MOST,
+        }
+        data = _granted(call, self._wire.get(call, query, target=vo)).data
+        found = _shaped(call, lambda: [task_info(row) for row in data])
+        return tuple(sorted(found, key=lambda task: task.jedi_task_id))
+
     def list_statuses(self, ids: Collection[int], window_s: float) -> dict[int, TaskStatus]:
         """Status of each of these tasks, ``UNSEEN`` for one that PanDA does not know.
 

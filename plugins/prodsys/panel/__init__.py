@@ -1,1 +1,1 @@
-"""Pages and REST of the production manager (comes with its own issue)."""
+"""REST of the production manager, under Airflow's API server; pages come with their own issue."""

@@ -21,9 +21,10 @@ from prodsys.actions.rehearsing import Rehearsal, rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import digest_of
-from prodsys.panel.acts import ACTS, Entry
+from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
+from prodsys.panel.entry import Entry
 from prodsys.panel.problems import problem_responses
 from prodsys.panel.refusals import ConditionMissing, TooBusy
 from prodsys.panel.replies import ANY, JSON, etag, tags_in

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
 from prodsys.panel import acting, reading
+from prodsys.panel.asked import known_query
 from prodsys.panel.guard import Gate, Guards
 from prodsys.panel.hands import HandsFromSettings, HandsOf
 from prodsys.panel.person import CurrentUser, May
@@ -40,7 +41,7 @@ def create_app(
 
 def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
     """The API, guarded as a whole."""
-    api = FastAPI(**ABOUT, docs_url=None, redoc_url=None, openapi_url=None)
+    api = FastAPI(**ABOUT, dependencies=[Depends(known_query)], docs_url=None, redoc_url=None, openapi_url=None)
     api.state.guards, api.state.hands, api.state.slots = guards, hands, acting.Slots()
     api.include_router(reading.router)
     api.include_router(acting.make_router())

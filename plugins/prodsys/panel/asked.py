@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query
 from starlette.requests import Request
 
 from prodsys.actions.context import Context
+from prodsys.errors import SpecInvalid
 from prodsys.panel.guard import Guards, person_of
 from prodsys.panel.hands import HandsOf
 from prodsys.panel.person import Access
@@ -15,6 +17,24 @@ from prodsys.panel.refusals import AccessRefused
 
 NAME = r"^[\x21-\x7e]+$"  # ids, names and DIDs hold no blank and nothing unprintable
 MAX_ID = 2**63 - 1
+
+
+def known_query(request: Request) -> None:
+    """Refuse a query parameter that the route does not know, or has twice: a filter misspelt would find everything."""
+    known = _query_of(request.app.openapi(), request.scope["route"].path_format, request.method)
+    for name in request.query_params:
+        given = len(request.query_params.getlist(name))
+        if name not in known:
+            raise SpecInvalid(f"query.{name}", "is not known here", f"known: {', '.join(sorted(known)) or 'none'}")
+        if given > 1 and not known[name]:
+            raise SpecInvalid(f"query.{name}", f"is given {given} times", "give it once")
+
+
+def _query_of(schema: dict[str, Any], path: str, method: str) -> dict[str, bool]:
+    """Query parameters of a route, each with whether it may be given several times."""
+    operation = schema["paths"].get(path, {}).get(method.lower(), {})
+    found = [one for one in operation.get("parameters", []) if one["in"] == "query"]
+    return {one["name"]: '"array"' in json.dumps(one["schema"]) for one in found}
 
 
 def hands(request: Request) -> Context:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from prodsys.actions.controlling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from prodsys.model.policy import Answer as Options
 from prodsys.model.request import RequestSpec, Seeds
 from prodsys.model.statuses import ReuseKind
+from prodsys.panel.moments import SoonMoment
 from prodsys.panel.views import DIGEST, REQUEST, View
 
 Answer = TypeVar("Answer", bound=BaseModel)
-LATEST = timedelta(days=366)
 PRINTED = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-
-
-def _within_a_year(moment: datetime) -> datetime:
-    if moment > datetime.now(UTC) + LATEST:
-        raise ValueError("lies more than a year ahead")
-    return moment
 
 
 class Told(BaseModel):
@@ -30,8 +24,14 @@ class Told(BaseModel):
 
 
 Why = Annotated[str, Field(max_length=2000, pattern=PRINTED, description="why, for whoever reads it later")]
-Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,}$", examples=["PROD2026-001"])]
-Moment = Annotated[AwareDatetime, AfterValidator(_within_a_year)]
+Wait = Annotated[
+    bool,
+    Field(
+        description="true: answer when Airflow shows the DAG and its run is started; false: at once, the dispatcher "
+        "starts what is not started yet"
+    ),
+]
+Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,9}$", examples=["PROD2026-001"])]
 
 
 class Nothing(Told):
@@ -65,14 +65,10 @@ class Approval(Told):
 class Launch(Told):
     """When."""
 
-    not_before: Moment | None = Field(
+    not_before: SoonMoment | None = Field(
         default=None, description="start then, not now; at most a year ahead", examples=["2026-12-01T08:00:00Z"]
     )
-    wait: bool = Field(
-        default=False,
-        description="true: answer when Airflow shows the DAG and its run is started; false: at once, the dispatcher "
-        "starts what is not started yet",
-    )
+    wait: Wait = False
 
 
 class Priority(Told):
@@ -91,6 +87,47 @@ class Clone(Told):
     chain: str | None = Field(default=None, pattern=r"^[A-Z0-9\-]{1,64}$", examples=["SIM-RECO"])
     priority: int | None = Field(default=None, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)
     partition: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$")
+
+
+class Extension(Told):
+    """A new request that follows from this one."""
+
+    request_id: Id | None = Field(default=None, description="id of the new request; default: the next free one")
+    seed_count: int | None = Field(default=None, ge=1, le=10_000_000, description="how many seeds; default: by rule")
+
+
+class Answered(Told):
+    """The answer to a question, and why."""
+
+    answer: Options = Field(description="one of the question's options")
+    reason: Why = ""
+
+
+class Retry(Told):
+    """How to start again."""
+
+    wait: Wait = False
+
+
+class Restart(Told):
+    """How to start again, and why."""
+
+    reason: Why = ""
+    wait: Wait = False
+
+
+class RestartWithReason(Told):
+    """How to start again, and why; without it nothing is done."""
+
+    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="why; it is kept for ever")
+    wait: Wait = False
+
+
+class Adoption(Told):
+    """Which task, for which step."""
+
+    step: str = Field(pattern=r"^[A-Z][A-Z0-9]{0,15}$", examples=["SIM"])
+    jedi_task_id: int = Field(ge=1, le=2**63 - 1, examples=[364])
 
 
 class Reuse(Told):
@@ -173,6 +210,58 @@ class MadeOf(View):
     spec: RequestSpec
     origin: str = Field(description="request it was made of", examples=[REQUEST])
     changes: list[Change]
+
+
+class Tried(View):
+    """A trial, and its plan."""
+
+    trial: str = Field(description="id of the trial", examples=["TEST2026-001"])
+    seeds: str = Field(examples=["1-3"])
+    events: int
+    plan: Planned | None = Field(description="null: it is past planning already")
+
+
+class Finding(View):
+    """Something about a request: a fault, or what is worth knowing."""
+
+    place: str
+    message: str
+    remedy: str
+    fault: bool
+
+
+class Checked(View):
+    """What a check found."""
+
+    findings: list[Finding]
+
+
+class AnswerTaken(View):
+    """The question with its answer."""
+
+    question_id: int
+    answer: Options
+    answered_by: str
+    reason: str
+
+
+class StartedAgain(View):
+    """What was asked for again, and the run that does it."""
+
+    message: str
+    launch: Launched | None = Field(description="null: the run that waits for an answer goes on")
+
+
+class Adopted(View):
+    """What was linked, and in what it differs from what we would have submitted."""
+
+    step: str
+    jedi_task_id: int
+    task_name: str
+    attempt: int
+    seeds: str
+    differences: list[str] = Field(description="harmless ones; others are refused")
+    new: bool = Field(description="false: it was linked before")
 
 
 class SharedSeeds(View):

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from prodsys.actions.context import Context, clients_of, make_context
+from prodsys.errors import FileUnreadable, SpecInvalid
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.model.policy import PolicySpec
 from prodsys.panel.person import Person
+from prodsys.panel.refusals import SpecsFaulty
 from prodsys.settings import Settings, read_settings
 
 HandsOf = Callable[[Person], Context]
@@ -37,5 +39,8 @@ class HandsFromSettings:
         with self._lock:
             if self._common is None:
                 settings = self._settings or read_settings()
-                self._common = settings, make_context("panel", frozenset(), settings)
+                try:
+                    self._common = settings, make_context("panel", frozenset(), settings)
+                except (SpecInvalid, FileUnreadable) as error:  # not the caller's fault
+                    raise SpecsFaulty(str(error)) from error
             return self._common

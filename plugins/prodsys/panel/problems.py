@@ -83,6 +83,7 @@ KINDS: dict[type[BaseException], Kind] = {  # the nearest ancestor counts
     errors.SpaceLacking: Kind(S.CONFLICT, "space-lacking", "It does not fit"),
     errors.DatasetConflict: Kind(S.CONFLICT, "dataset-conflict", "Rucio holds something else"),
     errors.AirflowRefused: Kind(S.BAD_GATEWAY, "airflow-refused", "Airflow said no"),
+    refusals.SpecsFaulty: Kind(S.INTERNAL_SERVER_ERROR, "specs-faulty", "This server's specs are faulty", open=False),
     refusals.NotAuthenticated: Kind(S.UNAUTHORIZED, "not-authenticated", "Who are you?"),
     refusals.OriginRefused: Kind(S.FORBIDDEN, "origin-refused", "Not from this origin"),
     refusals.AccessRefused: Kind(S.FORBIDDEN, "access-refused", "Airflow does not let you see it"),

@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
 from prodsys.actions import listing
 from prodsys.actions.looking import show_look
+from prodsys.actions.showing_seeds import show_shared_seeds
 from prodsys.ledger import searching
 from prodsys.ledger.searching import AuditFilter, DatasetFilter, RequestFilter, TaskFilter
 from prodsys.model.moves import Right
@@ -22,6 +22,7 @@ from prodsys.model.statuses import IntentState, RequestState
 from prodsys.panel import views
 from prodsys.panel.asked import MAX_ID, NAME, Hands, OfRequest, RequestId, may_audit
 from prodsys.panel.guard import person_of
+from prodsys.panel.moments import Moment
 from prodsys.panel.paging import Limit, Offset, Page, Text, page, window_of
 from prodsys.panel.replies import reply
 
@@ -62,7 +63,7 @@ def list_requests(
     label: Word = None,
     related_to: OfRequest = None,
     text: Text = None,
-    changed_since: AwareDatetime | None = None,
+    changed_since: Moment | None = None,
     sort: Annotated[str, _order(searching.REQUEST_ORDERS)] = "request_id",
     offset: Offset = 0,
     limit: Limit = 50,
@@ -238,6 +239,15 @@ def list_seeds(
 
 
 @router.get(
+    "/seeds/shared", tags=["seeds"], summary="Which requests hold the same events", response_model=views.SharedPairs
+)
+def list_shared_seeds(request: Request, ctx: Hands) -> Response:
+    """All pairs of requests of one configuration with common seeds: never add their samples together."""
+    items = [views.SharedPair.model_validate(one) for one in show_shared_seeds(ctx)]
+    return reply(request, views.SharedPairs(items=items))
+
+
+@router.get(
     "/seeds/{configuration}/free", tags=["seeds"], summary="Where free seeds begin", response_model=views.FreeSeeds
 )
 def show_free_seeds(request: Request, ctx: Hands, configuration: Digest) -> Response:
@@ -297,8 +307,8 @@ def list_audit(
     request_id: OfRequest = None,
     who: Word = None,
     action: Word = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     sort: Annotated[str, _order(searching.AUDIT_ORDERS)] = "-at",
     offset: Offset = 0,
     limit: Limit = 50,

@@ -48,6 +48,10 @@ class ConditionMissing(ProductionError):
         )
 
 
+class SpecsFaulty(ProductionError):
+    """The specs of this server cannot be read; whoever calls can do nothing about it."""
+
+
 class TooBusy(ServiceUnavailable):
     """As many actions as this server does at once are under way."""
 

@@ -78,6 +78,7 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
         name: one for name, one in parts["schemas"].items() if name not in {"HTTPValidationError", "ValidationError"}
     }
     parts["schemas"]["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts["schemas"]["RequestPicture"]["properties"]["spec"] = {"$ref": "#/components/schemas/RequestSpec"}
     parts["securitySchemes"] = SECURITY
     found["security"] = [{name: []} for name in SECURITY]
     for operations in found["paths"].values():

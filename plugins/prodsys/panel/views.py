@@ -7,8 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prodsys.model.request import RequestSpec
-
 DIGEST = "sha256:9f2c1f0a4be6a3f0d6c2a5b1e8d7c6b5a4938271605f4e3d2c1b0a9f8e7d6c5b"
 TASK = "PROD2025-016.SIM"
 DID = "MC2025_S2:MC2025_S2.minbias-P8-spdroot4172-dev.27GeV-UU.PROD2025-016.SIM.1.S"
@@ -94,7 +92,7 @@ class RequestPicture(View):
     launched_at: datetime | None
     closed_at: datetime | None
     configuration: str = Field(description="digest of what makes events equal", examples=[DIGEST])
-    spec: RequestSpec = Field(description="what is asked for")
+    spec: dict[str, Any] = Field(description="what is asked for")  # as stored: rules of today are not those of then
     source: dict[str, Any] = Field(description="where it was read: file, row, notes")
     plan: PlanOfRequest | None
     certificate_revision: int | None = Field(description="newest certificate: GET /certificates/{request_id}")
@@ -213,10 +211,26 @@ class Claim(View):
     """Seeds and their first owner."""
 
     configuration: str = Field(examples=[DIGEST])
-    request_id: str
+    request_id: str | None = Field(description="the first owner; null: they are kept for a template")
+    template: str | None = Field(description="recurring template whose request is to come")
     seeds: str = Field(examples=["40001-50000"])
-    state: str = Field(description="state of the owner")
+    state: str = Field(description="state of the owner; `reserved` for a template's")
     claimed_at: datetime
+
+
+class SharedPair(View):
+    """Two requests of one configuration that hold the same events."""
+
+    a: str
+    b: str
+    seeds: str = Field(examples=["1-1250"])
+    reuse: list[str] = Field(description="what was declared about it, in words; empty: nothing")
+
+
+class SharedPairs(View):
+    """All pairs that share seeds."""
+
+    items: list[SharedPair]
 
 
 class FreeSeeds(View):

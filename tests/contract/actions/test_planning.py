@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, text
 
 from prodsys.actions.checking import check
 from prodsys.actions.cloning import CloneOrder, clone
@@ -15,12 +18,14 @@ from prodsys.actions.recalling import import_history, show_history
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.reusing import declare_reuse
 from prodsys.actions.showing import show_audit, show_request
-from prodsys.errors import MoveRefused, NotAllowed, SpecInvalid, TrialMissing
+from prodsys.errors import MoveRefused, NotAllowed, PlanChanged, SpecInvalid, TrialMissing
 from prodsys.intake.history import read_history, read_units
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import PlanRow, RequestRow
+from prodsys.ledger.tables import CertificateRow, DatasetRow, PlanRow, RequestRow, StepRow, TaskRow
+from prodsys.ledger.tasks import to_multirange
 from prodsys.model.estimate import Estimate
 from prodsys.model.policy import SecondPerson
+from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import ReuseKind
 from prodsys.settings import REPOSITORY
 
@@ -129,6 +134,44 @@ def test_scripts_and_images_are_looked_for_where_cvmfs_is_mounted(ctx, tmp_path)
     assert not any("mounted" in warning for warning in plan(here, REQUEST).warnings)
 
 
+def looking(ctx, act):
+    """Hands that do something else at the moment when Rucio would be asked."""
+    original = ctx.clients.rucio
+
+    def rucio():
+        act()
+        return original()
+
+    return replace(ctx, clients=replace(ctx.clients, rucio=rucio))
+
+
+def test_no_lock_is_held_while_others_are_asked(ctx):
+    def lock_at_once():
+        with transaction(ctx.sessions) as session:
+            session.execute(text("set local lock_timeout = '200ms'"))
+            assert session.get(RequestRow, REQUEST, with_for_update=True) is not None
+
+    assert check(looking(ctx, lock_at_once), REQUEST).state == "checked"
+    assert plan(looking(ctx, lock_at_once), REQUEST).state == "planned"
+
+
+def test_a_request_that_is_revised_while_others_are_asked_is_not_planned(ctx, import_demo, tmp_path):
+    sheet = tmp_path / "changed.csv"
+    book = (REPOSITORY / "include" / "demo" / "requests_sheet.csv").read_text()
+    sheet.write_text(book.replace("40001-50000", "60001-70000"))
+    with pytest.raises(PlanChanged):
+        plan(looking(ctx, lambda: import_demo(sheet)), "PROD2025-016")
+    assert state(ctx, "PROD2025-016") == "draft"
+    assert plan(ctx, "PROD2025-016").plan.revision == 2
+
+
+def test_of_many_plans_at_once_one_is_kept(ctx):
+    with ThreadPoolExecutor(6) as pool:
+        digests = {answer.digest for answer in pool.map(lambda _: plan(ctx, REQUEST), range(6))}
+    assert len(digests) == 1
+    assert acts(ctx).count("plan") == 1
+
+
 # --- estimates --------------------------------------------------------------------------------------------------------
 def test_without_history_the_figures_are_those_of_the_chain_and_say_so(ctx):
     answer = plan(ctx, "PROD2025-016")
@@ -200,6 +243,64 @@ def test_tasks_of_another_collision_are_not_compared(ctx):
     assert not any("PROD2025-010" in name for name in names)
 
 
+def ended(ctx, request_id, bytes_per_event, core_s_per_event, hours, **columns):
+    """Write down that an approved request ran to its certificate."""
+    plan(ctx, request_id)
+    approve(ctx, request_id)
+    end = datetime.now(UTC)
+    with transaction(ctx.sessions) as session:
+        row = session.get(RequestRow, request_id)
+        row.state, row.closed_at = "complete", end
+        for name, value in columns.items():
+            setattr(row, name, value)
+        for step in session.scalars(select(StepRow).where(StepRow.request_id == request_id)):
+            step.verdict, step.seeds_delivered, step.events, step.core_s = "full", 3, 60, 60 * core_s_per_event
+            for data_type, size in (("S", 60 * bytes_per_event), ("log", 10**9)):
+                did = f"test:{request_id}.{step.kind}.{data_type}"
+                what = {"request_id": request_id, "step": step.kind, "data_type": data_type, "kind": "dataset"}
+                session.add(DatasetRow(did=did, bytes=size, files=3, **what))
+            session.add(
+                TaskRow(
+                    step_id=step.step_id, attempt=1, task_name=f"{request_id}.{step.kind}", task_map={}, final=True,
+                    seeds=to_multirange([SeedRange(first=1, last=3)]), intent="confirmed", status="done",
+                    first_sent_at=end - timedelta(hours=hours), status_at=end,
+                )
+            )  # fmt: skip
+        session.add(CertificateRow(request_id=request_id, certificate_revision=1, digest="d", body={}, path=""))
+
+
+def test_figures_come_from_closed_productions_of_this_ledger_too(ctx):
+    for number, (size, seconds, hours) in enumerate(((100, 2.0, 1.0), (300, 4.0, 3.0), (200, 9.0, 2.0)), start=1):
+        clone(ctx, "PROD2025-016", f"DEMO2025-{number:03d}", SMALL)
+        ended(ctx, f"DEMO2025-{number:03d}", size, seconds, hours)
+    estimate = plan(ctx, REQUEST).estimate
+    for step in estimate.steps:
+        names = "3 closed of the same configuration: DEMO2025-001, DEMO2025-002, DEMO2025-003"
+        assert (step.bytes_per_event.value, step.bytes_per_event.source) == (200, names)
+        assert (step.core_s_per_event.value, step.duration_h.value) == (4.0, pytest.approx(2.0))
+    assert estimate.volume_bytes == 2 * 60 * 200
+    assert (estimate.core_hours, estimate.duration_h) == (pytest.approx(2 * 60 * 4 / 3600, abs=1e-3), pytest.approx(4))
+
+
+def test_a_trial_of_the_configuration_tells_more_than_all_others(ctx):
+    clone(ctx, "PROD2025-016", "DEMO2025-001", SMALL)
+    clone(ctx, "PROD2025-016", "TEST2025-001", SMALL)
+    ended(ctx, "DEMO2025-001", 100, 2.0, 1.0)
+    ended(ctx, "TEST2025-001", 500, 8.0, 9.0, trial_of=REQUEST)
+    for step in plan(ctx, REQUEST).estimate.steps:
+        assert (step.bytes_per_event.value, step.core_s_per_event.value) == (500, 8.0)
+        assert step.bytes_per_event.source == "trial of this configuration: TEST2025-001"
+        assert step.duration_h.value == pytest.approx(1.0), "a trial waits in another way"
+
+
+def test_a_list_s_task_that_brought_nothing_is_not_compared(ctx, tmp_path):
+    lost = tmp_path / "lost.csv"
+    lost.write_text(TASKS.read_text().replace("PROD2025-014.SIM,done", "PROD2025-014.SIM,aborted"))
+    answer = import_history(ctx, read_history(lost))
+    assert any(flag.column == "Status" for flag in answer.flags)
+    assert plan(ctx, "PROD2025-016").estimate.steps[0].bytes_per_event.comparables == 3
+
+
 def test_small_jobs_are_not_compared_with_large_ones(ctx):
     import_history(ctx, read_history(TASKS))
     assert plan(ctx, REQUEST).estimate.steps[0].bytes_per_event.comparables == 0
@@ -267,6 +368,25 @@ def test_a_withdrawn_approval_needs_both_again(strict):
     approve(replace(strict, who="deputy"), REQUEST)
     withdraw(strict, REQUEST, "the field map is wrong")
     assert approve(strict, REQUEST).waits_for
+
+
+def test_the_first_of_two_approvals_can_be_taken_back(strict):
+    plan(strict, REQUEST)
+    approve(strict, REQUEST)
+    assert withdraw(strict, REQUEST, "I looked at the wrong plan").state == "planned"
+    assert acts(strict)[-1] == "withdraw"
+    assert withdraw(strict, REQUEST, "again").state == "planned"
+    assert acts(strict).count("withdraw") == 1
+    assert "deputy" in approve(replace(strict, who="deputy"), REQUEST).waits_for
+
+
+def test_two_persons_who_approve_at_once_are_a_first_and_a_second(strict):
+    digest = plan(strict, REQUEST).digest
+    hands = [replace(strict, who=name) for name in ("manager", "deputy")]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda one: approve(one, REQUEST, digest), hands))
+    assert sorted(bool(answer.waits_for) for answer in answers) == [False, True]
+    assert acts(strict)[-2:] == ["approve as first", "approve"]
 
 
 def test_the_size_that_was_shown_decides(ctx):

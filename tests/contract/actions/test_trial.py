@@ -15,6 +15,7 @@ from prodsys.errors import MoveRefused, NotAllowed, RequestUnknown, SpecInvalid,
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
 from prodsys.model.seeds import parse_seeds
+from prodsys.settings import REPOSITORY
 
 MASS = "PROD2025-016"
 
@@ -77,6 +78,15 @@ def test_a_trial_may_have_another_id_and_fewer_seeds(ctx):
     clone(ctx, MASS, "TEST2025-078", CloneOrder(seed_count=2))
     with pytest.raises(MoveRefused, match="a trial of PROD2025-016 under this id"):
         start_trial(ctx, MASS, "TEST2025-078")
+
+
+def test_a_file_with_a_request_of_the_same_id_does_not_overwrite_a_trial(ctx, import_demo):
+    book = REPOSITORY / "include" / "specs" / "requests" / "spd-mc-2025" / "TEST2025-001.yaml"
+    trial = start_trial(ctx, MASS)
+    answer = import_demo(book)
+    assert answer.revised == []
+    assert any(f"is the trial of {MASS}" in fault.message for fault in answer.faults)
+    assert show_request(ctx, trial.trial)["seeds"] == trial.seeds
 
 
 def test_a_trial_of_a_trial_or_of_something_launched_is_refused(ctx):

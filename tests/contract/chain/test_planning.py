@@ -14,6 +14,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.intents import ensure_intents
 from prodsys.actions.planning import approve, plan
 from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.settling import settle_step
 from prodsys.actions.trial import start_trial
 from prodsys.ddm.client import RucioClient
 from prodsys.errors import NamesTaken, PandaUnavailable, RucioUnavailable, SpaceLacking, TrialMissing
@@ -25,7 +26,7 @@ from prodsys.model.policy import TrialRule
 from prodsys.model.statuses import RequestState
 from sandbox.rucio.configuration import QUOTA_BYTES, ROOT_LOGIN
 from tests.contract.chain.driving import Course, patiently, take_wheel
-from tests.contract.chain.site import BOOK, EVENTS, ROBOT, TIMEOUT_S, Site
+from tests.contract.chain.site import BOOK, EVENTS, ROBOT, TIMEOUT_S, Site, running
 from tests.rucio_fixture import ROOT_PASSWORD
 
 SMALL = CloneOrder(seed_count=3, events_per_file=EVENTS, chain="SIM-RECO")
@@ -103,6 +104,15 @@ def test_what_cannot_fit_is_refused_with_storage_need_and_room(draft, quota):
     assert "PNPI_EOS" in str(fault)
 
 
+def test_what_fits_alone_but_not_beside_what_others_will_write_is_said(site, draft, quota):
+    ctx = draft("DEMO2025-970")
+    site.approved("DEMO2025-971")
+    own = plan(ctx, "DEMO2025-970").estimate.volume_bytes
+    [before] = ctx.rucio.find_space(["PNPI_EOS"])
+    quota("PNPI_EOS", QUOTA_BYTES - before.quota_left + own + 10)
+    assert any("on PNPI_EOS approved requests will still write" in one for one in plan(ctx, "DEMO2025-970").warnings)
+
+
 def test_what_rucio_cannot_tell_is_said(draft, quota):
     ctx = draft("DEMO2025-966")
     quota("PNPI_EOS", None)
@@ -136,6 +146,19 @@ def test_a_rehearsed_plan_really_asks_and_changes_nothing(draft, quota):
         plan(rehearsal.ctx, "DEMO2025-968")
 
 
+def test_settle_keeps_what_the_jobs_of_a_step_took(sites, postgres, rucio_server, tmp_path):
+    """Simulated jobs report CPU; those of this suite, which are over in a moment, report none."""
+    with running(tmp_path, postgres.create_database("chain_panda_took"), rucio_server, "none", JOBS="simulated") as box:
+        site = replace(sites["none"], sandbox=box)
+        site.approved("DEMO2025-972")
+        take_wheel(site.context(), "DEMO2025-972")
+        Course(site, "DEMO2025-972").run_task("SIM")
+        settle_step(site.context(), "DEMO2025-972", "SIM")
+    with transaction(site.sessions) as session:
+        step, _ = list_steps(session, "DEMO2025-972")
+    assert step.core_s > 0
+
+
 def test_a_trial_runs_to_its_certificate_lets_the_mass_production_pass_and_corrects_its_plan(site, draft):
     rule = TrialRule(above_core_hours=0, seeds=2, events_per_file=EVENTS)
     site = site.with_policy(trial=(rule,))
@@ -158,7 +181,7 @@ def test_a_trial_runs_to_its_certificate_lets_the_mass_production_pass_and_corre
     assert approve(ctx, "DEMO2025-969", before.digest).state == "approved"
     with transaction(ctx.sessions) as session:
         [found] = list_trials(session, before.plan.configuration_digest)
-        assert all(step.core_s is not None for step in list_steps(session, trial.trial)), "measured when it was planned"
+        assert all(step.core_s is not None for step in list_steps(session, trial.trial)), "settle adds them up"
     assert found.tried(before.plan)
     other = before.plan.steps[0].model_copy(update={"script": "/cvmfs/another.C"})
     assert not found.tried(before.plan.model_copy(update={"steps": (other, *before.plan.steps[1:])}))

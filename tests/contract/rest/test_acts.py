@@ -151,8 +151,10 @@ def test_seeds_that_are_taken_are_named_with_their_owner(manager):
         ("/abort", {"reason": "nul \x00"}, "body.reason"),
         ("/pause", {"why": "unknown key"}, "body.why"),
         ("/launch", {"not_before": "2026-12-01T08:00:00"}, "body.not_before"),
+        ("/launch", {"not_before": 1796112000}, "body.not_before"),
         ("/launch", {"not_before": "9999-12-31T23:59:59-12:00"}, "body.not_before"),
         ("/clone", {"request_id": "<script>"}, "body.request_id"),
+        ("/clone", {"request_id": "PROD2026-" + "9" * 30}, "body.request_id"),
         ("/clone", {"request_id": NEW, "seeds": "9-1"}, "body.seeds"),
         ("/reuse", {"owner": "PROD2025-001", "kind": "fun", "reason": "r"}, "body.kind"),
     ],
@@ -220,6 +222,7 @@ def test_a_request_is_written_and_revised(manager):
         ({"request_id": "WRONG2026-001"}, 422),
         ({"seeds": "40001-40003"}, 409),
         ({"events": 61}, 422),
+        ({"request_id": "PROD2026-" + "9" * 30}, 422),
         ({"colour": "red"}, 422),
     ],
 )

@@ -13,6 +13,10 @@ BODIES = {
     "priority": {"priority": 901},
     "abort": {"reason": "r"},
     "withdraw": {"reason": "r"},
+    "accept": {"reason": "r"},
+    "settle-again": {"reason": "r"},
+    "answer": {"answer": "abort"},
+    "adopt": {"step": "SIM", "jedi_task_id": 7},
     "reuse": {"owner": "PROD2025-001", "kind": "compare", "reason": "r"},
 }
 

@@ -60,6 +60,18 @@ def test_free_space_is_the_least_that_any_source_but_rucios_own_books_reports(ru
     assert after.free == 7_000
 
 
+def test_a_quota_over_several_storages_is_told_with_them(rucio, root):
+    assert rucio.find_shared_quotas() == ()
+    expression = "JINR_EOS|PNPI_EOS"
+    root.call("limit", expression, lambda client: client.set_global_account_limit(ACCOUNT, expression, 4_000_000_000))
+    try:
+        [quota] = rucio.find_shared_quotas()
+        assert (quota.rse_expression, quota.rses) == (expression, {"JINR_EOS", "PNPI_EOS"})
+        assert 0 < quota.left <= 4_000_000_000
+    finally:
+        root.call("limit", expression, lambda client: client.delete_global_account_limit(ACCOUNT, expression))
+
+
 def test_a_storage_that_is_not_there_is_refused(rucio):
     with pytest.raises(RucioRefused, match="MARS_EOS"):
         rucio.find_space(["MARS_EOS"])

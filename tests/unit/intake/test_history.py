@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from prodsys.errors import FileUnreadable, SpecInvalid
-from prodsys.intake.history import HistoryTask, WallUnit, read_history, read_units
+from prodsys.intake.csv_table import read_csv
+from prodsys.intake.history import HistoryTask, WallUnit, read_history, read_table, read_units
 from prodsys.settings import REPOSITORY
 
 DATA = REPOSITORY / "tests" / "data"
@@ -135,3 +140,19 @@ def test_a_row_without_id_is_a_fault_and_the_others_are_read(tmp_path):
     path.write_text(f"{HEAD}\n{good.replace('364', 'x', 1)}\n{good}\n", encoding="utf-8")
     history = read_history(path)
     assert ([task.row for task in history.tasks], [fault.row for fault in history.faults]) == ([3], [2])
+
+
+CELL = st.text(st.characters(blacklist_characters="\r\n\x00", codec="utf-8"), max_size=30)
+
+
+@example(column="id", text="\u2028")  # a line end to Python, not to a table
+@given(column=st.sampled_from(list(GOOD)), text=CELL)
+def test_whatever_stands_in_a_cell_the_row_is_read_or_flagged(column, text):
+    cells = GOOD | {column: text}
+    out = io.StringIO()
+    csv.writer(out).writerow(cells.values())
+    history = read_table(read_csv(f"{HEAD}\n{out.getvalue()}", Path("tasks.csv")))
+    assert len(history.tasks) + len(history.faults) >= 1
+    for task in history.tasks:
+        assert task.jobs is None or task.jobs > 0
+        assert task.events is None or task.events > 0

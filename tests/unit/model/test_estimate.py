@@ -50,6 +50,14 @@ def test_with_nothing_to_compare_the_chain_s_own_figures_stand_in(plan, estimate
     assert {step.bytes_per_event.comparables for step in found.steps} == {0}
 
 
+def test_bunches_that_wait_for_each_other_take_longer(specs):
+    def duration(**changes: int) -> float:
+        plan = build_plan(RequestSpec.model_validate(FULL | {"bunches": 50} | changes), 1, specs)
+        return build_estimate(plan, specs.chains["SIM-RECO"], SLOTS, ()).duration_h
+
+    assert duration(bunches_at_once=1) > duration(bunches_at_once=10) == duration(bunches_at_once=50)
+
+
 def test_the_middle_value_is_taken_so_that_one_odd_production_moves_nothing(estimate):
     sizes = (1, 460_000, 458_000, 459_000, 10**9)
     figure = estimate(*(sim(str(size), bytes=size * EVENTS) for size in sizes)).steps[0].bytes_per_event
@@ -95,5 +103,6 @@ def test_core_seconds_are_those_of_jobs_that_brought_something():
         return JobRecord(1, status, "SPD_JINR", "", cpu_s=cpu_s, wall_s=wall_s)
 
     done, failed = JobStatus.FINISHED, JobStatus.FAILED
-    assert core_seconds([job(done, 90, 100), job(done, 0, 40), job(failed, 70, 70)]) == 130
-    assert core_seconds([]) == 0
+    assert core_seconds([job(done, 90, 100), job(done, 0, 40), job(failed, 70, 70)], 1) == 130
+    assert core_seconds([job(done, 0, 40)], 8) == 320
+    assert core_seconds([], 1) == 0

@@ -1,0 +1,140 @@
+"""Acts while a request runs, and after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prodsys.actions import aborting, adopting, asking, controlling, pausing, restarting
+from prodsys.actions.adopting import AdoptAnswer
+from prodsys.actions.context import Context
+from prodsys.actions.listing import show_question
+from prodsys.model.moves import Right
+from prodsys.panel import bodies
+from prodsys.panel.entry import Entry, as_it_is
+
+
+def _answer(ctx: Context, question_id: str, body: bodies.Answered) -> asking.Question:
+    show_question(ctx, int(question_id))  # 404 when nobody asked it
+    return asking.answer(ctx, int(question_id), body.answer, body.reason)
+
+
+def _show_adopted(answer: AdoptAnswer) -> dict[str, Any]:
+    return as_it_is(answer) | {"differences": [str(one) for one in answer.differences]}
+
+
+RUNNING: tuple[Entry, ...] = (
+    Entry(
+        "priority",
+        "Give a request and its unfinished PanDA tasks another priority",
+        "From 1 to 1000; productions have 900.",
+        Right.CONTROL,
+        lambda ctx, request_id, body: controlling.set_priority(ctx, request_id, body.priority),
+        bodies.ToldTasks,
+        bodies.Priority,
+        match=True,
+    ),
+    Entry(
+        "pause",
+        "Let a running request rest: PanDA tasks and Airflow run",
+        "Said again, what does not rest yet is told again.",
+        Right.CONTROL,
+        lambda ctx, request_id, body: pausing.pause(ctx, request_id, body.reason),
+        bodies.ToldTasks,
+        bodies.Reason,
+    ),
+    Entry(
+        "resume",
+        "Let a paused request go on",
+        "Said again, what still rests is told again.",
+        Right.CONTROL,
+        lambda ctx, request_id, _: pausing.resume(ctx, request_id),
+        bodies.ToldTasks,
+    ),
+    Entry(
+        "finish",
+        "End the running PanDA tasks with what they have",
+        "Settle then judges what came.",
+        Right.CONTROL,
+        lambda ctx, request_id, body: controlling.finish(ctx, request_id, body.reason),
+        bodies.ToldTasks,
+        bodies.Reason,
+    ),
+    Entry(
+        "abort",
+        "Stop a request for good: its PanDA tasks are killed",
+        "The ledger says `aborted` first, so that nothing new is submitted; said again, what still lives is killed.",
+        Right.ABORT,
+        lambda ctx, request_id, body: aborting.abort(ctx, request_id, body.reason),
+        bodies.ToldTasks,
+        bodies.ReasonNeeded,
+    ),
+    Entry(
+        "answer",
+        "Answer a question about a step that brought too little",
+        "Once, from whatever side it comes: the same answer again changes nothing, another is refused. The run that "
+        "waits for it is woken. Accepting needs a reason.",
+        Right.ACCEPT,
+        _answer,
+        bodies.AnswerTaken,
+        bodies.Answered,
+        about=lambda _, question: question.request_id,
+        path="/questions/{question_id}/answer",
+        tag="questions",
+    ),
+    Entry(
+        "retry",
+        "Start another run of a failed request",
+        "It goes on where the ledger stands; nothing is done twice.",
+        Right.REPAIR,
+        lambda ctx, request_id, body: restarting.retry(ctx, request_id, wait=body.wait),
+        bodies.StartedAgain,
+        bodies.Retry,
+    ),
+    Entry(
+        "recover",
+        "Run again what is missing, and nothing else",
+        "Of a request that waits for an answer this is the answer. Refused while an attempt on these seeds is open.",
+        Right.REPAIR,
+        lambda ctx, request_id, body: restarting.recover(ctx, request_id, body.reason, wait=body.wait),
+        bodies.StartedAgain,
+        bodies.Restart,
+    ),
+    Entry(
+        "accept",
+        "Take what came, and waive the rest",
+        "With a reason, which stands in the certificate. Of a request that waits for an answer this is the answer.",
+        Right.ACCEPT,
+        lambda ctx, request_id, body: restarting.accept(ctx, request_id, body.reason, wait=body.wait),
+        bodies.StartedAgain,
+        bodies.RestartWithReason,
+        match=True,
+    ),
+    Entry(
+        "settle-again",
+        "Look again at a closed request whose tasks changed",
+        "Its certificate gets a new revision; none is ever edited.",
+        Right.REPAIR,
+        lambda ctx, request_id, body: restarting.settle_again(ctx, request_id, body.reason, wait=body.wait),
+        bodies.StartedAgain,
+        bodies.RestartWithReason,
+    ),
+    Entry(
+        "adopt",
+        "Link a PanDA task made by hand to a step of a request",
+        "Its map, seeds and user are compared first; the rest of the chain then runs by itself.",
+        Right.ADOPT,
+        lambda ctx, request_id, body: adopting.adopt(ctx, request_id, body.step, body.jedi_task_id),
+        bodies.Adopted,
+        bodies.Adoption,
+        show=_show_adopted,
+    ),
+    Entry(
+        "archive",
+        "Put a request that has ended away",
+        "Its DAG leaves Airflow; certificate and seeds stay.",
+        Right.ARCHIVE,
+        lambda ctx, request_id, _: controlling.archive(ctx, request_id),
+        bodies.ToldTasks,
+        match=True,
+    ),
+)
