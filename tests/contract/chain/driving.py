@@ -48,11 +48,11 @@ def take_wheel(ctx: Context, request_id: str) -> None:
     assert answer.drive, answer.message
 
 
-def wait_for_task(ctx: Context, request_id: str, kind: str) -> None:
+def wait_for_task(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> None:
     """As trigger and sensor: look at PanDA until the task of the step is final."""
 
     def look() -> bool | None:
-        target = task_to_wait_for(ctx, request_id, kind)
+        target = task_to_wait_for(ctx, request_id, kind, bunch)
         if target.status in FINAL:
             return True
         try:
