@@ -17,11 +17,15 @@ from prodsys.model.specs import Catalogue
 from prodsys.settings import REPOSITORY
 
 
+IN_BUNCHES = "PROD2025-011"  # the one request with bunches
+OF_BUNCHES = {"seeds": 7, "bunches": 3}
+
+
 def read_catalogue() -> Catalogue:
     return load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
 
 
-def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: int = 3) -> Plan:
+def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: int = 3, bunches: int = 1) -> Plan:
     spec = RequestSpec(
         request_id=request_id,
         campaign="SPD MC 2025",
@@ -36,6 +40,8 @@ def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: i
         events=20 * seeds,
         events_per_file=20,
         seeds=f"1-{seeds}",
+        bunches=bunches,
+        bunches_at_once=2,
     )
     return build_plan(spec, revision, catalogue)
 
@@ -91,7 +97,7 @@ def write_folder(folder: Path, request_ids: Iterable[str], catalogue: Catalogue)
     plans = PlanStore(folder / "objects")
     publications = []
     for number, request_id in enumerate(request_ids, start=1):
-        plan = make_plan(catalogue, request_id)
+        plan = make_plan(catalogue, request_id, **(OF_BUNCHES if request_id == IN_BUNCHES else {}))
         publications.append(Publication(number, request_id, 1, plan.digest(), "mgr"))
         plans.put(publications[-1], plan.model_dump(mode="json"))
     write_version(folder / "1", 1, publications, plans)

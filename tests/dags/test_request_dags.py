@@ -19,7 +19,7 @@ from airflow.utils.file import might_contain_dag
 from prodsys.building.layouts import LAYOUTS
 from tests.airflow_environment import REPOSITORY
 from tests.dags.conftest import REQUESTS
-from tests.publishing import make_plan, read_catalogue
+from tests.publishing import IN_BUNCHES, OF_BUNCHES, make_plan, read_catalogue
 
 GOLDEN = REPOSITORY / "tests" / "data" / "golden"
 Parse = Callable[[Path], DagBag]
@@ -54,7 +54,8 @@ def test_all_requests_become_dags_without_a_query(parse: Parse, published: Path)
 
 def test_every_dag_says_whose_and_what_it_is(parse: Parse, published: Path) -> None:
     for dag in parse(published).dags.values():
-        plan = make_plan(read_catalogue(), dag.dag_id.removeprefix("prod__"))
+        request_id = dag.dag_id.removeprefix("prod__")
+        plan = make_plan(read_catalogue(), request_id, **(OF_BUNCHES if request_id == IN_BUNCHES else {}))
         assert dag.owner == "mgr"
         assert {"SPD MC 2025", "S2", "pp", plan.tag, "PROD", plan.digest()} == set(dag.tags)
         assert all(step.task_name in dag.doc_md for step in plan.steps)
@@ -68,9 +69,12 @@ def test_no_callback_runs_in_the_dag_processor(parse: Parse, published: Path) ->
         assert not any(task.has_on_failure_callback or task.has_on_retry_callback for task in dag.tasks)
 
 
+LAID_OUT = {"linear-1": "PROD2025-016", "bunches-1": IN_BUNCHES}
+
+
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 def test_a_layout_keeps_its_shape(layout: str, parse: Parse, published: Path) -> None:
-    dag = parse(published).dags["prod__PROD2025-016"]
+    dag = parse(published).dags[f"prod__{LAID_OUT[layout]}"]
     golden = GOLDEN / f"layout_{layout.replace('-', '_')}.json"
     assert shape(dag) == json.loads(golden.read_text()), "runs in flight have the old shape: make a new layout"
 

@@ -8,8 +8,9 @@ from prodsys.errors import SpecInvalid
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import forget_first_approval
 from prodsys.ledger.publications import publish
-from prodsys.ledger.requests import approved_plan_row, get_request, move, refusal
+from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, move, refusal
 from prodsys.ledger.session import transaction
+from prodsys.ledger.tasks import is_open, list_step_tasks
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import DELIVERED, RequestState
 
@@ -53,6 +54,9 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in {RequestState.RUNNING, RequestState.PAUSED}:
             raise refusal(row, "finishing")
+        for step in list_steps(session, request_id):  # what is there is what was wanted: nothing is run again
+            if any(is_open(task) for task in list_step_tasks(session, step.step_id)):
+                step.waived, step.granted = f"{ctx.who} finished it: {reason or 'no reason given'}", 0
         write_audit(session, ctx.who, "finish", request_id, reason=reason)
     return tell_tasks(ctx, request_id, lambda task: ctx.panda.finish(task))
 

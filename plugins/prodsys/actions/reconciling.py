@@ -18,6 +18,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
+from prodsys.actions.restarting import retry, settle_again
 from prodsys.actions.telling import tell_tasks
 from prodsys.actions.waiting import record_status
 from prodsys.errors import ProductionError, ServiceUnavailable
@@ -159,17 +160,34 @@ def _statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
 
 def _moved(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus, repair: bool) -> Finding:
     what = f"task {task.jedi_task_id} ({task.task_name}) is {now}, the ledger says {task.status}"
-    if task.final and now not in FINAL:
-        advice = "somebody acted on it in PanDA's monitor: it must be settled again"
-        if RequestState(request.state) in DELIVERED:
-            advice += "; its certificate will need a new revision"
-        return Finding(request.request_id, what, "retried or reopened in PanDA", False, advice)
+    if TaskStatus(task.status or "") in FINAL and now not in FINAL and task.retried_at is None:
+        return _reopened(ctx, task, request, now, what, repair)
     if repair:
         try:
             record_status(ctx, task.jedi_task_id or 0, now)
         except ProductionError as error:
             return Finding(request.request_id, what, str(error), False, "look at the task")
     return Finding(request.request_id, what, "the ledger had not heard yet", repair)
+
+
+def _reopened(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus, what: str, repair: bool) -> Finding:
+    """A task that had ended works again: the request is settled again, a certificate gets a new revision."""
+    state, cause = RequestState(request.state), "somebody retried it in PanDA's monitor"
+    advice = "its request is settled again before it is closed"
+    try:
+        if repair:
+            record_status(ctx, task.jedi_task_id or 0, now)
+        if state in DELIVERED:
+            advice = "its request is settled again and gets a new revision of its certificate"
+            if repair:
+                advice = settle_again(ctx, request.request_id, what, wait=False).message
+        elif state is RequestState.FAILED:
+            advice = "its request goes on"
+            if repair:
+                advice = retry(ctx, request.request_id, wait=False).message
+    except ProductionError as error:
+        return Finding(request.request_id, what, cause, False, str(error))
+    return Finding(request.request_id, what, cause, repair, advice)
 
 
 def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:

@@ -9,15 +9,16 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.asking import Question, answer, open_questions
 from prodsys.actions.context import Context
+from prodsys.actions.driving import leave
 from prodsys.actions.launching import LaunchAnswer, start
-from prodsys.errors import AttemptOpen, NothingMissing, SpecInvalid
+from prodsys.errors import AttemptOpen, NothingMissing, ServiceUnavailable, SpecInvalid
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, list_steps, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, StepRow
 from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act, Right
+from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import DELIVERED, FINAL, RequestState, TaskStatus
@@ -99,6 +100,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         row = get_request(session, request_id, lock=True)
         if _is_on_its_way(row):
             return Restarted(request_id, row.state, "it is on its way already")
+        if find_move(RequestState(row.state), Act.ACCEPT) is None:
+            raise refusal(row, Act.ACCEPT)
         steps = [step for step in list_steps(session, request_id) if step.seeds_delivered and _missing(session, step)]
         if not steps:
             raise NothingMissing(request_id)
@@ -123,6 +126,26 @@ def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = Tru
             return Restarted(request_id, row.state, "it is on its way already")
         _restart(session, ctx, row, Act.REOPEN, {"reason": reason})
     return _start(ctx, request_id, "is settled again", wait=wait)
+
+
+def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
+    """Have another run settle what changed behind the one that drives; that one ends.
+
+    Raises
+    ------
+    MoveRefused
+        The request does not run.
+    """
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if not _is_on_its_way(row):
+            leave(session, request_id, reason[:500])
+            move(row, Act.FAIL, reason)
+            _restart(session, ctx, row, Act.RETRY, {"reason": reason})
+    try:
+        return _start(ctx, request_id, "is settled again", wait=False)
+    except ServiceUnavailable as error:  # the dispatcher will
+        return Restarted(request_id, RequestState.READY, str(error))
 
 
 def _is_on_its_way(row: RequestRow) -> bool:

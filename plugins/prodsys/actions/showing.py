@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.ledger.accounts import SeedAccount, seed_accounts
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
 from prodsys.ledger.searching import current_tasks
 from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
@@ -211,3 +212,10 @@ def show_claims(ctx: Context, request_id: str | None = None) -> list[dict[str, A
             }
             for row, state in list_claims(session, configuration)
         ]
+
+
+def show_accounts(ctx: Context, request_id: str) -> list[SeedAccount]:
+    """In which column the seeds of each step stand."""
+    with transaction(ctx.sessions) as session:
+        get_request(session, request_id)
+        return seed_accounts(session, [request_id])

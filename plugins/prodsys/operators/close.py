@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
+from prodsys.errors import StepReopened
 from prodsys.operators.base import DrivingOperator, note_run
 from prodsys.operators.step_data import POOL
 
@@ -24,8 +27,13 @@ class CollectOperator(DrivingOperator):
     def drive(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
         """DIDs of the containers."""
         from prodsys.actions.closing import ensure_collected
+        from prodsys.actions.restarting import reopen_running
 
-        containers = ensure_collected(ctx, self.request_id)
+        try:
+            containers = ensure_collected(ctx, self.request_id)
+        except StepReopened as moved:  # this run is past that step: another one settles it
+            answer = reopen_running(ctx, self.request_id, str(moved))
+            raise AirflowFailException(f"{moved}; {answer.message}") from moved
         self.log.info("containers of %s: %s", self.request_id, ", ".join(containers))
         return list(containers)
 

@@ -24,6 +24,7 @@ from prodsys.actions.waiting import RuleSeen, record_rules, record_status, rules
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import SeedsLost, ServiceUnavailable, StepFailed, TaskUnknown
 from prodsys.model.policy import Answer
+from prodsys.model.statuses import FINAL
 from tests.contract.chain.site import Calls, Killed, Site
 
 T = TypeVar("T")
@@ -47,18 +48,21 @@ def take_wheel(ctx: Context, request_id: str) -> None:
     assert answer.drive, answer.message
 
 
-def wait_for_task(ctx: Context, request_id: str, kind: str) -> None:
+def wait_for_task(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> None:
     """As trigger and sensor: look at PanDA until the task of the step is final."""
 
     def look() -> bool | None:
-        target = task_to_wait_for(ctx, request_id, kind)
+        target = task_to_wait_for(ctx, request_id, kind, bunch)
+        if target.status in FINAL:
+            return True
         try:
             status = ctx.panda.get_status(target.jedi_task_id)
         except TaskUnknown:
             return None
         if status == target.status:
             return None
-        return record_status(ctx, target.jedi_task_id, status) is None or None
+        record_status(ctx, target.jedi_task_id, status)
+        return None  # another task of the step may still work
 
     patiently(look, f"the task of {request_id} {kind}")
 

@@ -161,10 +161,14 @@ class Site:
         policy = self.catalogue.policy.model_copy(update=changes)
         return replace(self, catalogue=self.catalogue.model_copy(update={"policy": policy}))
 
-    def approved(self, request_id: str, seed_count: int = 3, partition: str | None = None) -> tuple[int, ...]:
+    def approved(
+        self, request_id: str, seed_count: int = 3, partition: str | None = None, bunches: int | None = None
+    ) -> tuple[int, ...]:
         """Clone, plan and approve a request; its seeds."""
         ctx = self.context()
-        order = CloneOrder(seed_count=seed_count, events_per_file=EVENTS, chain="SIM-RECO", partition=partition)
+        order = CloneOrder(
+            seed_count=seed_count, events_per_file=EVENTS, chain="SIM-RECO", partition=partition, bunches=bunches
+        )
         spec = clone(ctx, BOOK, request_id, order)
         approve(ctx, request_id, plan(ctx, request_id).digest)
         return tuple(seeds_of.iterate(spec.seeds))

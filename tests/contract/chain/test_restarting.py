@@ -1,0 +1,174 @@
+"""A request that has ended is opened again: recovered, retried, accepted, settled again; its certificate is revised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prodsys.actions.context import Context
+from prodsys.actions.driving import note_failure
+from prodsys.actions.reconciling import reconcile
+from prodsys.actions.restarting import accept, recover, retry, settle_again
+from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.waiting import task_to_wait_for
+from prodsys.errors import AttemptOpen, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import PlanRow
+from prodsys.ledger.tasks import list_step_tasks, seeds_of_task
+from prodsys.model.names import Did
+from prodsys.model.statuses import FINAL, RequestState, Verdict
+from prodsys.orchestrator.client import AirflowClient
+from tests.contract.actions.airflow_api import Airflow, serve
+from tests.contract.chain.driving import Course, patiently, take_wheel
+from tests.contract.chain.productions import SLOW_ONES, Production
+from tests.contract.chain.site import Site
+
+
+@contextmanager
+def with_airflow(production: Production) -> Iterator[tuple[Context, Airflow]]:
+    """Yield hands that reach an Airflow which shows the DAG of this request and starts what it is asked to."""
+    plan = next(row for row in production.rows(PlanRow) if row.approved_at)
+    airflow = Airflow(digest=plan.digest)
+    with serve(airflow) as url:
+        ctx = production.site.context()
+        clients = replace(ctx.clients, airflow=lambda: AirflowClient(url, "service", "p", 10))
+        yield replace(ctx, clients=clients), airflow
+
+
+def run_again(production: Production) -> dict:
+    """Another run to the end; its certificate."""
+    course = Course(production.site, production.request_id)
+    answer = course.run()
+    return json.loads(Path(answer.path).read_text(encoding="utf-8"))
+
+
+def failed(production: Production) -> None:
+    """As the operators: the run that stopped is noted, and lets go."""
+    run = (f"prod__{production.request_id}", f"{production.request_id}-r1")
+    note_failure(production.site.context(), production.request_id, *run, str(production.error))
+
+
+def test_a_closed_partial_is_recovered_into_the_same_containers_and_gets_a_new_revision(produced) -> None:
+    production = produced("repaired")
+    assert production.finished().state == RequestState.ACCEPTED
+    before = production.certificate()
+    [lost] = before["seeds_missing"]
+    with with_airflow(production) as (ctx, airflow):
+        answer = recover(ctx, production.request_id, "needed after all")
+        assert (answer.state, airflow.started) == (RequestState.READY, [f"{production.request_id}-r1.2"])
+        assert recover(ctx, production.request_id).message == "it is on its way already"
+    after = run_again(production)
+    assert (before["verdict"], after["verdict"]) == (Verdict.PARTIAL, Verdict.FULL)
+    assert (before["certificate_revision"], after["certificate_revision"]) == (1, 2)
+    assert production.state == RequestState.COMPLETE
+    with transaction(production.site.sessions) as session:
+        tasks = list_step_tasks(session, production.step("SIM").step_id)
+    assert [seeds_of_task(task) for task in tasks][1:] == [(lost["seed"],)]
+    client = production.site.rucio_client()
+    container = next(one for one in after["containers"] if one.endswith(".SIM.S"))
+    assert len(client.list_files(Did.parse(container))) == len(production.seeds)
+    assert not client.dataset_info(Did.parse(container)).open
+
+
+def test_a_complete_request_has_nothing_to_recover_and_a_failed_one_is_not_settled_again(produced) -> None:
+    production = produced("registered")
+    production.finished()
+    with with_airflow(production) as (ctx, airflow):
+        with pytest.raises((MoveRefused, NothingMissing)):
+            recover(ctx, production.request_id)
+        with pytest.raises(MoveRefused):
+            retry(ctx, production.request_id)
+        with pytest.raises(MoveRefused):
+            accept(ctx, production.request_id, "why not")
+        assert airflow.started == []
+
+
+def test_a_failed_request_is_accepted_with_what_came_by_a_person_with_a_reason(produced) -> None:
+    production = produced("below")
+    failed(production)
+    assert production.state == RequestState.FAILED
+    with with_airflow(production) as (ctx, airflow):
+        answer = accept(ctx, production.request_id, "one seed shows it")
+        assert answer.state == RequestState.READY
+        assert airflow.started == [f"{production.request_id}-r1.2"]
+    certificate = run_again(production)
+    assert production.state == RequestState.ACCEPTED
+    assert (certificate["verdict"], len(certificate["seeds_missing"])) == (Verdict.PARTIAL, 2)
+    assert {one["waived"] for one in certificate["seeds_missing"]} == {"manager: one seed shows it"}
+
+
+def test_a_failed_request_whose_task_brought_nothing_is_recovered_by_a_person(produced) -> None:
+    production = produced("dead")
+    failed(production)
+    with with_airflow(production) as (ctx, _):
+        answer = recover(ctx, production.request_id)
+    assert "SIM: seeds" in answer.message
+    site, task = production.site, production.task("SIM")
+    ctx = site.context()
+    course = Course(site, production.request_id)
+    take_wheel(ctx, production.request_id)
+    course.run_task("SIM")
+    with pytest.raises(Exception, match="stop as failed"):
+        course.conclude("SIM")
+    again = production.task("SIM")
+    assert again.retries == 1 or again.attempt == task.attempt + 1, "a round was made of exactly these seeds"
+
+
+def test_recovery_waits_for_a_task_that_may_still_bring_its_seeds(sites: dict[str, Site], started: object) -> None:
+    site, request_id = sites["none"], SLOW_ONES[3]
+    site.approved(request_id)
+    ctx = site.context()
+    take_wheel(ctx, request_id)
+    patiently(lambda: _submitted(ctx, request_id), "the submission")
+    note_failure(ctx, request_id, f"prod__{request_id}", f"{request_id}-r1", "something else went wrong")
+    patiently(lambda: _seen(ctx, request_id), "the task")
+    with pytest.raises(AttemptOpen, match=rf"{request_id}\.SIM \("):
+        recover(ctx, request_id)
+
+
+def _submitted(ctx: Context, request_id: str) -> tuple[int, ...] | None:
+    try:
+        return ensure_submitted(ctx, request_id, "SIM")
+    except PandaUnavailable:
+        return None
+
+
+def _seen(ctx: Context, request_id: str) -> bool | None:
+    try:
+        return ctx.panda.get_status(task_to_wait_for(ctx, request_id, "SIM").jedi_task_id) not in FINAL
+    except TaskUnknown:
+        return None
+
+
+def test_a_task_retried_in_the_monitor_after_the_close_is_noticed_and_settled_again(produced) -> None:
+    production = produced("retried-late")
+    assert production.finished().state == RequestState.ACCEPTED
+    jedi_task_id = production.task("SIM").jedi_task_id
+    panda = production.site.panda_client()
+    panda.retry(jedi_task_id)
+    patiently(lambda: panda.get_status(jedi_task_id) not in FINAL or None, "the retry")
+    with with_airflow(production) as (ctx, airflow):
+        found = [one for one in reconcile(ctx, repair=True) if one.request_id == production.request_id]
+        assert [one.cause for one in found] == ["somebody retried it in PanDA's monitor"]
+        assert airflow.started == [f"{production.request_id}-r1.2"]
+    certificate = run_again(production)
+    assert certificate["certificate_revision"] == 2
+    [missing] = certificate["seeds_missing"]
+    assert missing["seed"] == production.seeds[2]
+    assert missing["reason"].endswith("is not in Rucio and its dataset is closed"), "what we closed takes no late file"
+    assert production.state == RequestState.ACCEPTED
+
+
+def test_settling_again_where_nothing_changed_gives_the_same_sample(produced) -> None:
+    production = produced("unregistered")
+    before = production.certificate()
+    with with_airflow(production) as (ctx, _):
+        settle_again(ctx, production.request_id, "an audit")
+    after = run_again(production)
+    assert after["certificate_revision"] == before["certificate_revision"] + 1
+    assert after["datasets"] == before["datasets"]
