@@ -40,7 +40,7 @@ define part
 	echo "    log: $(CURDIR)/$(LOGS)/$(1).log"; exit 1
 endef
 
-.PHONY: help setup dev demo up down clean status check test test-stackless test-system contract bench docs lock
+.PHONY: help setup dev demo up down clean status check test test-stackless test-system contract bench chaos-submit docs lock
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -101,6 +101,9 @@ contract: dev  ## The PanDA contract: recordings and sandbox, or a server: PANDA
 
 bench: dev  ## Run the benchmarks
 	@for file in bench/*.py; do if [ -e "$$file" ]; then echo "$$file"; $(BIN)/python "$$file" || exit 1; fi; done
+
+chaos-submit: dev  ## Kill submissions 200 times, count in PanDA's tables what came of it: KILLS= SEED= (10 minutes)
+	@PYTHONPATH=plugins:. $(BIN)/python -m tests.chaos --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED)) --out $(PRODSYS_HOME)/chaos
 
 docs: dev  ## Generate what is generated: the JSON Schemas of all files people write, the description of the REST API
 	@$(PRODSYS) spec schema

@@ -17,7 +17,7 @@ from sandbox.stack.home import Credentials, current_home
 from sandbox.stack.plan import SERVICE_USER
 
 READ, CREATE, EDIT, MENU = p.ACTION_CAN_READ, p.ACTION_CAN_CREATE, p.ACTION_CAN_EDIT, p.ACTION_CAN_ACCESS_MENU
-MANAGER_ROLE, SERVICE_ROLE = "ProductionManager", "Orchestrator"
+MANAGER_ROLE, SUBMITTER_ROLE, SERVICE_ROLE = "ProductionManager", "Submitter", "Orchestrator"
 
 # Airflow asks for "edit" of the DAG from whoever triggers a run; what may be done to runs and task instances is asked
 # apart, so that the manager can clear, mark or delete nothing. (FAB's own `Op` may.)
@@ -64,6 +64,7 @@ def migrate() -> None:
         manager.sync_roles()
         viewer = list(manager.VIEWER_PERMISSIONS)
         roles = {MANAGER_ROLE: viewer + MANAGER_RIGHTS, SERVICE_ROLE: viewer + SERVICE_RIGHTS}
+        roles[SUBMITTER_ROLE] = viewer  # what a submitter may do is in policy.yaml; at Airflow he looks
         manager.bulk_sync_roles([{"role": name, "perms": rights} for name, rights in roles.items()])
 
 

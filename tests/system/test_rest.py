@@ -15,7 +15,7 @@ from prodsys.settings import REPOSITORY
 API = "/prodsys/api/v1"
 CALL_S = 60
 PRODUCTION_S = 900
-SOURCE, NEW = "PROD2025-016", "DEMO2026-901"
+SOURCE, NEW, STOPPED = "PROD2025-016", "DEMO2026-901", "DEMO2026-905"
 SCRIPT = REPOSITORY / "docs" / "examples" / "production.sh"
 
 
@@ -130,6 +130,37 @@ def test_a_shell_script_runs_a_whole_production_with_curl_alone(stack, address, 
     refused = run_script(stack, address, "PROD2025-999", "DEMO2026-904")
     assert refused.returncode == 1
     assert "request PROD2025-999 is not in the ledger" in refused.stderr
+
+
+@pytest.mark.timeout(PRODUCTION_S)
+def test_a_running_request_is_paused_resumed_and_aborted(rest, tokens, wait_until):
+    """PanDA and Airflow are told from inside Airflow's own API server."""
+    manager, here = bearer(tokens["manager"]), f"/requests/{STOPPED}"
+
+    def act(name: str, body: dict, **headers: str) -> dict:
+        answer = rest.post(f"{here}/{name}", json=body, headers=manager | headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def state() -> str:
+        return rest.get(here, headers=manager).json()["state"]
+
+    body = {"request_id": STOPPED, "seed_count": 3, "events_per_file": 20}
+    assert rest.post(f"/requests/{SOURCE}/clone", json=body, headers=manager).status_code == 201
+    digest = act("plan", {})["answer"]["digest"]
+    act("approve", {"digest": digest})
+    act("launch", {"wait": True}, **{"If-Match": "*"})
+    wait_until(lambda: state() == "running", 120, "the run")
+    assert act("pause", {"reason": "network maintenance"})["state"] == "paused"
+    assert state() == "paused"
+    assert act("resume", {})["state"] == "running"
+    assert act("priority", {"priority": 950}, **{"If-Match": "*"})["request_id"] == STOPPED
+    assert act("abort", {"reason": "wrong field map"})["state"] == "aborted"
+    assert rest.get(here, headers=manager).json()["reason"] == "wrong field map"
+    act("archive", {}, **{"If-Match": "*"})
+    history = rest.get(f"{here}/history", headers=manager).json()["items"]
+    acts = [line["action"] for line in history if line["who"] == "manager"]
+    assert acts == ["clone", "plan", "approve", "launch", "pause", "resume", "priority", "abort", "archive"]
 
 
 def test_what_ran_is_told_by_its_resources(rest, tokens):

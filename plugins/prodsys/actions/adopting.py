@@ -6,16 +6,16 @@ the rest of the chain runs by itself. History keeps its real names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.hand_made import Before, expected_of, read_before, read_task
 from prodsys.actions.importing import revision_row
 from prodsys.actions.planning import publish_plan
-from prodsys.errors import NotAdoptable, SpecInvalid, TaskUnknown
+from prodsys.errors import NotAdoptable, SpecInvalid
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import (
     approved_plan,
@@ -28,13 +28,13 @@ from prodsys.ledger.requests import (
     refusal,
 )
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import PlanRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.tasks import find_task, newest_task, seeds_of_task, to_multirange
+from prodsys.ledger.tables import DatasetRow, PlanRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.tasks import find_task, seeds_of_task, to_multirange
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import Plan, build_plan
-from prodsys.model.statuses import FINAL, IntentState, JobStatus, RecordedStatus, RequestState, TaskStatus
+from prodsys.model.statuses import FINAL, IntentState, RecordedStatus, RequestState
 from prodsys.panda.adoption import (
     Difference,
     Expected,
@@ -89,8 +89,8 @@ def adopt(ctx: Context, request_id: str, kind: str, jedi_task_id: int) -> AdoptA
             _check_state(session, row)
     if linked is not None:
         return linked
-    hand = _read(ctx, jedi_task_id)
-    before = _read_before(ctx, request_id, kind)
+    hand = read_task(ctx, jedi_task_id)
+    before = read_before(ctx, request_id, kind)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         return _linked(session, row, kind, jedi_task_id) or _link(session, ctx, row, kind, hand, before)
@@ -118,79 +118,13 @@ def _check_state(session: Session, row: RequestRow) -> None:
         raise SpecInvalid(row.request_id, "it runs in bunches, a task made by hand is in one piece", "clone it without")
 
 
-@dataclass(frozen=True)
-class _Before:
-    """The step before, whose files the task reads."""
-
-    kind: str
-    jedi_task_id: int | None
-    status: TaskStatus
-    outputs: Mapping[str, str]  # dataset -> data type
-    seeds: frozenset[int]
-
-
-def _read(ctx: Context, jedi_task_id: int) -> HandMade:
-    """The task as PanDA shows it now."""
-    info = ctx.panda.get_task(jedi_task_id)
-    if info.status is TaskStatus.UNKNOWN:
-        raise TaskUnknown(jedi_task_id)
-    return HandMade(info, ctx.panda.get_task_map(jedi_task_id), ctx.panda.get_jobs(jedi_task_id))
-
-
-def _read_before(ctx: Context, request_id: str, kind: str) -> _Before | None:
-    """The step before this one, with the seeds it delivered; None for the first step.
-
-    Raises
-    ------
-    SpecInvalid
-        The request has no such step, or the one before has no task.
-    NotAdoptable
-        The step before has not ended: PanDA pairs what it has not written yet.
-    """
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id)
-        steps = [step.kind for step in ctx.catalogue.chain_of(get_spec(session, request_id)).steps]
-        if kind not in steps:
-            raise SpecInvalid("step", f"{request_id} has no {kind}", f"its steps: {', '.join(steps)}")
-        if kind == steps[0]:
-            return None
-        earlier = steps[steps.index(kind) - 1]
-        published = RequestState(row.state) is not RequestState.RECORDED
-        task = newest_task(session, request_id, earlier) if published else None
-    if task is None or task.jedi_task_id is None:
-        raise SpecInvalid("step", f"{earlier} of {request_id} has no task yet", f"adopt the task of {earlier} first")
-    return _Before(
-        earlier,
-        task.jedi_task_id,
-        ctx.panda.get_status(task.jedi_task_id),
-        outputs_of_map(task.task_map),
-        _delivered(ctx, request_id, earlier, task),
-    )
-
-
-def _delivered(ctx: Context, request_id: str, kind: str, task: TaskRow) -> frozenset[int]:
-    """Seeds that a step delivered: as it was settled, else as its jobs have ended."""
-    with transaction(ctx.sessions) as session:
-        step = get_step(session, request_id, kind)
-        settled = step.verdict is not None
-        wanted = select(SeedOutcomeRow.seed).where(
-            SeedOutcomeRow.step_id == step.step_id, SeedOutcomeRow.state == SeedState.DELIVERED
-        )
-        delivered = frozenset(session.scalars(wanted))
-    if settled:
-        return delivered
-    own = set(seeds_of_task(task))
-    jobs = ctx.panda.get_jobs(task.jedi_task_id or 0)
-    return frozenset(job.seed for job in jobs if job.status is JobStatus.FINISHED and job.seed in own and job.seed)
-
-
 # --- what it is -------------------------------------------------------------------------------------------------------
 def _link(
-    session: Session, ctx: Context, row: RequestRow, kind: str, hand: HandMade, before: _Before | None
+    session: Session, ctx: Context, row: RequestRow, kind: str, hand: HandMade, before: Before | None
 ) -> AdoptAnswer:
     _check_state(session, row)
     plan = _plan_of(session, ctx, row)
-    expected = _expected(ctx, row, plan, kind, before)
+    expected = expected_of(ctx, row, plan, kind, before)
     found, seeds = _compare(hand, expected, before)
     if harm := [str(one) for one in found if not one.harmless]:
         raise NotAdoptable(hand.info.jedi_task_id, row.request_id, harm)
@@ -215,30 +149,7 @@ def _plan_of(session: Session, ctx: Context, row: RequestRow) -> Plan:
     return approved_plan(session, row.request_id)
 
 
-def _expected(ctx: Context, row: RequestRow, plan: Plan, kind: str, before: _Before | None) -> Expected:
-    step, profile = plan.step(kind), ctx.catalogue.profile
-    outputs = {data_type: name for name, data_type in before.outputs.items()} if before else {}
-    return Expected(
-        request_id=row.request_id,
-        kind=kind,
-        vo=profile.vo,
-        requester=row.requester,
-        sample=plan.sample,
-        seeds=before.seeds if before else frozenset(seeds_of.iterate(plan.seeds)),
-        events_per_job=step.events_per_job,
-        script=step.script,
-        image=step.image,
-        transform=step.transform,
-        processing_type=step.processing_type,
-        outputs=frozenset(step.outputs),
-        queues=frozenset(queue.name for queue in ctx.catalogue.sites.queues),
-        inputs={data_type: outputs.get(data_type, "nothing") for data_type in step.inputs},
-        parent_tid=before.jedi_task_id if before else None,
-        may_move=RequestState(row.state) is RequestState.RECORDED,
-    )
-
-
-def _compare(hand: HandMade, expected: Expected, before: _Before | None) -> tuple[list[Difference], tuple[int, ...]]:
+def _compare(hand: HandMade, expected: Expected, before: Before | None) -> tuple[list[Difference], tuple[int, ...]]:
     """All differences, and the seeds of the task."""
     try:
         seeds = tuple(sorted(before.seeds)) if before else seeds_of_hand_made(hand)
@@ -253,9 +164,11 @@ def _compare(hand: HandMade, expected: Expected, before: _Before | None) -> tupl
 
 
 def _check_free(session: Session, row: RequestRow, step: StepRow, hand: HandMade, seeds: tuple[int, ...]) -> None:
-    """No seed of the task may be another attempt's that runs or has delivered it; no dataset another request's."""
-    found = []
+    """No seed of the task may be another attempt's that runs or has delivered it, and no dataset another task's."""
+    found, written = [], outputs_of_map(hand.task_map)
     for other in session.scalars(select(TaskRow).where(TaskRow.step_id == step.step_id)):
+        if both := sorted(written.keys() & outputs_of_map(other.task_map).keys()):
+            found.append(f"{other.task_name} writes {both[0]} too: nobody could tell their files apart")
         common = set(seeds) & set(seeds_of_task(other))
         if common and not other.final and IntentState(other.intent) is not IntentState.SPENT:
             found.append(f"seeds {_shown(common)} are those of {other.task_name} (task {other.jedi_task_id})")
@@ -264,6 +177,9 @@ def _check_free(session: Session, row: RequestRow, step: StepRow, hand: HandMade
     )
     if delivered := set(session.scalars(wanted)) & set(seeds):
         found.append(f"seeds {_shown(delivered)} are delivered already")
+    dids = DatasetRow.did.in_([f"{partition_of_outputs(hand)}:{name}" for name in written])
+    for one in session.scalars(select(DatasetRow).where(dids, DatasetRow.request_id != row.request_id)):
+        found.append(f"{one.did} is a dataset of {one.request_id}")
     if session.scalars(select(TaskRow).where(TaskRow.task_name == hand.info.task_name)).first():
         found.append(f"{hand.info.task_name} is the name of another task of the ledger")
     if found:

@@ -111,7 +111,8 @@ def list_plans(
 ) -> Found[Values]:
     """Plans, the newest first."""
     with transaction(ctx.sessions) as session:
-        return _shown(searching.search_plans(session, window, request_id, approved), _plan)
+        found = searching.search_plans(session, window, request_id, approved)
+        return _shown(found, lambda pair: _plan(*pair))
 
 
 def show_plan(ctx: Context, digest: str) -> Values:
@@ -126,15 +127,14 @@ def show_plan(ctx: Context, digest: str) -> Values:
         row = searching.find_plan_of_digest(session, digest)
         if row is None:
             raise LedgerLacks("plan", digest)
-        return _plan(row) | {"body": row.body, "estimate": row.estimate or {}}
+        return _plan(row, row.body) | {"body": row.body, "estimate": row.estimate or {}}
 
 
-def _plan(row: PlanRow) -> Values:
-    sums = ("events", "volume_bytes", "volume_with_copies_bytes", "core_hours")
+def _plan(row: PlanRow, body: Values) -> Values:
     return {
         **_copied(row, "request_id", "digest", "revision", "planned_by", "approved_by", "seconded_by"),
         **{name: iso(getattr(row, name)) for name in ("planned_at", "approved_at", "seconded_at")},
-        **{name: row.body[name] for name in sums},
+        **{name: body[name] for name in searching.PLAN_SUMS},
         "warnings": list(row.warnings or ()),
     }
 

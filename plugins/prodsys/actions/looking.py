@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.ledger.expectation import Expectation, expecting
-from prodsys.ledger.requests import find_plan, get_request, get_revision
+from prodsys.ledger.requests import get_request, get_revision
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, PlanRow, QuestionRow, RequestRow, StepRow
 from prodsys.model.moves import possible_acts
@@ -27,6 +27,7 @@ COPIED = (
     "extends", "trial_of", "template", "runs",
 )  # fmt: skip
 MOMENTS = ("interval_start", "created_at", "changed_at", "not_before", "launched_at", "closed_at")
+PLAN_COPIED = ("digest", "planned_by", "planned_at", "approved_by", "approved_at", "seconded_by", "seconded_at")
 TAG_LENGTH = 32
 
 
@@ -45,14 +46,15 @@ def iso(when: datetime | None) -> str | None:
 
 def look_at(session: Session, row: RequestRow) -> Look:
     """What a decision about a request depends on, as plain values with stable keys."""
-    revision, stored = get_revision(session, row.request_id), find_plan(session, row.request_id)
+    session.flush()  # the plan is read past the session
+    revision = get_revision(session, row.request_id)
     body = {name: getattr(row, name) for name in COPIED}
     body |= {name: iso(getattr(row, name)) for name in MOMENTS}
     body |= {
         "configuration": revision.configuration,
         "spec": revision.spec,
         "source": revision.source,
-        "plan": _plan(stored) if stored else None,
+        "plan": _plan(session, row),
         "certificate_revision": session.scalar(
             select(func.max(CertificateRow.certificate_revision)).where(CertificateRow.request_id == row.request_id)
         ),
@@ -67,16 +69,14 @@ def tag_of(body: dict[str, Any]) -> str:
     return digest_of(body).removeprefix("sha256:")[:TAG_LENGTH]
 
 
-def _plan(stored: PlanRow) -> dict[str, Any]:
-    return {
-        "digest": stored.digest,
-        "planned_by": stored.planned_by,
-        "planned_at": iso(stored.planned_at),
-        "approved_by": stored.approved_by,
-        "approved_at": iso(stored.approved_at),
-        "seconded_by": stored.seconded_by,
-        "seconded_at": iso(stored.seconded_at),
-    }
+def _plan(session: Session, row: RequestRow) -> dict[str, Any] | None:
+    """The newest plan of the revision, without its body, which may be large."""
+    columns = [getattr(PlanRow, name) for name in PLAN_COPIED]
+    wanted = select(*columns).where(PlanRow.request_id == row.request_id, PlanRow.revision == row.revision)
+    found = session.execute(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+    if found is None:
+        return None
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in found._mapping.items()}
 
 
 def _open_questions(session: Session, request_id: str) -> list[int]:

@@ -76,6 +76,9 @@ def show_request(ctx: Context, request_id: str) -> dict[str, Any]:
         spec = RequestSpec.model_validate(revision.spec)
         return asdict(_line(row, spec)) | {
             "revision": row.revision,
+            "cloned_from": row.cloned_from,
+            "extends": row.extends,
+            "template": row.template,
             "spec": revision.spec,
             "source": revision.source,
             "plan": stored.digest if stored else None,

@@ -138,8 +138,11 @@ def _end_twins(ctx: Context, task: TaskRow) -> None:
 def _forgotten(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[TwinFinding]:
     """PanDA has our task, the ledger has no id: its answer was lost, or the ledger is a copy of an earlier day."""
     with transaction(ctx.sessions) as session:
-        if turns.has_time(session, task):
-            return
+        sending = turns.has_time(session, task)
+    if sending:  # its answer may still come; twins are ended without waiting for it
+        if repair:
+            recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
+        return
     repaired = repair and _settle(ctx, task)
     what = f"PanDA runs {task.task_name} as {info.jedi_task_id}, the ledger says {task.intent}"
     cause = "the ledger was restored from a copy" if task.intent == IntentState.INTENDED else "the answer was lost"

@@ -119,7 +119,7 @@ def print_plan(answer: PlanAnswer) -> None:
     built = answer.plan
     print_text(
         f"{built.request_id} revision {built.revision}: {built.events} events, seeds {show(built.seeds)} "
-        f"of {built.configuration_digest}"
+        f"of configuration {built.configuration_digest}"
     )
     _print_tasks(built, answer.estimate)
     _print_datasets(built)

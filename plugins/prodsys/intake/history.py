@@ -278,7 +278,7 @@ def _wall(
         record.fault("walltime", text, f"has no unit: {readings}", remedy)
         return None
     if named is None:
-        words = f"has no unit: {possible[0]} a job is taken, in any larger one a job would outlast its task"
+        words = "has no unit: seconds of a job are taken, since in minutes a job would outlast its task"
         record.note("walltime", text, words)
     return value * SECONDS[named or possible[0]]
 

@@ -52,6 +52,7 @@ DATASET_ORDERS: dict[str, Column] = {
     "events": DatasetRow.events,
 }
 PLAN_ORDERS: dict[str, Column] = {"planned_at": PlanRow.planned_at, "request_id": PlanRow.request_id}
+PLAN_SUMS = ("events", "volume_bytes", "volume_with_copies_bytes", "core_hours")
 AUDIT_ORDERS: dict[str, Column] = {"at": AuditRow.at}
 
 
@@ -142,14 +143,16 @@ def search_requests(session: Session, wanted: RequestFilter, window: Window) -> 
 
 def search_plans(
     session: Session, window: Window, request_id: str | None = None, approved: bool | None = None
-) -> Found[PlanRow]:
-    """Plans of all revisions, the newest first."""
+) -> Found[tuple[PlanRow, dict[str, Any]]]:
+    """Plans of all revisions, the newest first, each with the sums of its body; the body itself is not read."""
     conditions = _equal(((PlanRow.request_id, request_id),))
     if approved is not None:
         conditions.append(PlanRow.approved_at.is_not(None) if approved else PlanRow.approved_at.is_(None))
+    statement = select(PlanRow, *(PlanRow.body[name].label(name) for name in PLAN_SUMS)).where(*conditions)
+    statement = statement.options(defer(PlanRow.body), defer(PlanRow.estimate))  # large: a plan may have 500 bunches
     unique = (PlanRow.planned_at.desc(), PlanRow.digest)
-    found = _page(session, select(PlanRow).where(*conditions), window, PLAN_ORDERS, unique)
-    return Found([row[0] for row in found.rows], found.total)
+    found = _page(session, statement, window, PLAN_ORDERS, unique)
+    return Found([(row[0], dict(zip(PLAN_SUMS, row[1:], strict=True))) for row in found.rows], found.total)
 
 
 def find_plan_of_digest(session: Session, digest: str) -> PlanRow | None:

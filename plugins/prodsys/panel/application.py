@@ -35,12 +35,14 @@ def create_app(
     """
     app = FastAPI(title="Prodsys", docs_url=None, redoc_url=None, openapi_url=None)
     install(app)
-    app.mount(API, create_api(Guards(current_user, may, origins), hands or HandsFromSettings()))
+    guards = Guards(current_user, may, origins)
+    app.mount(API, create_api(guards, hands or HandsFromSettings()))
+    app.add_middleware(Gate, guards=guards)
     return app
 
 
 def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
-    """The API, guarded as a whole."""
+    """The API; the gate stands around the application that mounts it."""
     api = FastAPI(**ABOUT, dependencies=[Depends(known_query)], docs_url=None, redoc_url=None, openapi_url=None)
     api.state.guards, api.state.hands, api.state.slots = guards, hands, acting.Slots()
     api.include_router(reading.router)
@@ -52,5 +54,4 @@ def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
         return Response(schema_text(api, request.scope.get("root_path", "")), media_type=JSON)
 
     install(api)
-    api.add_middleware(Gate, guards=guards)
     return api

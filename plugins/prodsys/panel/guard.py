@@ -17,9 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prodsys.errors import ProductionError
 from prodsys.panel.person import Access, CurrentUser, May, Person
-from prodsys.panel.problems import problem_of
+from prodsys.panel.problems import ANSWERED, problem_of
 from prodsys.panel.refusals import AccessRefused, BodyTooLarge, OriginRefused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -52,8 +51,11 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call; no error leaves."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no web sockets here; nobody shall add an open one
+            await send({"type": "websocket.close", "code": 1008})
             return
         begun = False
 
@@ -69,10 +71,10 @@ class Gate:
             scope.setdefault("state", {})["person"] = await self._let_in(request)
             await self.app(scope, _measured(receive), answer)
         except Exception as error:  # the border: what nobody expected becomes a problem without internals
-            if begun or not isinstance(error, ProductionError):
-                log.error("%s %s failed", request.method, request.url.path, exc_info=error)
             if not begun:
                 await problem_of(error, request.url.path)(scope, receive, answer)
+            elif not scope.get(ANSWERED):
+                log.error("%s %s broke off", request.method, request.url.path, exc_info=error)
 
     async def _let_in(self, request: Request) -> Person:
         person = await self.guards.current_user(request)

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 URN = "urn:prodsys:problem:"
 RETRY_AFTER_S = 5
+ANSWERED = "prodsys.answered"  # in a scope: the error that comes is answered and logged
 SHOWN = 300  # characters of a value that are repeated
 
 
@@ -164,7 +165,12 @@ def install(app: FastAPI) -> None:
         kind = Kind(S(error.status_code), "http", S(error.status_code).phrase)
         return _response(kind, str(error.detail), request.url.path, {}, error.headers)
 
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        request.scope[ANSWERED] = True  # Starlette raises it once more, after the answer
+        return problem_of(error, request.url.path)
+
     app.add_exception_handler(errors.ProductionError, ours)
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(RequestValidationError, faulty)
     app.add_exception_handler(HTTPException, plain)
 

@@ -90,9 +90,7 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
 def _complete(method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if method == "get":
-        named = "{" in json.dumps(operation.get("parameters", [])) and any(
-            one["in"] == "path" for one in operation.get("parameters", [])
-        )
+        named = any(one["in"] == "path" for one in operation.get("parameters", []))
         documented = problem_responses(*((404, 422) if named else (422,)))
         responses |= {str(status): text for status, text in documented.items()}
         responses["304"] = {"description": "Not Modified: If-None-Match names what you have"}

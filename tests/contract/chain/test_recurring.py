@@ -21,6 +21,7 @@ from sandbox.stack.postgres import PostgresHandle
 from tests.contract.chain.driving import Course
 from tests.contract.chain.site import BOOK, EVENTS, ROBOT, Site
 
+pytestmark = pytest.mark.timeout(900)  # whole chains, on a machine that may be busy
 START = datetime(2025, 1, 6, tzinfo=UTC)
 WEEK = timedelta(days=7)
 OTHERS = {"name": "weekly-airflow", "first_number": 985, "first_seed": 710_001}  # than those of the first test
@@ -112,7 +113,6 @@ def airflow(
     return run
 
 
-@pytest.mark.timeout(900)  # two processes that import Airflow
 def test_airflow_runs_and_backfills_make_one_request_an_interval(
     sites: dict[str, Site], started: object, airflow: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

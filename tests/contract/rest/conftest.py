@@ -14,18 +14,23 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from prodsys.actions.context import Context
+from prodsys.actions.context import Context, make_context
+from prodsys.actions.importing import import_intake
+from prodsys.intake.files import read_files
+from prodsys.ledger.migrate import migrate
+from prodsys.ledger.session import make_engine
 from prodsys.panel.application import create_app
 from prodsys.panel.hands import roles_of
 from prodsys.panel.person import Access, Person
 from prodsys.panel.problems import install
 from prodsys.panel.refusals import NotAuthenticated
+from prodsys.settings import Settings
 from tests.contract.actions.conftest import (  # noqa: F401 - fixtures
+    DEMO,
     airflow,
     approved,
     ctx,
     import_demo,
-    ledger_url,
     url,
 )
 
@@ -91,6 +96,19 @@ class Caller:
         return answer.json()
 
 
+def _write_book(address: str) -> None:
+    """A ledger with the book of the demo: made once, copied for each test."""
+    migrate(address)
+    context = make_context("manager", frozenset({"manager"}), Settings({"PRODSYS_DATABASE_URL": address}))
+    import_intake(context, read_files([DEMO / "requests_sheet.csv"], context.catalogue))
+    make_engine(address).dispose()
+
+
+@pytest.fixture
+def ledger_url(template_database: Callable, fresh_database: Callable) -> str:
+    return fresh_database(template=template_database("rest_template", _write_book))
+
+
 @pytest.fixture
 def api(ctx: Context) -> FastAPI:  # noqa: F811
     return mounted(ctx)
@@ -104,9 +122,8 @@ def caller(api: FastAPI) -> Iterator[Callable[[str], Caller]]:
 
 
 @pytest.fixture
-def manager(caller, import_demo) -> Caller:  # noqa: F811
-    """The manager, and the book of the demo in the ledger."""
-    import_demo("requests_sheet.csv")
+def manager(caller) -> Caller:
+    """The manager."""
     return caller("manager")
 
 

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from prodsys.panel.acting import make_router
 from prodsys.panel.application import create_app
@@ -25,6 +26,7 @@ ROUTES = sorted(
     if isinstance(route, APIRoute)
     for method in route.methods
 )
+OTHERS = [("GET", "/openapi.json"), ("GET", "/nothing"), ("PUT", "/me"), ("GET", "/../..")]
 PROBLEM = "application/problem+json"
 
 
@@ -60,7 +62,9 @@ def test_the_routes_are_those_of_the_issue():
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer forged"}, {"Cookie": "_token=x"}])
-@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/openapi.json"), ("GET", "/no"), ("PUT", "/me")])
+@pytest.mark.parametrize(
+    ("method", "path"), [*ROUTES, ("GET", "/openapi.json"), ("GET", "/no"), ("PUT", "/me"), ("GET", "/..")]
+)
 def test_no_route_answers_without_a_credential(client, method, path, headers):
     for body in (b"{}", b"not json"):
         answer = client.request(method, API + path, content=body, headers=headers)
@@ -86,7 +90,13 @@ def test_an_unexpected_error_says_nothing_about_our_insides(client, token, caplo
         "detail": "Something went wrong here; the log of this server says why",
         "instance": API + "/requests",
     }
-    assert "secret internals" in caplog.text  # there it is wanted
+    assert caplog.text.count("RuntimeError: secret internals") >= 1  # there it is wanted
+    assert len([one for one in caplog.records if one.name.startswith("prodsys")]) == 1
+
+
+def test_nobody_opens_a_web_socket(client):
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(API + "/requests"):
+        pass
 
 
 def test_a_path_or_method_that_is_not_there_is_a_problem_too(client):
