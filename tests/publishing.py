@@ -16,7 +16,6 @@ from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 from prodsys.settings import REPOSITORY
 
-
 IN_BUNCHES = "PROD2025-011"  # the one request with bunches
 OF_BUNCHES = {"seeds": 7, "bunches": 3}
 

@@ -1,4 +1,4 @@
-"""Reconcile: compare ledger, Airflow and PanDA, name every disagreement with its cause, repair what is safe.
+"""Reconcile: compare ledger, Airflow, PanDA and Rucio, name every disagreement with its cause, repair what is safe.
 
 Safe is to re-read a status, to adopt a known id, to link a run again. A person's "failed" in Airflow's event log for
 the running try means abort; anything else that Airflow did to a wait is left alone (DESIGN decision 6).
@@ -7,15 +7,16 @@ the running try means abort; anything else that Airflow did to a wait is left al
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
 from prodsys.actions.aborting import abort
+from prodsys.actions.comparing_rucio import compare_datasets, compare_rules
 from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
+from prodsys.actions.findings import Finding, Look
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
 from prodsys.actions.restarting import retry, settle_again
@@ -30,20 +31,10 @@ from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, RequestState, 
 from prodsys.orchestrator.entries import LogEntry, RunInfo
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One disagreement."""
-
-    request_id: str
-    what: str
-    cause: str
-    repaired: bool
-    advice: str = ""
-
-
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
     """All disagreements; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
-    looks: list[Callable[[Context, bool], Iterator[Finding]]] = [_runs, _lost_starts, _statuses, _aborted, _paused]
+    here: list[Look] = [_runs, _lost_starts, _statuses, _aborted, _paused]
+    looks = [*here, compare_rules, compare_datasets]
     found: list[Finding] = []
     for look in looks:
         try:

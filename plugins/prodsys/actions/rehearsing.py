@@ -15,7 +15,21 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from prodsys.actions.context import Clients, Context
 
-READS = ("get_", "find_", "list_", "is_alive", "dag_ready", "import_errors", "event_log", "ensure_role")
+READS = (
+    "get_",
+    "find_",
+    "list_",
+    "is_alive",
+    "dag_ready",
+    "import_errors",
+    "event_log",
+    "ensure_role",
+    "dataset_info",
+    "rule_state",
+    "metadata",
+    "replicas",
+    "pfns",
+)
 """How calls begin that change nothing outside."""
 
 

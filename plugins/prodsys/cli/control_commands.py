@@ -84,12 +84,31 @@ def priority(
 
 @app.command(help=f"Stop a request for good: its PanDA tasks are killed. {EXIT_CODES}")
 def abort(
-    request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
+    request_id: RequestId,
+    reason: Reason,
+    clean: Annotated[bool, typer.Option("--clean", help="List what it registered in Rucio and let it expire.")] = False,
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
 ) -> None:
     """Stop a request for good."""
     from prodsys.actions import aborting
 
+    if clean:
+        _clean(request_id, reason, who, dry_run=dry_run, as_json=as_json)
+        return
     _command(lambda ctx: aborting.abort(ctx, request_id, reason), "is aborted", who, dry_run=dry_run, as_json=as_json)
+
+
+def _clean(request_id: str, reason: str, who: str | None, *, dry_run: bool, as_json: bool) -> None:
+    from prodsys.actions.cleaning import abort_and_clean
+
+    answer, effects = do(acting(who), lambda ctx: abort_and_clean(ctx, request_id, reason), dry_run=dry_run)
+    words = [
+        f"{request_id} is aborted; {len(answer.expiring)} datasets and containers expire within a day",
+        *answer.expiring,
+    ]
+    tell(answer, "\n  ".join(words), effects, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(help=f"Take an approval back before the run is started. {EXIT_CODES}")

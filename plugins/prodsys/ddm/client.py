@@ -174,6 +174,15 @@ class RucioClient(RucioQuestions):
             raise RucioUnavailable(f"{did}: its rule on {rse_expression} was there and is gone: it expired just now")
         return found
 
+    def expire(self, did: Did, lifetime_s: int) -> None:
+        """Let the DID expire so many seconds from now; Rucio's undertaker then takes it away.
+
+        Its rules go with it, and the files when nothing else holds them.
+        """
+        self._rucio.call(
+            "set_metadata", str(did), lambda rucio: rucio.set_metadata(*_pair(did), key="lifetime", value=lifetime_s)
+        )
+
     def detach_files(self, did: Did, lfns: Iterable[str]) -> Detachment:
         """Take files out of a dataset; files that are not in it count as taken out.
 

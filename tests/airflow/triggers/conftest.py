@@ -67,6 +67,10 @@ class Grid:
         if "task_id" in query:
             found = self._about(path, int(query["task_id"][0]))
             return _json({"success": bool(found), "message": "" if found else "Task not found", "data": found})
+        if path.endswith("get_tasks_detailed_info_since"):
+            found = [{"jediTaskID": one, "status": status, **self.details.get(one, {})}
+                     for one, status in self.statuses.items()]  # fmt: skip
+            return _json({"success": True, "message": "", "data": found})
         rows = {str(one): {"jediTaskID": one, "status": status} for one, status in self.statuses.items()}
         return _json({"success": True, "message": "", "data": rows})
 
