@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,6 +169,7 @@ def server_environment(settings: RucioSettings, repository: Path) -> dict[str, s
         "SANDBOX_RUCIO_LAYOUT": str(settings.layout),
         "SANDBOX_RUCIO_TRANSFERS": str(settings.folder / "transfers"),
         "SANDBOX_RUCIO_HEARTBEAT": str(settings.folder / "pump.heartbeat"),
+        "SANDBOX_RUCIO_COPIES": "simulated" if os.environ.get("SANDBOX_PANDA_JOBS") == "simulated" else "bytes",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -68,6 +69,28 @@ class Server:
         self._handle.stop()
 
 
+class Requests:
+    """Numbers of requests, each given out once."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def ready(self, count: int, ctx: Context) -> list[str]:
+        """New requests that a run drives and nobody has submitted yet."""
+        ids = [f"DEMO2027-{next(self._numbers):03d}" for _ in range(count)]
+        drive(ctx, ids)
+        return ids
+
+
+def drive(ctx: Context, ids: Iterable[str]) -> None:
+    """Clone, plan and approve requests, and let a run drive each."""
+    for request_id in ids:
+        clone(ctx, BOOK, request_id, CloneOrder(seed_count=SEEDS, events_per_file=1, chain="SIM-RECO"))
+        approve(ctx, request_id, plan(ctx, request_id).digest)
+        answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
+        assert answer.drive, answer.message
+
+
 @dataclass
 class Stage:
     """All parts, and a turn for those who stop one of them."""
@@ -80,8 +103,8 @@ class Stage:
     panda_url: str
     times: dict[str, float]
     panda_speed: float
+    requests: Requests = field(default_factory=Requests)
     one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
-    _last: int = 0
 
     def place(self, ledger_url: str = "", **about: Any) -> Place:
         """Where a worker works."""
@@ -94,20 +117,7 @@ class Stage:
 
     def ready_requests(self, count: int, ctx: Context | None = None) -> list[str]:
         """New requests that a run drives and nobody has submitted yet."""
-        ctx = ctx or self.hands()
-        with self.one_at_a_time:
-            ids = [f"DEMO2027-{number:03d}" for number in range(self._last + 1, self._last + count + 1)]
-            self._last += count
-        self.drive(ctx, ids)
-        return ids
-
-    def drive(self, ctx: Context, ids: Iterable[str]) -> None:
-        """Clone, plan and approve requests, and let a run drive each."""
-        for request_id in ids:
-            clone(ctx, BOOK, request_id, CloneOrder(seed_count=SEEDS, events_per_file=1, chain="SIM-RECO"))
-            approve(ctx, request_id, plan(ctx, request_id).digest)
-            answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
-            assert answer.drive, answer.message
+        return self.requests.ready(count, ctx or self.hands())
 
     def switch_jedi(self, act: str) -> None:
         """`pause` or `resume` JEDI, as ``prodsys sandbox`` does."""

@@ -174,7 +174,7 @@ def _write(ctx: Context, question_id: int, given: Answer, reason: str) -> Questi
 
 def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reason: str) -> None:
     if str(given) not in row.options:
-        raise AnswerRefused(row.question_id, f"{given!r} is not possible here; possible: {', '.join(row.options)}")
+        raise AnswerRefused(row.question_id, f"'{given}' is not possible here; possible: {', '.join(row.options)}")
     step = session.get(StepRow, row.step_id, with_for_update=True)
     assert step is not None  # the question refers to it
     row.answer, row.answered_by, row.answered_at, row.reason = str(given), ctx.who, datetime.now(UTC), reason

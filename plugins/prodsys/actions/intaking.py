@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prodsys.actions.context import Context
 from prodsys.actions.importing import ImportAnswer, import_intake
-from prodsys.actions.recurring import register
+from prodsys.actions.keeping import register
 from prodsys.errors import LedgerError, SpecInvalid
 from prodsys.intake.files import read_files
 from prodsys.intake.recurring_files import read_templates

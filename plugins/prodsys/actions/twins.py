@@ -75,12 +75,9 @@ def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
         row.twins = [*row.twins, twin.jedi_task_id]
         detail = {"kept": kept, "twin": twin.jedi_task_id, "user": twin.user_name, "status": twin.status}
         write_audit(session, ctx.who, "kill twin", task.task_name.partition(".")[0], **detail)
-    LOG.error("ALARM: task %s of %s did the work of %s (%s); %s stays", *_alarm(twin), task.task_name, kept)
+    said = "ALARM: task %s of %s (%s) did the work of %s, the task of which is %s"
+    LOG.error(said, twin.jedi_task_id, twin.user_name or "nobody", twin.status, task.task_name, kept)
     return True
-
-
-def _alarm(twin: TaskInfo) -> tuple[int, str, str]:
-    return twin.jedi_task_id, twin.user_name or "an unknown user", twin.status
 
 
 def kill_if_alive(ctx: Context, jedi_task_id: int) -> bool:

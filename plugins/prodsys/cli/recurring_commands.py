@@ -120,7 +120,7 @@ def _print_made(made: list[dict[str, Any]], effects: list[str], *, dry_run: bool
 @app.command(help=f"Keep the seeds and ids of all intervals for a template; the intake DAG does it too. {EXIT_CODES}")
 def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Keep seeds and ids for a template."""
-    from prodsys.actions.recurring import register
+    from prodsys.actions.keeping import register
 
     template = _template(name)
     new, _ = do(acting(who), lambda ctx: register(ctx, template), dry_run=dry_run)
@@ -134,7 +134,7 @@ def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson =
 @app.command(help=f"Give back what is kept for a template and was not used. {EXIT_CODES}")
 def release(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Give back what is kept for a template."""
-    from prodsys.actions.recurring import release as do_release
+    from prodsys.actions.keeping import release as do_release
     from prodsys.model.seeds import show as show_seeds
 
     free, _ = do(acting(who), lambda ctx: do_release(ctx, name), dry_run=dry_run)

@@ -87,7 +87,7 @@ def questions(
         return
     for one in found:
         options = ", ".join(one.options)
-        print_text(f"question {one.question_id} ({options}; {one.default!r} from {one.due_at:%Y-%m-%d %H:%M} UTC)")
+        print_text(f"question {one.question_id} ({options}; '{one.default}' from {one.due_at:%Y-%m-%d %H:%M} UTC)")
         print_text(f"{one.body}\n")
     print_text(f"{len(found)} questions")
 

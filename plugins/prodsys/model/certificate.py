@@ -94,6 +94,7 @@ class CertifiedStep(Part):
     seeds_delivered: int
     seeds_waived: int = Field(description="asked = delivered + waived in a certificate")
     rounds: int = Field(description="of recovery")
+    core_s: float | None = Field(default=None, description="CPU time of all its jobs [s]; None: not reported")
     events: int
     events_counted_in: int = Field(description="files that were opened and counted")
     notes: tuple[str, ...] = ()
@@ -135,6 +136,7 @@ class Certificate(Part):
     requested_by: str
     planned_by: str
     approved_by: str
+    seconded_by: str = Field(default="", description="second person, where the size asks for one")
     approved_at: datetime
     launched_at: datetime
     closed_at: datetime

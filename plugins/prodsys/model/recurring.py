@@ -61,7 +61,7 @@ class RecurringSpec(Spec):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,60}$", description="name of the file, and of the DAG")
     description: str = Field(default="", max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$")
-    active: bool = Field(default=True, description="no: nothing is kept for it, and there is no DAG")
+    active: bool = Field(default=True, description="false: nothing is kept for it, and there is no DAG")
     schedule: Annotated[str, AfterValidator(_known_cron)] = Field(
         description="daily, weekly, monthly, or a cron expression of five fields; in UTC"
     )
@@ -79,7 +79,7 @@ class RecurringSpec(Spec):
     approve: Literal["by hand", "automatically"] = Field(
         default="by hand", description="automatically: within the size that policy.yaml allows"
     )
-    launch: bool = Field(default=False, description="yes: launched as soon as it is approved automatically")
+    launch: bool = Field(default=False, description="true: launched as soon as it is approved automatically")
     request: RecurringPart = Field(description="what every request asks for")  # type: ignore[valid-type]
 
     @model_validator(mode="after")
@@ -94,7 +94,7 @@ class RecurringSpec(Spec):
         if self.last_seed > MAX_SEED:
             raise ValueError(f"the last seed would be {self.last_seed}; at most {MAX_SEED}: make fewer intervals")
         if self.launch and self.approve != "automatically":
-            raise ValueError("launch: yes needs approve: automatically; what a person approves a person launches")
+            raise ValueError("launch: true needs approve: automatically; what a person approves a person launches")
         return self
 
     # --- the schedule -----------------------------------------------------------------------------------------------

@@ -134,7 +134,14 @@ class SimulatedNodes:
         wall_s = fate.wall_s(usual_wall_s(task.step, events, key) / self._speed)
         wall_s = self._rhythms.heartbeat_s if fate.silent else wall_s
         due = moment.replace(tzinfo=UTC).timestamp() + wall_s
-        plan: dict[str, Any] = {"due": due, "wall_s": wall_s, "step": task.step, "key": key, "events": events}
+        plan: dict[str, Any] = {
+            "due": due,
+            "wall_s": wall_s,
+            "speed": self._speed,
+            "step": task.step,
+            "key": key,
+            "events": events,
+        }
         plan["node_slot"] = _node_of(job.panda_id, self._sites[job.site])
         if fate.silent:
             plan["silent"] = fate.silent
@@ -212,6 +219,7 @@ def report_of(job: Any, files: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
         missing=plan.get("missing", 0),
         input_bytes=next((file.size for file in files if file.type == "input"), 0),
         wall_s=plan["wall_s"],
+        speed=plan.get("speed", 1.0),
         files=[(file.lfn, file.dataset, file.type) for file in files if file.type in ("output", "log")],
     )
     error = plan.get("error")

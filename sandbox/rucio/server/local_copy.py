@@ -6,6 +6,7 @@ killed daemon forgets nothing.
 
 ``SANDBOX_RUCIO_TRANSFERS``: folder of those files. A file ``faults`` in it holds parts of file names, one a line:
 transfers of such files fail.
+``SANDBOX_RUCIO_COPIES=simulated``: a file that is not on the source counts as copied; simulated jobs write none.
 """
 # ruff: noqa: ARG002, ARG003 - the arguments are those of Rucio's interface
 
@@ -130,6 +131,8 @@ def _copy(transfer: DirectTransfer, external_id: str, faults: Sequence[str]) -> 
     if any(fault in wanted.name for fault in faults):
         raise TransferFailed(f"{wanted.name} is to fail (file {_folder() / 'faults'})")
     source = _path(transfer.source_url(transfer.sources[0]))
+    if not source.exists() and os.environ.get("SANDBOX_RUCIO_COPIES") == "simulated":
+        return
     destination = _path(transfer.dest_url)
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = destination.with_name(f".{destination.name}.{external_id[:8]}")

@@ -29,8 +29,8 @@ def specs(tmp_path: Path) -> Path:
     (folder / "recurring").mkdir()
     monday = datetime.now(UTC) - timedelta(days=datetime.now(UTC).weekday() + 14)
     text = (SPECS / "recurring" / "weekly-validation.yaml").read_text()
-    text = text.replace("2027-01-04 00:00:00", f"{monday:%Y-%m-%d} 00:00:00").replace("active: no", "active: yes")
-    text = text.replace("automatically ", "by hand ").replace("launch: yes", "launch: no")
+    text = text.replace("2027-01-04 00:00:00", f"{monday:%Y-%m-%d} 00:00:00").replace("active: false", "active: true")
+    text = text.replace("automatically ", "by hand ").replace("launch: true", "launch: false")
     (folder / "recurring" / "weekly-validation.yaml").write_text(text)
     return folder
 

@@ -15,8 +15,9 @@ from prodsys.actions.controlling import withdraw
 from prodsys.actions.extending import extend
 from prodsys.actions.importing import import_intake
 from prodsys.actions.intaking import import_versioned
+from prodsys.actions.keeping import register, release
 from prodsys.actions.planning import plan
-from prodsys.actions.recurring import catch_up, recur, register, release, show_template
+from prodsys.actions.recurring import catch_up, recur, show_template
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.showing import show_audit, show_claims, show_list, show_request
 from prodsys.errors import IdTaken, NotAllowed, RequestUnknown, SeedsTaken, SpecInvalid, TemplateChanged

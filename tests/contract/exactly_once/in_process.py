@@ -131,12 +131,13 @@ class InProcessWire:
     """What a client of ours calls instead of HTTP; ``stop`` is called between its steps."""
 
     def __init__(
-        self, panda: InProcessPanda, network: Network, stop: Callable[[str], None], sent: Callable[[str], None]
+        self, panda: InProcessPanda, network: Network, stop: Callable[[str], None], noticed: Callable[[str, str], None]
     ) -> None:
-        self._panda, self._network, self._stop, self._sent = panda, network, stop, sent
+        self._panda, self._network, self._stop, self._noticed = panda, network, stop, noticed
 
     def get(self, call: str, query: Mapping[str, object] | None = None, target: str = "") -> Reply:
         reply = self._panda.call(call, query or {}, query=True)
+        self._noticed("asked", call)
         self._stop(f"after {call}")
         return reply
 
@@ -151,7 +152,7 @@ class InProcessWire:
         if network.refuse:
             network.refuse = False
             raise PandaUnavailable("not reached")
-        self._sent(str(body["task_parameters"]["taskName"]))  # type: ignore[index]
+        self._noticed("sent", str(body["task_parameters"]["taskName"]))  # type: ignore[index]
         if network.delay:
             network.delay = False
             network.late.append(dict(body))
@@ -165,15 +166,22 @@ class InProcessWire:
 
 
 class StoppingSessions:
-    """Sessions whose user stops after every commit; a commit may be lost on its way back."""
+    """Sessions whose user stops after every commit; the answer to a commit may be lost."""
 
-    def __init__(self, real: SessionFactory, stop: Callable[[str], None], broken: Callable[[], bool]) -> None:
-        self.kw, self._real, self._stop, self._broken = real.kw, real, stop, broken
+    def __init__(
+        self,
+        real: SessionFactory,
+        stop: Callable[[str], None],
+        noticed: Callable[[str, str], None],
+        broken: Callable[[], bool],
+    ) -> None:
+        self.kw, self._real, self._stop, self._noticed, self._broken = real.kw, real, stop, noticed, broken
 
     @contextmanager
     def begin(self) -> Iterator[Any]:
         with self._real.begin() as session:
             yield session
+        self._noticed("committed", "")
         if self._broken():
             raise OperationalError("commit", {}, Exception("the connection was lost"))
         self._stop("after a commit")
@@ -197,13 +205,13 @@ def hands(
     network: Network,
     sessions: Any,
     stop: Callable[[str], None] = lambda point: None,
-    sent: Callable[[str], None] = lambda task_name: None,
+    noticed: Callable[[str, str], None] = lambda event, about: None,
 ) -> Context:
     """Hands that work in this process."""
 
     def client() -> PandaClient:
         made = PandaClient("http://127.0.0.1:1", "spd.production", lambda: "none", 1)
-        made._wire = InProcessWire(panda, network, stop, sent)  # type: ignore[assignment]
+        made._wire = InProcessWire(panda, network, stop, noticed)  # type: ignore[assignment]
         return made
 
     clients = Clients(client, ctx.clients.rucio, ctx.clients.airflow)

@@ -9,7 +9,7 @@ from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.twin_watch import look_for_twins
 from prodsys.ledger.session import make_engine
 from prodsys.model.statuses import TaskStatus
-from tests.chaos.stage import Stage, fill_ledger
+from tests.chaos.stage import Stage, drive, fill_ledger
 from tests.chaos.worker import follow, persist
 from tests.contract.exactly_once.counting import KIND, name_of, one_task, task_of
 from tests.contract.exactly_once.test_twins import audit_of, client, findings, intended, until_dead, until_shown
@@ -51,7 +51,7 @@ def day(book):
     stage, ctx = book.stage, book.ctx
     names = ("sent", "seen", "killed", "intended", "second")
     ids = dict(zip(names, (f"DEMO2028-{number:03d}" for number in range(1, 6)), strict=True))
-    stage.drive(ctx, ids.values())
+    drive(ctx, ids.values())
     intended(stage, ctx, ids["intended"])
     book.copy()
     tasks = {name: persist(lambda one=one: ensure_submitted(ctx, one, KIND))[0] for name, one in ids.items()}

@@ -26,7 +26,7 @@ from prodsys.ledger.tables import TaskRow
 from prodsys.model.statuses import IntentState
 from prodsys.panda.task_map import same_work
 from tests.chaos.sabotage import SABOTAGES
-from tests.chaos.stage import fill_ledger
+from tests.chaos.stage import Requests, fill_ledger
 from tests.chaos.worker import Place, look
 from tests.contract.exactly_once.counting import KIND, name_of, task_of
 from tests.contract.exactly_once.in_process import (
@@ -42,6 +42,9 @@ from tests.contract.exactly_once.in_process import (
 EXAMPLES = int(os.environ.get("EXACTLY_ONCE_EXAMPLES", "15"))
 STEPS = 30
 MOST_WORKERS = 4
+TO_ITS_END = 1000
+STEPS_OF_A_WORKER = st.sampled_from((1, 2, 3, 5, 6, 7, 8, TO_ITS_END))
+SEARCH = "task/get_tasks_detailed_info_since"
 ANSWER_MAX_S, DOUBT_MAX_S = 100.0, 1000.0
 TIMES = {"call_timeout_s": 50.0, "answer_max_s": ANSWER_MAX_S, "doubt_max_s": DOUBT_MAX_S}
 NOT_LIVE = {None, "registered", "toabort", "aborting", "aborted", "tobroken", "broken"}
@@ -62,7 +65,7 @@ COLUMNS = (
 class World:
     """Ledger and PanDA, used by all examples one after the other."""
 
-    stage_ctx: object
+    plain: object  # hands without PanDA
     ctx: object  # hands that never stop
     panda: InProcessPanda
     network: Network
@@ -78,10 +81,8 @@ def world(postgres, tmp_path_factory):
     fill_ledger(url, plain)
     panda, network = InProcessPanda(postgres.create_database("state_machine_panda"), folder), Network()
     ctx = hands(plain, panda, network, plain.sessions)
-    from tests.chaos.stage import Stage
-
-    stage = Stage(folder, None, None, None, url, "", TIMES, 1)
-    made = World(plain, ctx, panda, network, lambda: stage.ready_requests(1, ctx)[0], "")
+    requests = Requests()
+    made = World(plain, ctx, panda, network, lambda: requests.ready(1, ctx)[0], "")
     made.younger = made.next_request()
     ensure_submitted(ctx, made.younger, KIND)
     panda.refine()
@@ -104,22 +105,24 @@ class Submission(RuleBasedStateMachine):
         self.count = 0
         self.saved = None
         self.troubled = self.excused = False  # something went wrong; two may live until somebody looks
-        self.needless: list[str] = []
+        self.wrong: list[str] = []
+        self.last_state = self.last_owner = None  # of the intent
         with transaction(self.ctx.sessions) as session:
             session.execute(update(TaskRow).values(first_sent_at=text("timestamptz '2000-01-01'")))
 
     # --- workers ------------------------------------------------------------------------------------------------------
     @precondition(lambda self: len(self.alive) < MOST_WORKERS)
-    @rule(steps=st.integers(0, 12))
+    @rule(steps=STEPS_OF_A_WORKER)
     def a_worker_comes(self, steps):
         self.count += 1
         worker = Worker(self.count, self._submit)
+        worker.searched = False
         worker.knew = self._shown() and not self._is_intended()
         self.workers.append(worker)
         worker.step(steps)
 
     @precondition(lambda self: self.alive)
-    @rule(which=st.integers(0, MOST_WORKERS), steps=st.integers(1, 12))
+    @rule(which=st.integers(0, MOST_WORKERS), steps=STEPS_OF_A_WORKER)
     def a_worker_goes_on(self, which, steps):
         self.alive[which % len(self.alive)].step(steps)
 
@@ -173,6 +176,7 @@ class Submission(RuleBasedStateMachine):
         with transaction(self.ctx.sessions) as session:
             kept = self.saved["row"]
             session.execute(update(TaskRow).where(chosen).values(**kept) if kept else delete(TaskRow).where(chosen))
+        self.last_state, self.last_owner = (kept["intent"], kept["owner"]) if kept else (None, None)
 
     # --- those who look -----------------------------------------------------------------------------------------------
     @rule()
@@ -222,7 +226,7 @@ class Submission(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_sent_needlessly(self):
-        assert self.needless == []
+        assert self.wrong == []
         if not self.troubled:
             assert len(self.panda.rows()) <= 1
 
@@ -241,7 +245,7 @@ class Submission(RuleBasedStateMachine):
         self.network.calm()
         self.ledger.lose_commit = False
         for number, worker in enumerate(self.alive):
-            worker.kill() if number % 2 else worker.step(1000)
+            worker.kill() if number % 2 else worker.step(TO_ITS_END)
         self._deliver()
         for _ in range(30):
             self._try_once_more()
@@ -273,19 +277,28 @@ class Submission(RuleBasedStateMachine):
         return [worker for worker in getattr(self, "workers", ()) if not worker.over]
 
     def _submit(self, worker):
-        sessions = StoppingSessions(self.ctx.sessions, worker.stop, self.ledger.broken)
-        noticed = functools.partial(self._is_sent, worker)
-        ctx = hands(self.world.stage_ctx, self.panda, self.network, sessions, worker.stop, noticed)
+        noticed = functools.partial(self._notice, worker)
+        sessions = StoppingSessions(self.ctx.sessions, worker.stop, noticed, self.ledger.broken)
+        ctx = hands(self.world.plain, self.panda, self.network, sessions, worker.stop, noticed)
         ensure_submitted(ctx, self.request_id, KIND)
 
-    def _is_sent(self, worker, task_name):
-        """Called when a worker's request is on its way."""
-        with self.ctx.sessions() as session:
-            row = session.scalars(select(TaskRow).where(TaskRow.task_name == task_name)).first()
-        if row is None or not row.sent_count:
-            self.needless.append(f"{task_name} was sent without a committed intent")
-        if worker.knew:
-            self.needless.append(f"{task_name} was sent although PanDA showed it when the worker came")
+    def _notice(self, worker, event, about):
+        """Hear what a worker does: it has asked PanDA, committed, or its request is on its way."""
+        row = self._row()
+        state, owner = (row.intent, row.owner) if row else (None, None)
+        if event == "asked":
+            worker.searched = worker.searched or about == SEARCH
+        elif event == "committed" and state == IntentState.SENDING and owner != self.last_owner:
+            if self.last_state not in {None, IntentState.INTENDED, IntentState.IN_DOUBT}:
+                self.wrong.append(f"a turn began while the intent was {self.last_state}")
+            if self.last_state == IntentState.IN_DOUBT and not worker.searched:
+                self.wrong.append("a doubt was settled unsearched")
+        elif event == "sent":
+            if row is None or not row.sent_count:
+                self.wrong.append(f"{about} was sent without a committed intent")
+            if worker.knew:
+                self.wrong.append(f"{about} was sent although PanDA showed it when the worker came")
+        self.last_state, self.last_owner = state, owner
 
     def _row(self):
         with transaction(self.ctx.sessions) as session:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,22 +15,24 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from prodsys.actions.context import Context, make_context
+from prodsys.actions.context import Context, clients_of, make_context
 from prodsys.actions.importing import import_intake
+from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
+from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.migrate import migrate
-from prodsys.ledger.session import make_engine
+from prodsys.ledger.session import make_engine, make_session_factory
+from prodsys.model.specs import Catalogue
 from prodsys.panel.application import create_app
 from prodsys.panel.hands import roles_of
 from prodsys.panel.person import Access, Person
 from prodsys.panel.problems import install
 from prodsys.panel.refusals import NotAuthenticated
-from prodsys.settings import Settings
+from prodsys.settings import REPOSITORY, Settings
 from tests.contract.actions.conftest import (  # noqa: F401 - fixtures
     DEMO,
     airflow,
     approved,
-    ctx,
     import_demo,
     url,
 )
@@ -109,8 +112,30 @@ def ledger_url(template_database: Callable, fresh_database: Callable) -> str:
     return fresh_database(template=template_database("rest_template", _write_book))
 
 
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The specs, read once."""
+    return load_catalogue(REPOSITORY / "include" / "specs", "sandbox")
+
+
 @pytest.fixture
-def api(ctx: Context) -> FastAPI:  # noqa: F811
+def ctx(ledger_url: str, tmp_path: Path, catalogue: Catalogue) -> Iterator[Context]:
+    """Hands of the manager where no service is configured."""
+    sessions = make_session_factory(ledger_url)
+    yield Context(
+        who="manager",
+        roles=frozenset({"manager"}),
+        catalogue=catalogue,
+        sessions=sessions,
+        clients=clients_of(Settings({}), catalogue, LedgerJournal(sessions, "manager")),
+        home=tmp_path,
+        monitor_url="http://127.0.0.1:1",
+    )
+    make_engine(ledger_url).dispose()
+
+
+@pytest.fixture
+def api(ctx: Context) -> FastAPI:
     return mounted(ctx)
 
 

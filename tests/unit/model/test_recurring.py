@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prodsys.errors import SpecInvalid
@@ -128,3 +131,21 @@ def test_what_may_change_later_is_no_promise():
     promise = make().promised()
     assert make(intervals=61, active=False, description="x", requester="other").promised() == promise
     assert make(first_seed=1).promised() != promise
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    schedule=st.sampled_from(["daily", "weekly", "30 3 * * *", "30 3 * * 1,4", "30 3 1,15 * *"]),
+    intervals=st.integers(1, 80),
+    seeds=st.integers(1, 500),
+)
+def test_every_seed_and_id_of_the_block_belongs_to_exactly_one_interval(schedule, intervals, seeds):
+    start = "2026-10-01 03:30" if schedule.startswith("30 3 1,15") else "2026-10-05 03:30"
+    template = make(schedule=schedule, start=start, intervals=intervals, seeds_per_interval=seeds)
+    blocks = [template.seeds_of(one) for one in range(intervals)]
+    assert sum(len(one) for one in blocks) == len(template.block)
+    assert all(one.last + 1 == after.first for one, after in pairwise(blocks))
+    assert (blocks[0].first, blocks[-1].last) == (template.block.first, template.block.last)
+    assert len({template.id_of(one) for one in range(intervals)}) == intervals
+    assert all(begin < end for begin, end in map(template.bounds, range(intervals)))
+    assert all(template.bounds(one)[1] == template.bounds(one + 1)[0] for one in range(intervals - 1))
