@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,23 @@ def airflow_lets(person: Person, access: Access) -> bool:
     return person.name != "guest" and (access is Access.LOOK or person.name in AUDITORS)
 
 
-def mounted(context: Context) -> FastAPI:
-    """The application as Airflow mounts it."""
+@dataclass
+class Mounted:
+    """The application as Airflow mounts it, made once; whose ledger it works on changes from test to test."""
 
-    def hands(person: Person) -> Context:
-        roles = roles_of(context.catalogue.policy, person)
-        return replace(context, who=person.name, roles=roles)
+    context: Context | None = None
 
-    root = FastAPI(openapi_url=None)
-    install(root)
-    root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), hands=hands))
-    return root
+    def hands(self, person: Person) -> Context:
+        assert self.context is not None
+        roles = roles_of(self.context.catalogue.policy, person)
+        return replace(self.context, who=person.name, roles=roles)
+
+    @cached_property
+    def root(self) -> FastAPI:
+        root = FastAPI(openapi_url=None)
+        install(root)
+        root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), hands=self.hands))
+        return root
 
 
 @dataclass(frozen=True)
@@ -134,9 +141,15 @@ def ctx(ledger_url: str, tmp_path: Path, catalogue: Catalogue) -> Iterator[Conte
     make_engine(ledger_url).dispose()
 
 
+@pytest.fixture(scope="session")
+def application() -> Mounted:
+    return Mounted()
+
+
 @pytest.fixture
-def api(ctx: Context) -> FastAPI:
-    return mounted(ctx)
+def api(application: Mounted, ctx: Context) -> FastAPI:
+    application.context = ctx
+    return application.root
 
 
 @pytest.fixture
@@ -153,7 +166,8 @@ def manager(caller) -> Caller:
 
 
 @pytest.fixture
-def at_airflow(approved) -> Iterator[Caller]:  # noqa: F811
+def at_airflow(application: Mounted, approved) -> Iterator[Caller]:  # noqa: F811
     """The manager, an approved request DEMO2025-016, and an Airflow that takes orders."""
-    with TestClient(mounted(approved), base_url=BASE) as client:
+    application.context = approved
+    with TestClient(application.root, base_url=BASE) as client:
         yield Caller(client, "manager")

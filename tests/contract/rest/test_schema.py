@@ -26,7 +26,7 @@ from prodsys.ledger.session import make_engine, make_session_factory
 from prodsys.panel.schema import FILE, generated
 from prodsys.settings import REPOSITORY, Settings
 from tests.contract.actions.conftest import DEMO, _migrate
-from tests.contract.rest.conftest import API, mounted
+from tests.contract.rest.conftest import API, Mounted
 
 EXAMPLES = int(os.environ.get("REST_EXAMPLES", "12"))  # calls a route; each meets the ledger
 TOKEN = {"Authorization": "Bearer admin"}
@@ -73,8 +73,8 @@ def context(postgres, template_database, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def application(context: Context):
-    return mounted(context)
+def served(context: Context):
+    return Mounted(context).root
 
 
 CONFIG = SchemathesisConfig.from_dict(
@@ -96,8 +96,8 @@ OPERATIONS = [found.ok() for found in rest.get_all_operations()]
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda one: one.value)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.label)
-def test_every_answer_is_as_described(application, operation, mode):
-    rest.app = application
+def test_every_answer_is_as_described(served, operation, mode):
+    rest.app = served
 
     @settings(
         max_examples=EXAMPLES,
@@ -108,7 +108,7 @@ def test_every_answer_is_as_described(application, operation, mode):
     )
     @given(case=operation.as_strategy(mode))
     def every(case):
-        case.call_and_validate(headers=TOKEN, app=application)
+        case.call_and_validate(headers=TOKEN, app=served)
 
     every()
 
@@ -117,10 +117,10 @@ def test_the_description_in_the_repository_is_the_one_that_the_code_gives():
     assert FILE.read_text(encoding="utf-8") == generated(), "run make docs"
 
 
-def test_the_served_description_is_the_same(application):
-    with TestClient(application) as client:
-        served = client.get(f"{API}/openapi.json", headers=TOKEN)
-    assert served.json() == json.loads(generated())
+def test_the_served_description_is_the_same(served):
+    with TestClient(served) as client:
+        told = client.get(f"{API}/openapi.json", headers=TOKEN)
+    assert told.json() == json.loads(generated())
 
 
 def test_every_act_is_described_with_summary_right_and_refusals():
