@@ -180,6 +180,28 @@ class NamesTaken(LedgerError):
         )
 
 
+class InputsUnusable(LedgerError):
+    """Datasets that a request would read are not there, not complete yet, or not of one sample."""
+
+    def __init__(self, request_id: str, inputs: Sequence[tuple[str, str]], remedy: str) -> None:
+        self.request_id, self.inputs, self.remedy = request_id, tuple(inputs), remedy
+        said = "; ".join(f"{name}: {reason}" for name, reason in self.inputs[:3])
+        more = f"; and {len(self.inputs) - 3} more" if len(self.inputs) > 3 else ""
+        super().__init__(f"{request_id} cannot read its inputs: {said}{more} ({remedy})")
+
+
+class SampleExists(LedgerError):
+    """The same files were reconstructed, or are, with the same configuration: once more would double the sample."""
+
+    def __init__(self, request_id: str, other: str, state: str, datasets: Sequence[str]) -> None:
+        self.request_id, self.other, self.state, self.datasets = request_id, other, state, tuple(datasets)
+        where = ", ".join(self.datasets[:3]) or "nothing is delivered yet"
+        super().__init__(
+            f"{request_id} would reconstruct files once more that {other} ({state}) has with the same configuration: "
+            f"{where}; use those, or ask for another version of the software"
+        )
+
+
 class TrialMissing(LedgerError):
     """Policy wants a trial of this configuration before the mass production, and none has succeeded."""
 

@@ -51,7 +51,7 @@ class Place:
             return PandaClient(self.panda_url, ORIGIN, lambda: self.token, times.call_timeout_s, journal)
 
         def nobody() -> NoReturn:
-            raise SettingMissing("RUCIO_URL", "there are PanDA and the ledger alone")
+            raise SettingMissing("PRODSYS_RUCIO_URL", "there are PanDA and the ledger alone")
 
         return Context(
             who=self.who,

@@ -170,6 +170,11 @@ def test_what_ran_is_told_by_its_resources(rest, tokens):
     assert [(one["step"], one["status"]) for one in tasks["items"]] == [("SIM", "done"), ("RECO", "done")]
     seeds = rest.get(f"/requests/{NEW}/seeds", headers=viewer).json()
     assert {one["state"] for one in seeds["items"]} == {"delivered"}
+    steps = rest.get(f"/requests/{NEW}/steps", headers=viewer).json()["items"]
+    assert [(one["step"], one["asked"], one["delivered"], one["verdict"]) for one in steps] == [
+        ("SIM", 3, 3, "full"),
+        ("RECO", 3, 3, "full"),
+    ]
     datasets = rest.get(f"/datasets?request_id={NEW}&kind=dataset", headers=viewer).json()["items"]
     assert all(one["closed"] for one in datasets)
     simulated = next(one for one in datasets if (one["step"], one["data_type"]) == ("SIM", "S"))

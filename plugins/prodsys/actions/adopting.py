@@ -114,7 +114,10 @@ def _check_state(session: Session, row: RequestRow) -> None:
         raise refusal(row, "adopting a task")
     if state is RequestState.RECORDED and row.recorded_status != RecordedStatus.RUNNING:
         raise refusal(row, f"adopting a task (the book calls it {row.recorded_status}, not running)")
-    if get_spec(session, row.request_id).bunches > 1:
+    spec = get_spec(session, row.request_id)
+    if spec.reads:
+        raise SpecInvalid(row.request_id, "it works on files that exist", "adopt for the request that simulated them")
+    if spec.bunches > 1:
         raise SpecInvalid(row.request_id, "it runs in bunches, a task made by hand is in one piece", "clone it without")
 
 

@@ -14,6 +14,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import driving_run
 from prodsys.errors import AnswerRefused
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.questions import list_open_questions
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
@@ -114,12 +115,8 @@ def _shown(seeds: Sequence[int]) -> str:
 
 def open_questions(ctx: Context, request_id: str | None = None) -> tuple[Question, ...]:
     """Questions that wait for an answer, the oldest first."""
-    wanted = select(QuestionRow).join(StepRow, StepRow.step_id == QuestionRow.step_id)
-    wanted = wanted.where(QuestionRow.answer.is_(None)).order_by(QuestionRow.asked_at)
-    if request_id is not None:
-        wanted = wanted.where(StepRow.request_id == request_id)
     with transaction(ctx.sessions) as session:
-        return tuple(_question(session, row) for row in session.scalars(wanted))
+        return tuple(_question(session, row) for row in list_open_questions(session, request_id))
 
 
 def find_question(ctx: Context, question_id: int) -> Question | None:

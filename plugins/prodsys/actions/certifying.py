@@ -27,6 +27,7 @@ from prodsys.model.certificate import (
     Certificate,
     CertifiedDataset,
     CertifiedFile,
+    CertifiedInput,
     CertifiedRule,
     CertifiedStep,
     CertifiedTask,
@@ -36,6 +37,7 @@ from prodsys.model.certificate import (
 from prodsys.model.names import Did
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import LOG, Plan
+from prodsys.model.reading import seeds_from
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import EventSource, ReuseKind, RuleState, Verdict
 
@@ -107,6 +109,7 @@ def _assemble(
         "bytes_delivered": sum(one.bytes for one in certified),
         "steps": tuple(_step(session, plan, step) for step in steps),
         "tasks": _tasks(session, ctx, plan.request_id),
+        "inputs": _inputs(plan),
         "datasets": certified,
         "containers": tuple(one.did for one in datasets if one.kind.endswith("container")),
         "rules": tuple(_rule(rule) for rule in rules),
@@ -163,6 +166,26 @@ def _reused(session: Session, request_id: str) -> tuple[ReusedSeeds, ...]:
         kind = ReuseKind(row.kind)
         found.append(ReusedSeeds(first=seeds.first, last=seeds.last, owner=row.owner, kind=kind, reason=row.reason))
     return tuple(found)
+
+
+def _inputs(plan: Plan) -> tuple[CertifiedInput, ...]:
+    """What was read of earlier requests, as the approved plan says."""
+    reading = plan.reading
+    if reading is None:
+        return ()
+    return tuple(
+        CertifiedInput(
+            did=one.did,
+            step=reading.step,
+            data_type=one.data_type,
+            request_id=reading.request_id,
+            files=one.files,
+            files_read=one.read,
+            bytes_read=one.bytes,
+            seeds_from=seeds_from(reading),
+        )
+        for one in reading.datasets
+    )
 
 
 def _step(session: Session, plan: Plan, step: StepRow) -> CertifiedStep:
@@ -280,8 +303,11 @@ def build_handover(ctx: Context, certificate: Certificate) -> dict[str, list[str
     last = plan.steps[-1].kind
     replicas, first = ctx.rucio.replicas(Did.parse(plan.request_container)), plan.rules.rses[0]
     kept = {file.seed for one in certificate.datasets if one.step == last for file in one.files}
+    written = {data_type for step in plan.steps for data_type in step.outputs}
     lists = {}
     for data_type, word in LISTS.items():
+        if data_type not in written:
+            continue  # what was read has its own request's lists
         by_seed: dict[int, str] = {}
         for one in (one for one in certificate.datasets if one.data_type == data_type):
             by_seed |= {file.seed: _pfn(replicas[file.lfn], first) for file in one.files if file.seed in kept}

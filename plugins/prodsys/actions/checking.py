@@ -11,7 +11,18 @@ from prodsys.actions.context import Context
 from prodsys.actions.covering import find_open_seeds, seed_warnings
 from prodsys.actions.foreseeing import foresee
 from prodsys.actions.outside import Own, look_outside, what_is_known
-from prodsys.errors import NamesTaken, ProductionError, SeedsTaken, SpaceLacking, SpecInvalid
+from prodsys.actions.reading import find_reading
+from prodsys.errors import (
+    DatasetConflict,
+    InputsUnusable,
+    NamesTaken,
+    ProductionError,
+    RequestUnknown,
+    SampleExists,
+    SeedsTaken,
+    SpaceLacking,
+    SpecInvalid,
+)
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_spec, move, refusal
 from prodsys.ledger.session import transaction
@@ -123,11 +134,14 @@ def _seed_findings(session: Session, spec: RequestSpec) -> Iterator[Finding]:
 def _outside_findings(ctx: Context, spec: RequestSpec, revision: int, own: Own) -> Iterator[Finding]:
     plan = build_plan(spec, revision, ctx.catalogue)
     try:
+        if (reading := find_reading(ctx, spec)) is not None:
+            plan = build_plan(spec, revision, ctx.catalogue, reading.planned)
+            yield from (Finding(f"{spec.request_id}.inputs", one, fault=False) for one in reading.warnings)
         for warning in look_outside(ctx, plan, foresee(ctx, plan), own):
             yield Finding(spec.request_id, warning, fault=False)
     except SpecInvalid as error:
         yield Finding(error.place, error.message, error.remedy)
-    except (NamesTaken, SpaceLacking) as error:
+    except (NamesTaken, SpaceLacking, InputsUnusable, SampleExists, DatasetConflict, RequestUnknown) as error:
         yield Finding(spec.request_id, _words(error))
 
 

@@ -66,5 +66,7 @@ def written_dids(ctx: Context, request_id: str) -> tuple[Did, ...]:
         tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
     containers = [plan.request_container, *(one.container for step in plan.steps for one in step.datasets)]
     outputs = [str(Did(plan.partition, name)) for task in tasks for name in outputs_of_map(task.task_map)]
-    made = [str(Did(plan.partition, name)) for task in tasks for name in task.inputs.values()]
+    own = f"{plan.sample}."  # what a task reads may be another request's
+    inputs = [name for task in tasks for name in task.inputs.values() if name.startswith(own)]
+    made = [str(Did(plan.partition, name)) for name in inputs]
     return tuple(Did.parse(did) for did in dict.fromkeys([*containers, *known, *made, *outputs]))

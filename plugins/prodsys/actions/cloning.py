@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy.orm import Session
 
@@ -18,7 +19,7 @@ from prodsys.model.difference import FieldChange, changes_between
 from prodsys.model.moves import Right, possible_acts
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
-from prodsys.model.seeds import SeedRange
+from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RecordedStatus, RequestState
 
@@ -101,9 +102,11 @@ def make_like(
     if found is not None:
         same = (found.cloned_from, found.extends) == (origin.cloned_from, origin.extends)
         return _the_same(session, source, made_id, order, origin, found.state, same=same)
-    spec = _like(source, made_id, order, next_free(session, configuration), origin)
+    free = next_free(session, configuration, order.seed_count or source.seed_count)
+    spec = _like(source, made_id, order, free, origin)
     create_request(session, ctx.who, spec, {f"{origin.act} of": source_id}, origin)
-    claim(session, configuration, made_id, spec.seeds)
+    if not spec.reads:  # else the seeds stay those of the request that simulated
+        claim(session, configuration, made_id, spec.seeds)
     return NewRequest.of(source, spec)
 
 
@@ -125,7 +128,7 @@ def _take_id(session: Session, catalogue: Catalogue, source: RequestSpec, new_id
 
 def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin: Origin) -> RequestSpec:
     number = order.seed_count or source.seed_count
-    seeds = order.seeds or (SeedRange(first=free, last=free + number - 1),)
+    seeds = order.seeds or (_first(source, number) if source.reads else (_row(free, number),))
     events_per_file = order.events_per_file or source.events_per_file
     changes = {
         "request_id": new_id,
@@ -141,6 +144,21 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
         "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }
     return RequestSpec.checked(source.model_dump(mode="json") | changes)
+
+
+def _first(source: RequestSpec, number: int) -> tuple[SeedRange, ...]:
+    """The first seeds of a request that works on files that exist: others have no files."""
+    if number > source.seed_count:
+        message = f"{source.request_id} reads the files of {source.seed_count} seeds, not of {number}"
+        raise SpecInvalid("seeds", message, "as many or fewer")
+    return seeds_of.from_seeds(islice(seeds_of.iterate(source.seeds), number))
+
+
+def _row(first: int, number: int) -> SeedRange:
+    if first + number - 1 > MAX_SEED:
+        message = f"{number} seeds from {first} on would end behind the highest seed, {MAX_SEED}"
+        raise SpecInvalid("seeds", message, "name free ones: --seeds; prodsys seeds claims shows the gaps")
+    return SeedRange(first=first, last=first + number - 1)
 
 
 def _the_same(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from prodsys.errors import SeedsTaken
 from prodsys.ledger.seeds import (
+    Owned,
+    add_reuse,
     claim,
+    configuration_of,
     find_owners,
     from_range,
     lock_configuration,
@@ -15,8 +19,12 @@ from prodsys.ledger.seeds import (
     same_beam_elsewhere,
     uncovered,
 )
+from prodsys.ledger.tables import SeedReuseRow
+from prodsys.model import seeds as seeds_of
+from prodsys.model.plan import Plan
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import ReuseKind
 
 
 def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...]:
@@ -27,6 +35,8 @@ def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...
     SeedsTaken
         Some belong to others, and no reuse is declared.
     """
+    if spec.reads:
+        return ()  # the events exist: their seeds stay those of the request that made them
     configuration = Configuration.of(spec).digest()
     open_seeds = uncovered(session, spec.request_id, spec.seeds)
     owners = find_owners(session, configuration, open_seeds, but=spec.request_id)
@@ -38,9 +48,28 @@ def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...
 
 def cover_seeds(session: Session, spec: RequestSpec) -> None:
     """Make the request the owner of its seeds that nobody owns; SeedsTaken as `find_open_seeds`."""
+    if spec.reads:
+        return
     configuration = Configuration.of(spec).digest()
     lock_configuration(session, configuration)
     claim(session, configuration, spec.request_id, find_open_seeds(session, spec))
+
+
+def borrow_seeds(session: Session, plan: Plan, who: str) -> None:
+    """Say whose seeds a request has that reads files: those of the request that simulated, when the ledger knows it."""
+    reading = plan.reading
+    session.execute(
+        delete(SeedReuseRow).where(
+            SeedReuseRow.request_id == plan.request_id, SeedReuseRow.kind == ReuseKind.RECONSTRUCTS
+        )
+    )
+    if reading is None or reading.request_id is None:
+        return
+    configuration = configuration_of(session, reading.request_id) or plan.configuration_digest
+    reason = f"the files of its {reading.step} are read by {plan.spec.software} {plan.spec.version}"
+    for seeds in seeds_of.subtract(plan.seeds, reading.lacking):
+        owned = Owned(reading.request_id, seeds)
+        add_reuse(session, configuration, plan.request_id, owned, ReuseKind.RECONSTRUCTS, reason, who)
 
 
 def seed_warnings(session: Session, request_id: str) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
         row = find_request(session, spec.request_id, lock=True)
         if row is None:
             create_request(session, ctx.who, spec, source_of(Accepted(spec, BY_HAND, None)))
-            claim(session, configuration, spec.request_id, spec.seeds)
+            if not spec.reads:
+                claim(session, configuration, spec.request_id, spec.seeds)
             return spec
         stored = get_spec(session, spec.request_id)
         if stored.digest() != spec.digest():

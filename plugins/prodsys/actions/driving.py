@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.ledger.journal import write_audit
+from prodsys.ledger.questions import drop_questions
 from prodsys.ledger.requests import get_request, move, newest_certificate
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
@@ -108,7 +109,8 @@ def _run(row: RequestRow, run: tuple[str, str], *, driving: bool, note: str) -> 
 
 
 def leave(session: Session, request_id: str, note: str) -> None:
-    """The driving run lets go, in the caller's transaction."""
+    """The driving run lets go, in the caller's transaction; what it asked nobody has to answer any more."""
+    drop_questions(session, request_id, note)
     driver = driving_run(session, request_id)
     if driver is not None:
         driver.driving, driver.note = False, note

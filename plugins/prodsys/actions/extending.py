@@ -8,7 +8,7 @@ from prodsys.actions.cloning import CloneOrder, NewRequest, make_like
 from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin
 from prodsys.errors import ConfigurationChanged, SpecInvalid
-from prodsys.ledger.requests import find_plan, get_request, get_revision
+from prodsys.ledger.requests import find_plan, get_request, get_revision, get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.moves import Right
 from prodsys.model.plan import Plan, build_plan
@@ -40,6 +40,9 @@ def extend(ctx: Context, source_id: str, new_id: str | None = None, seed_count: 
     ctx.check_right("extend", Right.CREATE)
     with transaction(ctx.sessions) as session:
         get_request(session, source_id)
+        if get_spec(session, source_id).reads:
+            remedy = "extend the request that simulated, then reconstruct what it brings"
+            raise SpecInvalid(source_id, "it works on files that exist: there are no next seeds", remedy)
         _check_the_same(session, ctx.catalogue, source_id)
         return make_like(session, ctx, source_id, new_id, CloneOrder(seed_count=seed_count), Origin(extends=source_id))
 

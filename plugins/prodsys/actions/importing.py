@@ -187,6 +187,8 @@ def _closed(item: Accepted, row: RequestRow) -> Fault:
 def _take_seeds(session: Session, who: str, item: Accepted) -> list[Fault]:
     """Claim the seeds: what history shares is recorded as reuse, a draft that asks for taken ones has none."""
     spec, configuration = item.spec, Configuration.of(item.spec).digest()
+    if spec.reads:
+        return []  # the seeds stay those of the request that simulated
     if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT:
         try:
             claim(session, configuration, spec.request_id, spec.seeds)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from prodsys.actions.borrowed import borrowed_names, ensure_borrowed
 from prodsys.actions.context import Context
 from prodsys.actions.orders import INPUT, Work
 from prodsys.actions.parts import Part, Source, dataset_row, hold, rse_of_seeds
@@ -34,7 +35,7 @@ def input_names(session: Session, plan: Plan, step: StepRow, attempt: int, work:
     """
     before = plan.before(step.kind)
     if before is None:
-        return {}
+        return borrowed_names(session, plan, step, attempt, work) if plan.reading else {}
     types = plan.step(step.kind).inputs
     if work.whole and (own := _own_datasets(session, plan, step, work, types)):
         return own
@@ -76,7 +77,12 @@ def ensure_inputs(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> Non
     ------
     StepFailed
         In the order of their names the files would be paired wrongly.
+    DatasetConflict
+        What an earlier request wrote is not as it was when this one was planned.
     """
+    if plan.reading is not None and plan.before(step.kind) is None:
+        ensure_borrowed(ctx, plan, step, task)
+        return
     with transaction(ctx.sessions) as session:
         files = _files(session, plan, step, frozenset(seeds_of_task(task)))
         before = plan.before(step.kind)

@@ -1,7 +1,8 @@
 """Intents: which tasks a step needs, written down before anything is sent (DESIGN decision 5).
 
 A first step has one task for all its seeds. A step that reads has one task for each task that wrote: never one over a
-container. Seeds that were run in vain are run again by a further attempt (`prodsys.actions.recovering`).
+container; so has a first step that reads what an earlier request wrote (`prodsys.actions.borrowed`). Seeds that were
+run in vain are run again by a further attempt (`prodsys.actions.recovering`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy.orm import Session
 
+from prodsys.actions.borrowed import borrowed_work
 from prodsys.actions.context import Context
 from prodsys.actions.inputs import ensure_inputs, input_names
 from prodsys.actions.orders import Work, build_order
@@ -58,6 +60,12 @@ def ensure_intents(ctx: Context, request_id: str, kind: str, bunch: int | None =
 def _wanted(session: Session, plan: Plan, step: StepRow, found: Sequence[TaskRow]) -> Iterator[Work]:
     """What no task does yet: all seeds of a first step; seeds that came and that nobody reads, for the others."""
     before = plan.before(step.kind)
+    if before is None and plan.reading is not None:
+        new = list(borrowed_work(session, plan, step, _read_by(found)))
+        if not new and not found:
+            raise StepFailed(plan.request_id, step.kind, "failed", "the input holds none of its seeds")
+        yield from new
+        return
     if before is None:
         if not found:
             yield Work(tuple(seeds_of.iterate(plan.seeds_of_bunch(step.bunch))))

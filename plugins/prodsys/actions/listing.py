@@ -11,6 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.looking import iso
 from prodsys.errors import LedgerLacks
 from prodsys.ledger import searching
+from prodsys.ledger.accounts import SeedAccount, seed_accounts
 from prodsys.ledger.requests import get_request, list_steps, newest_certificate
 from prodsys.ledger.searching import AuditFilter, DatasetFilter, Found, RequestFilter, TaskFilter, Window
 from prodsys.ledger.seeds import from_range, next_free
@@ -65,16 +66,19 @@ def _request(row: RequestRow, revision: RevisionRow) -> Values:
 
 
 def list_request_steps(ctx: Context, request_id: str) -> list[Values]:
-    """Steps of the current revision in order, bunch by bunch, with the verdicts."""
+    """Steps of the current revision in order, bunch by bunch, with the verdicts and the accounts of their seeds."""
     with transaction(ctx.sessions) as session:
-        return [_step(step) for step in list_steps(session, request_id)]
+        accounts = {(one.step, one.bunch): one for one in seed_accounts(session, [request_id])}
+        return [_step(step, accounts.get((step.kind, step.bunch))) for step in list_steps(session, request_id)]
 
 
-def _step(step: StepRow) -> Values:
-    plain = ("bunch", "verdict", "seeds_delivered", "events", "counted_files", "rounds", "waived")
+def _step(step: StepRow, account: SeedAccount | None) -> Values:
+    counted = ("asked", "delivered", "missing", "waived", "lost_before")
     return {
         "step": step.kind,
-        **_copied(step, *plain),
+        "waived_by": step.waived,
+        **_copied(step, "bunch", "verdict", "events", "counted_files", "rounds"),
+        **{name: getattr(account, name) if account else 0 for name in counted},
         "notes": list(step.notes),
         "settled_at": iso(step.settled_at),
         "data_ready_at": iso(step.data_ready_at),

@@ -20,6 +20,7 @@ class Work:
 
     seeds: tuple[int, ...]
     parent: TaskRow | None = None  # task that wrote the (first) input
+    parent_tid: int | None = None  # the same of an earlier request, when the ledger knows
     whole: bool = False  # the seeds are all that the parent delivered
 
 
@@ -55,7 +56,7 @@ def build_order(
         outputs={data_type: name for data_type, name in outputs.items() if data_type != LOG},
         log_dataset=outputs[LOG],
         inputs=dict(inputs) or None,
-        parent_tid=work.parent.jedi_task_id if work.parent else None,
+        parent_tid=work.parent.jedi_task_id if work.parent else work.parent_tid,
         event_argument=profile.event_argument,
         architecture=profile.architecture,
         token=profile.token,

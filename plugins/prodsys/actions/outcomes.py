@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
 from prodsys.actions.counting import count_sample
 from prodsys.actions.orders import task_outputs
@@ -63,13 +64,15 @@ def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> Ste
         events_per_job=plan.step(step.kind).events_per_job,
         output_types=outputs_of_map(task.task_map) if task.adopted else own,
         accept_percent=plan.accept_percent,
-        input_seeds=_input_seeds(session, plan, step, before.kind) if before else None,
+        input_seeds=_input_seeds(session, plan, step, before.kind if before else None),
         lost=frozenset(lost_files(session, step.step_id)),
     )
 
 
-def _input_seeds(session: Session, plan: Plan, step: StepRow, before: str) -> Mapping[str, int]:
-    """LFN of every file the step before wrote -> its seed."""
+def _input_seeds(session: Session, plan: Plan, step: StepRow, before: str | None) -> Mapping[str, int] | None:
+    """LFN of every file that is read -> its seed; None for a step that reads none."""
+    if before is None:
+        return borrowed_seeds(session, plan) if plan.reading else None
     wrote = get_step(session, plan.request_id, before, step.bunch)
     return {file.lfn: file.seed for file in list_files(session, wrote.step_id) if file.data_type != LOG}
 
@@ -81,6 +84,8 @@ def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutco
     """
     seeds = list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
     before = plan.before(step.kind)
+    if before is None and plan.reading is not None:
+        return unread_seeds(plan, step, plan.reading)
     if before is None:
         return [SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed") for seed in seeds], len(
             seeds

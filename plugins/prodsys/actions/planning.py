@@ -8,15 +8,19 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.covering import cover_seeds, find_open_seeds, seed_warnings
+from prodsys.actions.covering import borrow_seeds, cover_seeds, find_open_seeds, seed_warnings
+from prodsys.actions.doubles import refuse_doubles
 from prodsys.actions.foreseeing import foresee
 from prodsys.actions.outside import Own, look_outside, what_is_known
+from prodsys.actions.reading import Reading, find_reading
 from prodsys.errors import PlanChanged, TrialMissing
 from prodsys.ledger.history import list_trials
+from prodsys.ledger.inputs import replace_inputs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, store_plan
 from prodsys.ledger.publications import publish
 from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move, refusal
+from prodsys.ledger.seeds import lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
 from prodsys.model.estimate import Estimate
@@ -52,20 +56,25 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
         A chain, software or partition that the specs do not know, a script or image that is not on CVMFS.
     NamesTaken, SpaceLacking
         A name it writes is in use; its data do not fit.
+    InputsUnusable, SampleExists
+        What it reads is not there, or not complete; somebody has reconstructed it with the same configuration.
     PandaUnavailable, RucioUnavailable, FilesUnavailable
         Who must be asked does not answer: try again.
     """
     ctx.check_right("plan", Right.PLAN)
-    built, own = _build(ctx, request_id)
+    built, own, reading = _build(ctx, request_id)
     estimate = foresee(ctx, built)
     said = look_outside(ctx, built, estimate, own)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         move(row, Act.PLAN)
-        now = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
+        now = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, built.reading)
         if now.digest() != built.digest():  # somebody revised it while we looked around
             raise PlanChanged(request_id, built.digest(), now.digest())
         cover_seeds(session, built.spec)
+        if reading is not None:
+            _keep_reading(session, ctx.who, built, reading)
+            said = (*reading.warnings, *said)
         warnings = (*seed_warnings(session, request_id), *said)
         stored, new = store_plan(session, built, estimate, warnings, ctx.who)
         if new:
@@ -73,8 +82,16 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
         return _answer(session, row, stored)
 
 
-def _build(ctx: Context, request_id: str) -> tuple[Plan, Own]:
-    """The plan, before anybody outside is asked, and the names that the request made itself."""
+def _keep_reading(session: Session, who: str, built: Plan, reading: Reading) -> None:
+    """Write down what the request reads, and whose seeds these are."""
+    lock_configuration(session, built.configuration_digest)
+    replace_inputs(session, built.request_id, reading.files)
+    refuse_doubles(session, built)
+    borrow_seeds(session, built, who)
+
+
+def _build(ctx: Context, request_id: str) -> tuple[Plan, Own, Reading | None]:
+    """The plan, the names that the request made itself, and what it reads."""
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
         if find_move(RequestState(row.state), Act.PLAN) is None:
@@ -82,7 +99,11 @@ def _build(ctx: Context, request_id: str) -> tuple[Plan, Own]:
         ctx.catalogue.policy.check_prefix(request_id)
         built = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         find_open_seeds(session, built.spec)
-        return built, what_is_known(session, request_id)
+        own = what_is_known(session, request_id)
+    reading = find_reading(ctx, built.spec)
+    if reading is not None:
+        built = build_plan(built.spec, built.revision, ctx.catalogue, reading.planned)
+    return built, own, reading
 
 
 def _answer(session: Session, row: RequestRow, stored: PlanRow, waits_for: str = "") -> PlanAnswer:
@@ -106,6 +127,8 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
         The specs have changed since, or ``digest`` is not that of the plan: look again.
     TrialMissing
         Policy wants a trial of its configuration first.
+    SampleExists
+        What it reads has been reconstructed with the same configuration since it was planned.
     """
     ctx.check_right("approve", Right.APPROVE)
     with transaction(ctx.sessions) as session:
@@ -115,9 +138,12 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
             return _answer(session, row, stored)
         if stored is None or find_move(RequestState(row.state), Act.APPROVE) is None:
             raise refusal(row, Act.APPROVE)
-        current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
+        shown = Plan.model_validate(stored.body)
+        current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, shown.reading)
         if current.digest() != stored.digest or (digest and digest != stored.digest):
             raise PlanChanged(request_id, digest or stored.digest, current.digest())
+        lock_configuration(session, current.configuration_digest)
+        refuse_doubles(session, current)
         core_hours, volume = _size(stored, current)
         _check_trial(session, ctx, row, current, core_hours)
         if waits_for := _sign(session, ctx, stored, core_hours, volume):

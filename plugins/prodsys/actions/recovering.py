@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from prodsys.actions.borrowed import borrowed_parent
 from prodsys.actions.context import Context
 from prodsys.actions.intents import check_driven, open_attempt
 from prodsys.actions.orders import Work, task_outputs
@@ -80,7 +81,7 @@ def _work(session: Session, plan: Plan, step: StepRow, seeds: Sequence[int]) -> 
     """These seeds, whoever wrote their input; the parent is the writer of the first."""
     before = plan.before(step.kind)
     if before is None:
-        return Work(tuple(seeds))
+        return Work(tuple(seeds), parent_tid=borrowed_parent(session, plan, seeds) if plan.reading else None)
     wrote = get_step(session, plan.request_id, before.kind, step.bunch)
     writers = dict(delivered_by(session, wrote.step_id))
     return Work(tuple(seeds), writers.get(seeds[0]))

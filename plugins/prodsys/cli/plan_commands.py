@@ -1,4 +1,4 @@
-"""``prodsys request``: check, plan, approve, trial."""
+"""``prodsys request``: check, plan, approve, reject, trial."""
 
 from __future__ import annotations
 
@@ -73,6 +73,22 @@ def approve(
     tell(answer, sentence, effects, dry_run=dry_run, as_json=False)
 
 
+@app.command(help=f"Say no to the plan that was shown: it has to be planned again. {EXIT_CODES}")
+def reject(
+    request_id: RequestId,
+    reason: Annotated[str, typer.Option(help="What has to change, for the requester.")],
+    digest: Annotated[str | None, typer.Option(help="Digest of the plan you looked at; default: the newest.")] = None,
+    dry_run: DryRun = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reject the plan of a request."""
+    from prodsys.actions.approving import reject as do_reject
+
+    answer, effects = do(acting(who), lambda ctx: do_reject(ctx, request_id, reason, digest), dry_run=dry_run)
+    tell(answer, f"{request_id} is {answer.state}: {answer.reason}", effects, dry_run=dry_run, as_json=as_json)
+
+
 @app.command(help=f"Make and plan a trial: the first seeds of a request, before its mass production. {EXIT_CODES}")
 def trial(
     request_id: RequestId,
@@ -114,6 +130,7 @@ def plan_body(answer: PlanAnswer) -> dict[str, Any]:
 
 def print_plan(answer: PlanAnswer) -> None:
     """A plan for people: tasks, datasets, what it takes and why we think so, what changed."""
+    from prodsys.model.reading import table_of as inputs_of
     from prodsys.model.seeds import show
 
     built = answer.plan
@@ -121,6 +138,8 @@ def print_plan(answer: PlanAnswer) -> None:
         f"{built.request_id} revision {built.revision}: {built.events} events, seeds {show(built.seeds)} "
         f"of configuration {built.configuration_digest}"
     )
+    if built.reading:
+        print_table(("type", "input", "files read", "of", "GB"), inputs_of(built.reading), title="Inputs")
     _print_tasks(built, answer.estimate)
     _print_datasets(built)
     if answer.estimate:

@@ -116,6 +116,19 @@ class RucioClient(RucioQuestions):
             The name is a dataset's or file's.
         """
         self._ensure_did("add_container", did, DidType.CONTAINER)
+        self._ensure_children(did, children)
+
+    def ensure_attached(self, did: Did, files: Sequence[Did]) -> None:
+        """Have files that Rucio knows in an open dataset, of whatever scope they are.
+
+        Raises
+        ------
+        RucioRefused
+            The dataset is closed, or there is no such file.
+        """
+        self._ensure_children(did, files)
+
+    def _ensure_children(self, did: Did, children: Sequence[Did]) -> None:
         for _ in range(RACES):
             held = self.list_children(did)
             lacking = [child for child in children if child not in held]

@@ -73,6 +73,24 @@ def ensure_dataset_holds(
     return _read_back(client, did, wanted, strays, may_lack=not is_open)
 
 
+def ensure_dataset_of(client: RucioClient, did: Did, wanted: Mapping[Did, FileFact]) -> Held:
+    """Have the dataset hold these files that Rucio knows, of whatever scope, and no others; closed and read back.
+
+    Raises
+    ------
+    DatasetConflict
+        It holds another file, or somebody closed it without all of them.
+    """
+    facts = {file.name: fact for file, fact in wanted.items()}
+    is_open = client.ensure_dataset(did).open
+    held = client.list_files(did)
+    _check(did, held, facts, _no_strays)
+    if is_open:
+        client.ensure_attached(did, [file for file in wanted if file.name not in held])
+    client.ensure_closed(did)
+    return _read_back(client, did, facts, (), may_lack=False)
+
+
 def _check(did: Did, held: Mapping[str, FileFact], wanted: Mapping[str, FileFact], known: Known) -> Collection[str]:
     """Files that are to be detached; DatasetConflict when what is there cannot be put right."""
     common = wanted.keys() & held.keys()

@@ -137,7 +137,8 @@ def pick_chain(record: Record, words: Mapping[str, str], catalogue: Catalogue) -
         The known chains.
     """
     wanted, shown_words = set(words), ", ".join(words.values())
-    steps = {name: {step.kind for step in chain.steps} for name, chain in catalogue.chains.items()}
+    makers = {name: chain for name, chain in catalogue.chains.items() if not chain.reads}  # a sheet names no inputs
+    steps = {name: {step.kind for step in chain.steps} for name, chain in makers.items()}
     for name in sorted(steps):
         if steps[name] == wanted:
             return name

@@ -56,7 +56,8 @@ def find_shared_beams(specs: Iterable[RequestSpec]) -> tuple[SharedBeam, ...]:
 
 
 def _spans(spec: RequestSpec) -> list[_Span]:
-    return [_Span(item.first, item.last, spec.request_id) for item in spec.seeds]
+    """Seeds that a request simulates; one that reads files that exist makes no events of its own."""
+    return [] if spec.reads else [_Span(item.first, item.last, spec.request_id) for item in spec.seeds]
 
 
 def _sweep(spans: list[_Span]) -> Iterator[Overlap]:

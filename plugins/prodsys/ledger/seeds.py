@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -211,12 +211,22 @@ def uncovered(session: Session, request_id: str, seeds: Iterable[SeedRange]) -> 
     return seeds_of.subtract(seeds, [*claimed_by(session, request_id), *reused])
 
 
-def next_free(session: Session, configuration: str) -> int:
-    """Lowest seed above all that anybody of this configuration owns."""
-    top = session.scalar(
-        select(func.max(func.upper(SeedClaimRow.seeds))).where(SeedClaimRow.configuration == configuration)
+def next_free(session: Session, configuration: str, number: int = 1) -> int:
+    """First of so many seeds in a row above all that people's requests of this configuration own.
+
+    The blocks of recurring templates are passed over, those that were used and those that are kept.
+    """
+    claims = (
+        select(SeedClaimRow.seeds)
+        .outerjoin(RequestRow, RequestRow.request_id == SeedClaimRow.request_id)
+        .where(SeedClaimRow.configuration == configuration)
     )
-    return int(top or 1)
+    of_template = SeedClaimRow.template.is_not(None) | RequestRow.template.is_not(None)
+    first = 1 + max((from_range(one).last for one in session.scalars(claims.where(~of_template))), default=0)
+    for kept in sorted(from_range(one) for one in session.scalars(claims.where(of_template))):
+        if kept.last >= first and kept.first < first + number:
+            first = kept.last + 1
+    return first
 
 
 def same_beam_elsewhere(session: Session, request_id: str) -> list[tuple[str, SeedRange]]:

@@ -315,6 +315,23 @@ class FileRow(Base):
     __table_args__ = (Index(None, "step_id", "seed"), Index(None, "dataset"))
 
 
+class InputFileRow(Base):
+    """A file of an earlier request that this one reads, as it was found when the request was planned."""
+
+    __tablename__ = "input_file"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), primary_key=True)
+    lfn: Mapped[str] = mapped_column(primary_key=True)
+    did: Mapped[str]  # dataset it is read from, under its real name
+    data_type: Mapped[str]
+    seed: Mapped[int]
+    bytes: Mapped[int]
+    adler32: Mapped[str]
+    parent_tid: Mapped[int | None]  # task that wrote it, when the ledger knows
+
+    __table_args__ = (Index(None, "lfn"),)
+
+
 class LostFileRow(Base):
     """A file that its job reported and that is not to be had: its seed is missing, whatever PanDA says."""
 

@@ -51,6 +51,19 @@ class CertifiedDataset(Part):
     replicas: dict[str, int] = Field(description="storage -> available files")
 
 
+class CertifiedInput(Part):
+    """One dataset of an earlier request that was read."""
+
+    did: str
+    step: str
+    data_type: str
+    request_id: str | None = Field(description="that wrote it; None: no request of this ledger")
+    files: int = Field(description="that it holds")
+    files_read: int
+    bytes_read: int
+    seeds_from: str = Field(description="how the seeds of its files are known; an assumption is called one")
+
+
 class CertifiedRule(Part):
     """One replication rule."""
 
@@ -130,6 +143,7 @@ class Certificate(Part):
     bytes_delivered: int
     steps: tuple[CertifiedStep, ...]
     tasks: tuple[CertifiedTask, ...]
+    inputs: tuple[CertifiedInput, ...] = Field(default=(), description="of earlier requests; none where SIM ran")
     datasets: tuple[CertifiedDataset, ...]
     containers: tuple[str, ...]
     rules: tuple[CertifiedRule, ...]

@@ -34,6 +34,7 @@ class Act(StrEnum):
     FAULT = "find fault"  # checked again, it is not in order any more
     PLAN = "plan"
     APPROVE = "approve"
+    REJECT = "reject"  # the plan
     WITHDRAW = "withdraw"  # the approval
     DELAY = "delay"  # launch at a time
     LAUNCH = "launch"
@@ -76,6 +77,7 @@ MOVES: tuple[Move, ...] = (
     _move(Act.FAULT, (State.CHECKED,), State.DRAFT),
     _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),
     _move(Act.APPROVE, (State.PLANNED,), State.APPROVED, Right.APPROVE),
+    _move(Act.REJECT, (State.PLANNED,), State.CHECKED, Right.APPROVE),
     _move(Act.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Right.APPROVE),
     _move(Act.DELAY, (State.APPROVED, *_LAUNCHED), State.DELAYED, Right.LAUNCH),
     _move(Act.LAUNCH, (State.APPROVED, State.DELAYED), State.READY, Right.LAUNCH),

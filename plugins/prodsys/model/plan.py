@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prodsys.errors import SpecInvalid
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did, RequestId, Sample, TaskName, energy_text
 from prodsys.model.policy import Answer
+from prodsys.model.reading import PlannedReading, in_words
 from prodsys.model.request import Configuration, RequestSpec, Seeds, digest_of
 from prodsys.model.seeds import SeedRange
-from prodsys.model.specs import Catalogue, PartitionSpec, QueueSpec, StepSpec
+from prodsys.model.specs import Catalogue, ChainSpec, PartitionSpec, QueueSpec, StepSpec
 
 LOG = "log"
 BUNCHES = "bunches-1"  # layout of a request with bunches
@@ -100,6 +102,9 @@ class Plan(PlanPart):
     priority: int
     campaign: str
     steps: tuple[PlannedStep, ...]
+    reading: PlannedReading | None = Field(
+        default=None, description="files of earlier requests that the first step reads; None: it makes its events"
+    )
     request_container: str
     rules: PlannedRules
     settle: PlannedSettle
@@ -154,20 +159,32 @@ class Plan(PlanPart):
         return tuple(Did.parse(dataset.did) for step in self.steps for dataset in step.datasets)
 
 
-def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
+def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: PlannedReading | None = None) -> Plan:
     """The plan of one revision of a request.
+
+    Parameters
+    ----------
+    spec, revision, catalogue
+        What is asked for, and the specs.
+    reading
+        What was found of the files that a request with inputs reads; None before anybody looked.
 
     Raises
     ------
     SpecInvalid
-        Chain, software, version, campaign or partition are not in the specs, or a name would be too long.
+        Chain, software, version, campaign or partition are not in the specs, a name would be too long, or the request
+        has inputs that its chain does not read.
     """
     partition = catalogue.partitions.partition_of(spec)
     policy = catalogue.partitions.policy_of(partition)
     sample = Sample(partition, spec.tag, spec.energy_gev, spec.polarization, spec.request_id)
     queue = pick_queue(spec, catalogue)
     chain = catalogue.chain_of(spec)
-    steps = tuple(_plan_step(step, chain.transform, spec, catalogue, sample, queue) for step in chain.steps)
+    _check_inputs(spec, chain)
+    run = seeds_of.subtract(spec.seeds, reading.lacking) if reading else spec.seeds
+    steps = tuple(
+        _plan_step(step, chain.transform, spec, catalogue, sample, queue, seeds_of.count(run)) for step in chain.steps
+    )
     volume = sum(step.volume_bytes for step in steps)
     configuration = Configuration.of(spec)
     return Plan(
@@ -185,6 +202,7 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
         priority=spec.priority,
         campaign=spec.campaign,
         steps=steps,
+        reading=reading,
         request_container=str(Did(partition, sample.request_container())),
         rules=_plan_rules(policy),
         settle=_plan_settle(spec, partition, catalogue),
@@ -196,6 +214,22 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue) -> Plan:
         volume_with_copies_bytes=volume * policy.copies,
         core_hours=round(sum(step.core_hours for step in steps), 3),
     )
+
+
+def _check_inputs(spec: RequestSpec, chain: ChainSpec) -> None:
+    """What is read is said where the chain reads, and nowhere else."""
+    types = chain.steps[0].inputs
+    if not chain.reads and spec.reads:
+        remedy = "take inputs away, or name a chain that reads, such as RECO"
+        raise SpecInvalid(f"{spec.request_id}.chain", f"{chain.name} makes its own events and reads nothing", remedy)
+    if chain.reads and not spec.reads:
+        remedy = f"input_request: PROD2025-016, or inputs: {{{', '.join(f'{one}: scope:name' for one in types)}}}"
+        raise SpecInvalid(f"{spec.request_id}.inputs", f"{chain.name} reads files of {chain.reads} that exist", remedy)
+    if spec.inputs and set(spec.inputs) != set(types):
+        found = ", ".join(sorted(spec.inputs))
+        raise SpecInvalid(
+            f"{spec.request_id}.inputs", f"{chain.name} reads {' and '.join(types)}, not {found}", "a dataset for each"
+        )
 
 
 def pick_queue(spec: RequestSpec, catalogue: Catalogue) -> QueueSpec:
@@ -235,10 +269,17 @@ def _plan_rules(policy: PartitionSpec) -> PlannedRules:
 
 
 def _plan_step(
-    step: StepSpec, transform: str, spec: RequestSpec, catalogue: Catalogue, sample: Sample, queue: QueueSpec
+    step: StepSpec,
+    transform: str,
+    spec: RequestSpec,
+    catalogue: Catalogue,
+    sample: Sample,
+    queue: QueueSpec,
+    jobs: int,
 ) -> PlannedStep:
     software = catalogue.software_of(spec)
     types = (*step.outputs, LOG)
+    events = jobs * spec.events_per_file
     return PlannedStep(
         kind=step.kind,
         script=f"{software.script_folder(spec)}/{step.script}",
@@ -248,8 +289,8 @@ def _plan_step(
         task_name=str(TaskName(spec.request_id, step.kind)),
         queue=queue.name,
         rse=queue.rse,
-        jobs=seeds_of.count(spec.seeds),
-        events=spec.events,
+        jobs=jobs,
+        events=events,
         events_per_job=spec.events_per_file,
         inputs=step.inputs,
         outputs=types,
@@ -260,8 +301,8 @@ def _plan_step(
         cores=step.cores,
         ram_mb=step.ram_mb,
         walltime_s=step.walltime_s,
-        volume_bytes=step.bytes_per_event * spec.events,
-        core_hours=round(step.cpu_s_per_event * spec.events / 3600, 3),
+        volume_bytes=step.bytes_per_event * events,
+        core_hours=round(step.cpu_s_per_event * events / 3600, 3),
     )
 
 
@@ -278,8 +319,11 @@ def _plan_dataset(sample: Sample, kind: str, data_type: str, bunch: int | None) 
     )
 
 
-def describe(plan: Plan, digest: str) -> str:
-    """The plan in Markdown, for the DAG's documentation page; all values are checked names and numbers."""
+def describe(plan: Plan, digest: str, expected: str = "") -> str:
+    """The plan in Markdown, for Airflow's pages; all values are checked names and numbers.
+
+    What it takes is told in the words of ``expected``, else by the figures of the chain.
+    """
     beam = f"{plan.spec.collision} {energy_text(plan.spec.energy_gev)} GeV {plan.spec.polarization}"
     rules = plan.rules
     lifetime = f"{rules.lifetime_days} days" if rules.lifetime_days else "kept"
@@ -290,6 +334,8 @@ def describe(plan: Plan, digest: str) -> str:
         f"seeds {seeds_of.show(plan.seeds)}.",
         "",
     ]
+    if plan.reading:
+        lines += [f"{one}  " for one in in_words(plan.reading)] + [""]
     for step in plan.steps:  # no table: the dialog is narrow, and names are long
         names = dict.fromkeys(dataset.container if plan.bunches else dataset.did for dataset in step.datasets)
         tasks = f"{len(plan.bunches)} tasks `{step.task_name}.bNNN`" if plan.bunches else f"task `{step.task_name}`"
@@ -301,8 +347,12 @@ def describe(plan: Plan, digest: str) -> str:
     lines += [
         f"Replicas: {rules.copies} on {', '.join(rules.rses)}, {lifetime}. "
         f"Accepted from {plan.accept_percent:g} % of the seeds.",
-        f"Expected: {plan.volume_bytes / 1e9:.1f} GB a copy, {plan.core_hours:.0f} core hours.",
+        *(("", expected) if expected else (f"Expected: {_chain_figures(plan)}.",)),
         "",
         f"Plan `{digest}`",
     ]
     return "\n".join(lines)
+
+
+def _chain_figures(plan: Plan) -> str:
+    return f"{plan.volume_bytes / 1e9:.1f} GB a copy, {plan.core_hours:.0f} core hours"

@@ -22,6 +22,7 @@ SHORTEST_MONTH = 28  # days
 FREE_TO_CHANGE = frozenset({"description", "active", "intervals", "requester", "approve", "launch"})
 """Keys of a template that may change although it has made requests; ids, seeds and what they ask for may not."""
 _FOLLOWING = {"request_id", "events", "seeds", "recorded_status", "description"}  # from the interval
+_READING = {"inputs", "input_request"}  # of requests whose seeds are those of files that exist
 _WORDS = {  # what people say -> cron at the hour and day of the start
     "daily": "{minute} {hour} * * *",
     "weekly": "{minute} {hour} * * {weekday}",
@@ -46,7 +47,7 @@ def _known_cron(text: str) -> str:
 _FIELDS: dict[str, Any] = {
     name: (str | None if name == "campaign" else info.annotation, info)
     for name, info in RequestSpec.model_fields.items()
-    if name not in _FOLLOWING
+    if name not in _FOLLOWING | _READING
 }
 RecurringPart: type[Spec] = create_model(
     "RecurringPart",

@@ -22,7 +22,7 @@ from pydantic import (
 
 from prodsys.errors import SpecInvalid
 from prodsys.model import seeds as seeds_of
-from prodsys.model.names import NAME_LENGTH, RequestId, Sample, energy_text
+from prodsys.model.names import NAME_LENGTH, Did, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RecordedStatus
 from prodsys.model.tag import parse_tag
@@ -39,6 +39,13 @@ Seeds = Annotated[
     PlainSerializer(seeds_of.show, return_type=str),
 ]
 
+
+def _check_did(value: str) -> str:
+    return str(Did.parse(value))
+
+
+InputDid = Annotated[str, AfterValidator(_check_did)]
+DataType = Annotated[str, Field(pattern=r"^[A-Za-z]{1,8}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^<>{}\x00-\x1f]+$")]
 
 
@@ -67,6 +74,15 @@ class RequestSpec(BaseModel):
     chain: str = Field(
         default="SIM-RECO", pattern=r"^[A-Z0-9\-]+$", description="name of a chain in include/specs/chains"
     )
+    inputs: dict[DataType, InputDid] = Field(
+        default_factory=dict,
+        description="of a chain that reads: data type -> dataset as it stands in Rucio, scope:name",
+        examples=[{"S": "MC2025_S1:MC2025_S1...PROD2025-016.SIM.1.S", "P": "MC2025_S1:MC2025_S1...SIM.1.P"}],
+    )
+    input_request: str | None = Field(
+        default=None,
+        description="of a chain that reads: request of this ledger whose files it reads, instead of inputs",
+    )
     partition: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$",
@@ -91,6 +107,21 @@ class RequestSpec(BaseModel):
     @classmethod
     def _id_reads_back(cls, value: str) -> str:
         return str(RequestId.parse(value))
+
+    @field_validator("input_request")
+    @classmethod
+    def _input_request_reads_back(cls, value: str | None) -> str | None:
+        return None if value is None else str(RequestId.parse(value))
+
+    @model_validator(mode="after")
+    def _inputs_are_named_once(self) -> RequestSpec:
+        if self.inputs and self.input_request:
+            raise ValueError("inputs and input_request both say what is read: keep one of them")
+        if self.input_request == self.request_id:
+            raise ValueError(f"{self.request_id} cannot read its own files: name the request that simulated")
+        if len(set(self.inputs.values())) != len(self.inputs):
+            raise ValueError("inputs name one dataset twice: each data type has a dataset of its own")
+        return self
 
     @model_validator(mode="after")
     def _events_follow_from_seeds(self) -> RequestSpec:
@@ -137,6 +168,11 @@ class RequestSpec(BaseModel):
             words = [(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")) for item in found]
             message = "; ".join(f"{place}: {text}" if place else text for place, text in words)
             raise SpecInvalid(str(values.get("request_id", "request")), message) from error
+
+    @property
+    def reads(self) -> bool:
+        """Whether it works on files that exist: its seeds are those of the files, and stay their request's own."""
+        return bool(self.inputs or self.input_request)
 
     @property
     def seed_count(self) -> int:

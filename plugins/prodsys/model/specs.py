@@ -54,12 +54,27 @@ class ChainSpec(Spec):
     name: str = Field(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$")
     layout: str = Field(pattern=r"^[a-z]+-\d+$", description="how building/ lays the chain out as a DAG")
     transform: str = Field(description="what a job runs (transPath)")
+    reads: Literal["", "SIM"] = Field(
+        default="", description="step of an earlier request whose files the first step reads; empty: it reads none"
+    )
     steps: tuple[StepSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
+    def _first_step_reads_what_the_chain_says(self) -> ChainSpec:
+        first = self.steps[0]
+        if first.inputs and not self.reads:
+            raise ValueError(
+                f"the first step {first.kind} has inputs, but nothing comes before it: say `reads: SIM` when it reads "
+                "what an earlier request wrote"
+            )
+        if self.reads and (not first.inputs or self.reads in {step.kind for step in self.steps}):
+            raise ValueError(
+                f"it reads {self.reads}: its first step needs inputs, and no step of its own is {self.reads}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _each_reads_the_one_before(self) -> ChainSpec:
-        if self.steps[0].inputs:
-            raise ValueError(f"the first step {self.steps[0].kind} has inputs, but nothing comes before it")
         if len({step.kind for step in self.steps}) != len(self.steps):
             raise ValueError("a kind of step stands there twice")
         for before, step in zip(self.steps, self.steps[1:], strict=False):

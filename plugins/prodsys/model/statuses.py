@@ -183,6 +183,7 @@ class ReuseKind(StrEnum):
     PILOT_OF = "pilot_of"
     SUPERSEDES = "supersedes"
     COMPARE = "compare"
+    RECONSTRUCTS = "reconstructs"  # it reads the very files; said by plan, never by people
 
 
 class EventSource(StrEnum):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import TaskAwaitingInput
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from prodsys.errors import AirflowUnavailable, AnswerRefused, StepFailed
 from prodsys.hooks.failing import failures_told, final_errors_fail
@@ -16,6 +14,7 @@ from prodsys.hooks.panda import PandaHook
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict
 from prodsys.operators.base import WHO, StepOperator, note_run
+from prodsys.operators.parking import Asked, park, read_answer
 from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
 if TYPE_CHECKING:
@@ -97,19 +96,15 @@ class SettleOperator(StepOperator):
             title="Reason",
             description="Why, for the certificate.",
         )
-        upsert_hitl_detail(
-            ti_id=context["ti"].id,
-            options=[str(one) for one in question.options],
+        asked = Asked(
             subject=question.subject,
             body=question.body,
-            defaults=[str(question.default)],
-            multiple=False,
-            params={"reason": reason.serialize()},
+            options=tuple(str(one) for one in question.options),
+            params={"reason": reason},
+            default=str(question.default),
+            timeout=max(question.due_at - datetime.now(UTC), timedelta()),
         )
-        left = max(question.due_at - datetime.now(UTC), question.due_at - question.due_at)
-        raise TaskAwaitingInput(
-            method_name=self.answered.__name__, kwargs={"question_id": question.question_id}, timeout=left
-        )
+        park(context, asked, self.answered.__name__, question_id=question.question_id)
 
     def answered(self, context: AirflowContext, event: Any, question_id: int) -> Any:
         """Go on after an answer; one that cannot be taken is asked again, on the same page."""
@@ -135,13 +130,12 @@ class SettleOperator(StepOperator):
             raise AnswerRefused(question_id, "the ledger does not know this question")
         if found.answer is not None:
             return found
-        person = (event.get("responded_by_user") or {}).get("name") if isinstance(event, dict) else None
-        if not person:
+        given = read_answer(event)
+        if given is None:
             return expire(ctx, question_id)
-        words = str((event.get("params_input") or {}).get("reason") or "")
         try:
-            given = Answer(str((event.get("chosen_options") or [""])[0]))
-            return answer(ctx.acting_as(person, "manager"), question_id, given, words, wake=False)
+            words = str(given.params.get("reason") or "")
+            return answer(ctx.acting_as(given.person, "manager"), question_id, Answer(given.choice), words, wake=False)
         except (AnswerRefused, ValueError) as refusal:
-            self.log.warning("the answer of %s cannot be taken: %s", person, refusal)
+            self.log.warning("the answer of %s cannot be taken: %s", given.person, refusal)
             return found

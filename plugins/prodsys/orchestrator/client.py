@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -91,9 +91,11 @@ class AirflowClient:
         row = self._find(_run(dag_id, dag_run_id))
         return None if row is None else _shaped(run_info, row)
 
-    def list_runs(self, dag_id: str) -> tuple[RunInfo, ...]:
-        """All runs of a DAG, newest first; ``~`` means all DAGs."""
-        return tuple(self._rows(f"/dags/{_part(dag_id)}/dagRuns", "dag_runs", run_info, order_by="-run_after"))
+    def list_runs(self, dag_id: str, airflow_states: Sequence[str] = ()) -> tuple[RunInfo, ...]:
+        """Runs of a DAG, newest first, of all states or those named; ``~`` means all DAGs."""
+        asked = {"state": list(airflow_states)} if airflow_states else {}
+        rows = self._rows(f"/dags/{_part(dag_id)}/dagRuns", "dag_runs", run_info, order_by="-run_after", **asked)
+        return tuple(rows)
 
     def set_run_state(self, dag_id: str, dag_run_id: str, airflow_state: str) -> RunInfo:
         """The run after its state was set to queued, success or failed; its airflow tasks follow."""

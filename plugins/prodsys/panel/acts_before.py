@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from prodsys.actions import checking, controlling, drafting, extending, launching, planning, reusing, trial
+from prodsys.actions import approving, checking, controlling, drafting, extending, launching, planning, reusing, trial
 from prodsys.actions.cloning import CloneOrder, NewRequest, clone
 from prodsys.actions.context import Context
 from prodsys.actions.planning import PlanAnswer
@@ -18,7 +18,16 @@ from prodsys.panel.entry import ONE_REQUEST, Entry
 
 
 def _clone(ctx: Context, source: str, body: bodies.Clone) -> NewRequest:
-    order = CloneOrder(body.seed_count, body.seeds, body.events_per_file, body.chain, body.priority, body.partition)
+    order = CloneOrder(
+        body.seed_count,
+        body.seeds,
+        body.events_per_file,
+        body.chain,
+        body.priority,
+        body.partition,
+        body.bunches,
+        body.bunches_at_once,
+    )
     return clone(ctx, source, body.request_id, order)
 
 
@@ -150,6 +159,15 @@ BEFORE: tuple[Entry, ...] = (
         bodies.Planned,
         bodies.Approval,
         show=_show_plan,
+    ),
+    Entry(
+        "reject",
+        "Say no to the plan that was shown",
+        "The request has to be planned again before it can be approved; a first approval of a large one is forgotten.",
+        Right.APPROVE,
+        lambda ctx, request_id, body: approving.reject(ctx, request_id, body.reason, body.digest),
+        bodies.Rejected,
+        bodies.No,
     ),
     Entry(
         "withdraw",

@@ -6,11 +6,22 @@ from typing import Any
 
 from prodsys.actions import aborting, adopting, asking, controlling, pausing, restarting
 from prodsys.actions.adopting import AdoptAnswer
+from prodsys.actions.cleaning import Cleaned, abort_and_clean
 from prodsys.actions.context import Context
 from prodsys.actions.listing import show_question
 from prodsys.model.moves import Right
 from prodsys.panel import bodies
 from prodsys.panel.entry import Entry, as_it_is
+
+
+def _abort(ctx: Context, request_id: str, body: bodies.End) -> Cleaned:
+    if body.clean:
+        return abort_and_clean(ctx, request_id, body.reason)
+    return Cleaned(aborting.abort(ctx, request_id, body.reason), ())
+
+
+def _show_end(answer: Cleaned) -> dict[str, Any]:
+    return as_it_is(answer.told) | {"expiring": list(answer.expiring)}
 
 
 def _answer(ctx: Context, question_id: str, body: bodies.Answered) -> asking.Question:
@@ -64,9 +75,10 @@ RUNNING: tuple[Entry, ...] = (
         "Stop a request for good: its PanDA tasks are killed",
         "The ledger says `aborted` first, so that nothing new is submitted; said again, what still lives is killed.",
         Right.ABORT,
-        lambda ctx, request_id, body: aborting.abort(ctx, request_id, body.reason),
-        bodies.ToldTasks,
-        bodies.ReasonNeeded,
+        _abort,
+        bodies.Ended,
+        bodies.End,
+        show=_show_end,
     ),
     Entry(
         "answer",

@@ -62,6 +62,28 @@ class Approval(Told):
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="of the plan you looked at", examples=[DIGEST])
 
 
+class No(Told):
+    """Why a plan is not approved, and which."""
+
+    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="what has to change")
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="of the plan you looked at", examples=[DIGEST])
+
+
+class End(Told):
+    """Why, and whether what it wrote goes too."""
+
+    reason: str = Field(
+        min_length=1,
+        max_length=2000,
+        pattern=PRINTED,
+        description="why, for whoever reads it later",
+        examples=["wrong field map"],
+    )
+    clean: bool = Field(
+        default=False, description="true: what it registered in Rucio expires within a day; a dry run lists it"
+    )
+
+
 class Launch(Told):
     """When."""
 
@@ -87,6 +109,8 @@ class Clone(Told):
     chain: str | None = Field(default=None, pattern=r"^[A-Z0-9\-]{1,64}$", examples=["SIM-RECO"])
     priority: int | None = Field(default=None, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)
     partition: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$")
+    bunches: int | None = Field(default=None, ge=1, le=500, description="pieces of seeds with tasks of their own")
+    bunches_at_once: int | None = Field(default=None, ge=1, le=100, description="how many of them run at once")
 
 
 class Extension(Told):
@@ -157,6 +181,18 @@ class ToldTasks(View):
 
     tasks: list[int] = Field(description="JEDI ids", examples=[[364]])
     refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
+
+
+class Ended(ToldTasks):
+    """Which PanDA tasks were killed, and what expires."""
+
+    expiring: list[str] = Field(description="DIDs that expire within a day", examples=[[]])
+
+
+class Rejected(View):
+    """A request whose plan was rejected."""
+
+    reason: str = Field(description="who said no, and why")
 
 
 class PlanChange(View):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +19,7 @@ from prodsys.ledger.searching import AuditFilter, DatasetFilter, RequestFilter, 
 from prodsys.model.moves import Right
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import MAX_SEED, SeedRange
-from prodsys.model.statuses import IntentState, RequestState
+from prodsys.model.statuses import IntentState, RequestState, TaskStatus
 from prodsys.panel import views
 from prodsys.panel.asked import MAX_ID, NAME, Hands, OfRequest, RequestId, may_audit
 from prodsys.panel.guard import person_of
@@ -30,6 +31,7 @@ router = APIRouter()
 Word = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Digest = Annotated[str, Path(pattern=r"^sha256:[0-9a-f]{64}$", examples=[views.DIGEST])]
 OfConfiguration = Annotated[str | None, Query(pattern=r"^sha256:[0-9a-f]{64}$", examples=[views.DIGEST])]
+TaskWord = Annotated[str, Field(pattern=f"^({'|'.join(TaskStatus)})$", examples=["running"])]
 Seed = Annotated[int | None, Query(ge=1, le=MAX_SEED)]
 
 
@@ -194,7 +196,7 @@ def list_tasks(
     ctx: Hands,
     request_id: OfRequest = None,
     step: Word = None,
-    status: Annotated[list[str] | None, Query(description="PanDA's words")] = None,
+    status: Annotated[list[TaskWord] | None, Query(description="PanDA's words")] = None,
     intent: IntentState | None = None,
     jedi_task_id: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     final: bool | None = None,
@@ -204,8 +206,7 @@ def list_tasks(
     limit: Limit = 50,
 ) -> Response:
     """As the ledger saw them last."""
-    words = tuple(one for one in status or () if one.isprintable())
-    wanted = TaskFilter(request_id, step, words, intent, text, None, jedi_task_id, final)
+    wanted = TaskFilter(request_id, step, tuple(status or ()), intent, text, None, jedi_task_id, final)
     window = window_of(offset, limit, sort)
     return page(request, listing.list_tasks(ctx, wanted, window), window, views.Task)
 

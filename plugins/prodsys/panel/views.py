@@ -107,11 +107,15 @@ class Step(View):
     verdict: str | None = Field(
         description="full, accepted partial, mispaired or failed; null until settled", examples=["full"]
     )
-    seeds_delivered: int | None
+    asked: int = Field(description="seeds; asked = delivered + missing + waived; 0 until settled")
+    delivered: int
+    missing: int
+    waived: int = Field(description="not waited for any more")
+    lost_before: int = Field(description="of missing and waived: those that an earlier step lost")
     events: int | None = Field(description="events delivered")
     counted_files: int = Field(description="files that were opened and whose events were counted")
     rounds: int = Field(description="rounds of recovery done")
-    waived: str = Field(description="who took what is missing, and why")
+    waived_by: str = Field(description="who took what is missing, and why")
     notes: list[str]
     settled_at: datetime | None
     data_ready_at: datetime | None

@@ -17,10 +17,12 @@ from prodsys.actions.showing import show_audit, show_claims, show_request
 from prodsys.actions.showing_seeds import show_shared_seeds
 from prodsys.errors import ConfigurationChanged, MoveRefused, NotAllowed, RequestUnknown, SeedsTaken, SpecInvalid
 from prodsys.intake.files import read_files
+from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow
 from prodsys.model.plan import build_plan
+from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import parse_seeds
 from prodsys.model.statuses import ReuseKind
 from prodsys.settings import REPOSITORY
@@ -231,3 +233,24 @@ def test_a_concurrent_insert_of_overlapping_seeds_is_refused_by_the_database(ctx
     assert outcome == ["seed_claim_one_owner"]
     with pytest.raises(SeedsTaken):
         clone(ctx, NEWEST, None, replace(SMALL, seeds=parse_seeds("90005-90007")))
+
+
+@pytest.fixture
+def reading(ctx) -> str:
+    """A draft that reconstructs files that exist once more."""
+    with transaction(ctx.sessions) as session:
+        book = get_spec(session, "PROD2025-013").model_dump(mode="json")
+    changes = {"request_id": "DEMO2025-700", "recorded_status": "draft", "chain": "RECO"}
+    spec = RequestSpec.checked(book | changes | {"input_request": "PROD2025-013"})
+    assert not import_intake(ctx, Intake((Accepted(spec, "by.csv", 1),))).faults
+    return spec.request_id
+
+
+def test_a_clone_of_a_request_that_reads_keeps_its_seeds_and_owns_none(ctx, reading):
+    assert [str(one) for one in clone(ctx, reading, "DEMO2025-701", CloneOrder(seed_count=3)).seeds] == ["10001-10003"]
+    assert clone(ctx, reading, "DEMO2025-702", CloneOrder()).seeds == parse_seeds("10001-20000")
+    assert not [one for one in show_claims(ctx) if one["request_id"].startswith("DEMO")]
+    with pytest.raises(SpecInvalid, match="reads the files of 10000 seeds, not of 10001"):
+        clone(ctx, reading, None, CloneOrder(seed_count=10_001))
+    with pytest.raises(SpecInvalid, match="there are no next seeds"):
+        extend(ctx, reading)

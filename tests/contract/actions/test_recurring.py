@@ -127,11 +127,22 @@ def test_nobody_else_gets_the_seeds_of_intervals_to_come(ctx):
     assert not register(ctx, make())
     [kept] = [one for one in show_claims(ctx, "PROD2025-016") if one["state"] == "reserved"]
     assert (kept["request_id"], kept["seeds"]) == ("template weekly", "60001-60050")
-    assert [str(one) for one in clone(ctx, "PROD2025-016", None, ONE).seeds] == ["60051"]
-    assert [str(one) for one in extend(ctx, "PROD2025-016", seed_count=2).seeds] == ["60052-60053"]
+    assert [str(one) for one in clone(ctx, "PROD2025-016", None, ONE).seeds] == ["50001"]
+    assert [str(one) for one in extend(ctx, "PROD2025-016", seed_count=9998).seeds] == ["50002-59999"]
+    assert [str(one) for one in extend(ctx, "PROD2025-016", seed_count=1).seeds] == ["60000"]
+    catch_up(ctx, make(), now=NOW)  # what it has used is passed over like what it keeps
+    assert [str(one) for one in extend(ctx, "PROD2025-016", seed_count=2).seeds] == ["60051-60052"]
     with pytest.raises(SeedsTaken, match="60031-60032 belong to template weekly") as caught:
         clone(ctx, "PROD2025-016", None, replace(ONE, seed_count=None, seeds=parse_seeds("60031-60032")))
-    assert caught.value.next_free == 60_054
+    assert caught.value.next_free == 60_053
+
+
+def test_seeds_behind_the_highest_one_are_refused_in_words(ctx):
+    register(ctx, make(first_seed=2**31 - 51))
+    order = CloneOrder(seed_count=2**31 - 52 - 50_000, events_per_file=20)
+    assert [str(one) for one in clone(ctx, "PROD2025-016", None, order).seeds] == ["50001-2147483596"]
+    with pytest.raises(SpecInvalid, match="behind the highest seed"):
+        extend(ctx, "PROD2025-016", seed_count=2)
 
 
 def test_a_draft_that_wants_kept_seeds_cannot_be_planned_and_history_cannot_claim_them(ctx):
@@ -185,7 +196,9 @@ def test_a_template_may_grow_but_not_take_back_what_it_promised(ctx):
 def test_what_is_given_back_is_free_and_may_be_kept_again(ctx):
     catch_up(ctx, make(), now=NOW)
     assert [str(one) for one in release(ctx, "weekly")] == ["60016-60050"]
-    assert [str(one) for one in clone(ctx, "PROD2025-016", None, ONE).seeds] == ["60016"]
+    with pytest.raises(SpecInvalid, match="nothing is kept"):
+        release(ctx, "never-there")
+    clone(ctx, "PROD2025-016", None, replace(ONE, seed_count=None, seeds=parse_seeds("60016")))
     with pytest.raises(SeedsTaken, match="60016 belong"):
         recur(ctx, make(), START + 3 * WEEK, now=NOW + WEEK)
     with pytest.raises(SpecInvalid, match="nothing is kept for 'unknown'"):

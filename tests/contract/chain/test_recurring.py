@@ -105,7 +105,7 @@ def airflow(
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *arguments]
         done = subprocess.run(
-            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=280, check=False
+            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=420, check=False
         )
         assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done

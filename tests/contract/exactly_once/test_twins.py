@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from prodsys.actions.submitting import ensure_submitted
@@ -142,6 +143,8 @@ def many_refiners(stage, tmp_path):
     panda = Sandbox(tmp_path, address, speed=SPEED, SITES="", JOBS="simulated", REFINERS="8")
     try:
         panda.start()
+        with psycopg.connect(address.replace("+psycopg", "")) as connection:  # no id that the other PanDA has given
+            connection.execute("alter sequence jedi_task_id restart with 1000001")
         yield replace(stage, panda=panda, panda_url=address.replace("+psycopg", ""))
     finally:
         panda.stop()

@@ -114,3 +114,22 @@ def test_a_failed_request_is_retried(at_airflow, approved, airflow):
     answer = at_airflow.do(f"/requests/{REQUEST}/retry", {"wait": True})
     assert answer["answer"]["launch"]["dag_run_id"] == f"{REQUEST}-r1.2"
     assert airflow.started == [f"{REQUEST}-r1.2"]
+
+
+def test_steps_are_told_with_the_account_of_their_seeds(at_airflow):
+    steps = at_airflow.ask(f"/requests/{REQUEST}/steps")["items"]
+    assert [(one["step"], one["asked"], one["verdict"]) for one in steps] == [("SIM", 0, None), ("RECO", 0, None)]
+
+
+def test_a_rejected_plan_is_planned_again(draft):
+    digest = draft.do(f"{HERE}/plan")["answer"]["digest"]
+    answer = draft.do(f"{HERE}/reject", {"digest": digest, "reason": "wrong partition"})
+    assert (answer["state"], "wrong partition" in answer["answer"]["reason"]) == ("checked", True)
+    assert draft.post(f"{HERE}/approve", {"digest": digest}).status_code == 409
+    assert draft.post(f"{HERE}/reject", {"digest": "sha256:" + "0" * 64, "reason": "r"}).status_code == 409
+
+
+def test_an_aborted_request_without_data_has_nothing_to_clean(draft):
+    """What is registered and expires is tried with a real Rucio, in tests/contract/chain."""
+    answer = draft.do(f"{HERE}/abort", {"reason": "r", "clean": True})
+    assert (answer["state"], answer["answer"]) == ("aborted", {"tasks": [], "refused": {}, "expiring": []})

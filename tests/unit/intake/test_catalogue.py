@@ -132,7 +132,7 @@ def test_a_fault_names_file_line_key_and_a_way_out(specs, file, old, new, key, w
 def test_a_faulty_chain_harms_no_other_and_its_requests_are_told_why(specs):
     (specs / "chains" / "SIM.yaml").write_text("name: SIM\nlayuot: linear-1\n")
     catalogue = load_catalogue(specs, "sandbox")
-    assert list(catalogue.chains) == ["SIM-RECO"]
+    assert list(catalogue.chains) == ["RECO", "SIM-RECO"]
     with pytest.raises(SpecInvalid, match=r"SIM cannot be read.*layuot"):
         catalogue.chain_of(RequestSpec.model_validate(PROD_016 | {"chain": "SIM"}))
     assert {fault.column for fault in lint_specs(specs)} == {"layuot", "transform", "steps"}

@@ -106,3 +106,7 @@ def test_thousands_of_requests_take_no_time():
         for number in range(1000, 4000)
     ]
     assert len(find_overlaps(specs)) == 2999  # each shares one seed with the next
+
+
+def test_a_request_that_reads_the_files_of_another_makes_no_events_of_its_own():
+    assert find_overlaps([make(1, "1-10"), make(2, "1-10", chain="RECO", input_request="PROD2031-001")]) == ()

@@ -116,6 +116,26 @@ def upgrade() -> None:
     op.create_index(op.f("ix_idempotency_claimed_at"), "idempotency", ["claimed_at"], schema=SCHEMA)
     _add_history()
     _add_templates()
+    _add_inputs()
+
+
+def _add_inputs() -> None:
+    """Files of earlier requests that a request reads."""
+    op.create_table(
+        "input_file",
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("lfn", sa.Text(), nullable=False),
+        sa.Column("did", sa.Text(), nullable=False),
+        sa.Column("data_type", sa.Text(), nullable=False),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("adler32", sa.Text(), nullable=False),
+        sa.Column("parent_tid", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["prodsys.request.request_id"], name=op.f("fk_input_file_request_id")),
+        sa.PrimaryKeyConstraint("request_id", "lfn", name=op.f("pk_input_file")),
+        schema=SCHEMA,
+    )
+    op.create_index(op.f("ix_input_file_lfn"), "input_file", ["lfn"], schema=SCHEMA)
 
 
 def _add_history() -> None:
@@ -191,6 +211,7 @@ def downgrade() -> None:
     op.drop_table("history_task", schema=SCHEMA)
     op.drop_table("question", schema=SCHEMA)
     op.drop_table("lost_file", schema=SCHEMA)
+    op.drop_table("input_file", schema=SCHEMA)
     op.execute("delete from prodsys.seed_outcome where task_row_id is null")
     op.alter_column("seed_outcome", "task_row_id", nullable=False, schema=SCHEMA)
     op.drop_constraint("uq_step_request_id_revision_kind_bunch", "step", schema=SCHEMA)

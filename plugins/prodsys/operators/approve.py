@@ -1,0 +1,95 @@
+"""Operators about plans that wait for an approval: see that people are asked, and ask one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+
+from prodsys.hooks.failing import final_errors_fail
+from prodsys.model.approval import COMMENT_LENGTH, Choice, code
+from prodsys.operators.base import WHO, ServiceOperator, note_run
+from prodsys.operators.parking import Asked, park, read_answer
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from airflow.sdk import Context as AirflowContext
+
+    from prodsys.actions.approving import PlanQuestion
+    from prodsys.actions.context import Context
+
+
+class AskOperator(ServiceOperator):
+    """Starts a run of ``approve_plan`` for every plan that waits, and ends those whose plan does not wait any more."""
+
+    def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
+        """Ask; the log says what."""
+        from prodsys.actions.approving import ask_about_plans
+
+        for words in ask_about_plans(ctx):
+            self.log.info("%s", words)
+
+
+class ApproveOperator(ServiceOperator):
+    """Asks on Airflow's page whether a plan is approved. Its run is one question: another one is another run."""
+
+    template_fields = ("request_id", "digest", "said")
+    ui_color = "#f3e6c8"
+
+    def __init__(self, *, request_id: str, digest: str = "", said: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.request_id, self.digest, self.said = request_id, digest, said
+
+    def act(self, ctx: Context, context: AirflowContext) -> str:
+        """Why there is nothing to ask, else it parks."""
+        from prodsys.actions.approving import plan_question
+
+        question = plan_question(ctx, self.request_id, self.digest)
+        if not question.closed:
+            self._park(context, question)
+        note_run(ctx, context, question.closed)
+        return question.closed
+
+    def _park(self, context: AirflowContext, question: PlanQuestion) -> NoReturn:
+        said = f"**{code(self.said)}**\n\n" if self.said else ""
+        digest, comment = (
+            Param(
+                question.subject.digest,
+                type="string",
+                title="Digest",
+                description="Approval binds to the plan with this digest: leave it as it is.",
+            ),
+            Param(
+                "",
+                type="string",
+                maxLength=COMMENT_LENGTH,
+                title="Comment",
+                description="Stands in the audit log. Whoever rejects has to say why.",
+            ),
+        )
+        asked = Asked(
+            subject=question.subject.line,
+            body=said + question.body,
+            options=tuple(str(one) for one in Choice),
+            params={"digest": digest, "comment": comment},
+        )
+        park(context, asked, self.answered.__name__, digest=question.subject.digest)
+
+    def answered(self, context: AirflowContext, event: Any, digest: str) -> str:
+        """What the answer did; when the plan still waits, another run asks, with the reason."""
+        from prodsys.actions.approving import ask, plan_question, take_answer
+        from prodsys.hooks.context import build_context
+
+        with final_errors_fail():
+            ctx, answer = build_context(who=WHO), read_answer(event)
+            if answer is None:
+                return self.act(ctx, context)
+            taken = take_answer(ctx, self.request_id, digest, answer.person, answer.choice, answer.params)
+            self.log.info("%s", taken.words)
+            note_run(ctx, context, taken.words)
+            now = plan_question(ctx, self.request_id, digest)
+            if taken.ask_again and not now.closed:
+                said = taken.words if taken.refused else ""
+                self.log.info("run %s asks again", ask(ctx, now.subject, said, context["dag_run"].run_id))
+            return taken.words
