@@ -7,9 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from tests.contract.panda.sandbox_target import Sandbox
 
 SPEED = 300  # times as fast as the recorded PanDA
 TIMES = {"call_timeout_s": 2.0, "answer_max_s": 2.5, "doubt_max_s": 5.0}
+PATIENT = {"call_timeout_s": 30.0, "answer_max_s": 45.0, "doubt_max_s": 60.0}  # where no answer gets lost
 BOOK = "PROD2025-012"  # the request of history that all others are cloned from
 SHEET = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
 SEEDS = 2
@@ -106,14 +107,13 @@ class Stage:
     requests: Requests = field(default_factory=Requests)
     one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
 
-    def place(self, ledger_url: str = "", **about: Any) -> Place:
+    def place(self) -> Place:
         """Where a worker works."""
-        token = self.panda.issuer.token(USER)
-        return Place(ledger_url or self.ledger_url, self.panda.url, token, self.times, **about)
+        return Place(self.ledger_url, self.panda.url, self.panda.issuer.token(USER), self.times)
 
-    def hands(self, ledger_url: str = "") -> Context:
-        """Hands of the manager."""
-        return self.place(ledger_url, who="manager").hands("manager")
+    def hands(self, times: Mapping[str, float] | None = None) -> Context:
+        """Hands of the manager; the times of the workers, unless others are given [s]."""
+        return replace(self.place(), who="manager", times=dict(times or self.times)).hands("manager")
 
     def ready_requests(self, count: int, ctx: Context | None = None) -> list[str]:
         """New requests that a run drives and nobody has submitted yet."""

@@ -1,4 +1,4 @@
-"""The four doors under dags/."""
+"""The doors under dags/."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 
 from tests.airflow_environment import REPOSITORY
 
@@ -18,10 +19,10 @@ LINES, STATEMENTS = 60, 12  # budgets of a door
 Parse = Callable[[Path], DagBag]
 
 
-def test_the_doors_are_the_four_of_the_design(parse: Parse) -> None:
+def test_the_doors_are_those_of_the_design_and_the_two_about_approval(parse: Parse) -> None:
     bag = parse(DAGS)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"intake", "dispatch", "reconcile", "report"}
+    assert set(bag.dags) == {"intake", "dispatch", "reconcile", "report", "approval", "approve_plan"}
 
 
 def test_every_dag_says_whose_and_what_it_is(parse: Parse) -> None:
@@ -34,7 +35,8 @@ def test_every_dag_says_whose_and_what_it_is(parse: Parse) -> None:
 
 def test_no_door_runs_beside_itself_or_catches_up(parse: Parse) -> None:
     for dag in parse(DAGS).dags.values():
-        assert (dag.max_active_runs, dag.catchup, dag.dagrun_timeout) == (1, False, None), dag.dag_id
+        at_once = 1000 if dag.dag_id == "approve_plan" else 1  # each of its runs waits for a person
+        assert (dag.max_active_runs, dag.catchup, dag.dagrun_timeout) == (at_once, False, None), dag.dag_id
         assert all(task.execution_timeout for task in dag.tasks), dag.dag_id
 
 
@@ -55,3 +57,10 @@ def test_a_door_imports_only_airflow_building_and_operators(path: Path) -> None:
     }
     allowed = ("airflow.", "prodsys.building.", "prodsys.operators.")
     assert all(name and name.startswith(allowed) for name in imported)
+
+
+def test_a_question_about_a_plan_is_a_run_that_somebody_starts_and_that_needs_a_request(parse: Parse) -> None:
+    dag = parse(DAGS).dags["approve_plan"]
+    assert dag.timetable.can_be_scheduled is False
+    with pytest.raises(ParamValidationError, match="request_id"):
+        dag.params.validate()

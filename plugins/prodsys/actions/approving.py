@@ -18,11 +18,11 @@ from prodsys.actions.planning import approve
 from prodsys.errors import (
     AirflowRefused,
     MoveRefused,
-    NotAllowed,
     PlanChanged,
+    ProductionError,
     RequestUnknown,
+    ServiceUnavailable,
     SpecInvalid,
-    TrialMissing,
 )
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, forget_first_approval
@@ -105,12 +105,14 @@ def _approvable() -> list[str]:
 def _question(session: Session, ctx: Context, row: RequestRow, digest: str = "") -> PlanQuestion:
     stored = find_plan(session, row.request_id)
     wanted = digest or (stored.digest if stored else "")
-    if closed := _why_closed(session, ctx, row, stored, wanted):
+    if stored is None or find_move(RequestState(row.state), Act.APPROVE) is None:
+        return PlanQuestion(Subject(row.request_id, wanted, ""), closed=_in_words(row, stored))
+    shown = Plan.model_validate(stored.body)
+    if closed := _why_stale(session, ctx, shown, stored.digest, wanted):
         return PlanQuestion(Subject(row.request_id, wanted, ""), closed=closed)
-    assert stored is not None  # else it is closed
     first = stored.approved_by or ""
     body = describe_question(
-        Plan.model_validate(stored.body),
+        shown,
         stored.digest,
         Estimate.model_validate(stored.estimate) if stored.estimate else None,
         changes_of(session, stored),
@@ -120,18 +122,23 @@ def _question(session: Session, ctx: Context, row: RequestRow, digest: str = "")
     return PlanQuestion(Subject(row.request_id, wanted, digest_of_words(body)), body, first)
 
 
-def _why_closed(session: Session, ctx: Context, row: RequestRow, stored: PlanRow | None, digest: str) -> str:
-    if find_move(RequestState(row.state), Act.APPROVE) is None or stored is None:
-        by = " and ".join(filter(None, (stored.approved_by, stored.seconded_by))) if stored else ""
-        approved = f"; {by} approved its plan" if stored and stored.approved_at else ""
-        return f"{row.request_id} is {row.state}{approved}" + (f": {row.reason}" if row.reason else "")
-    if stored.digest != digest:
-        return f"{row.request_id} was planned again: plan {stored.digest} waits now"
+def _in_words(row: RequestRow, stored: PlanRow | None) -> str:
+    """What became of a plan that does not wait."""
+    by = " and ".join(filter(None, (stored.approved_by, stored.seconded_by))) if stored else ""
+    approved = f"; {by} approved its plan" if stored and stored.approved_at else ""
+    return f"{row.request_id} is {row.state}{approved}" + (f": {row.reason}" if row.reason else "")
+
+
+def _why_stale(session: Session, ctx: Context, shown: Plan, newest: str, digest: str) -> str:
+    """Why this plan cannot be approved though one waits; "" when it can."""
+    name = shown.request_id
+    if newest != digest:
+        return f"{name} was planned again: plan {newest} waits now"
     try:
-        current = build_plan(get_spec(session, row.request_id), row.revision, ctx.catalogue).digest()
+        current = build_plan(get_spec(session, name), shown.revision, ctx.catalogue, shown.reading).digest()
     except SpecInvalid as error:
-        return f"{row.request_id} cannot be planned any more: {error}"
-    return "" if current == digest else f"the specs of {row.request_id} have changed since: plan it again"
+        return f"{name} cannot be planned any more: {error}"
+    return "" if current == digest else f"the specs of {name} have changed since: plan it again"
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -192,10 +199,12 @@ def take_answer(
         if choice == Choice.REJECT:
             return Taken(f"{request_id} is {reject(acting, request_id, comment, digest).state}: {comment}")
         return _approve(acting, request_id, digest, comment)
-    except (NotAllowed, TrialMissing) as no:
-        return Taken(f"the answer of {person} was not taken: {no}", ask_again=True, refused=True)
     except (MoveRefused, PlanChanged) as late:  # somebody was faster
         return Taken(str(late))
+    except ServiceUnavailable:
+        raise
+    except ProductionError as no:  # a right, a trial, seeds: the plan waits on
+        return Taken(f"the answer of {person} was not taken: {no}", ask_again=True, refused=True)
 
 
 def _fault_of_person(ctx: Context, question: PlanQuestion, person: str) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.covering import find_open_seeds, seed_warnings
+from prodsys.actions.doubles import refuse_doubles
 from prodsys.actions.foreseeing import foresee
 from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.actions.reading import find_reading
@@ -136,6 +137,8 @@ def _outside_findings(ctx: Context, spec: RequestSpec, revision: int, own: Own) 
     try:
         if (reading := find_reading(ctx, spec)) is not None:
             plan = build_plan(spec, revision, ctx.catalogue, reading.planned)
+            with transaction(ctx.sessions) as session:
+                refuse_doubles(session, plan, reading.files)
             yield from (Finding(f"{spec.request_id}.inputs", one, fault=False) for one in reading.warnings)
         for warning in look_outside(ctx, plan, foresee(ctx, plan), own):
             yield Finding(spec.request_id, warning, fault=False)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.data import DATASET
 from prodsys.errors import SampleExists
-from prodsys.ledger.inputs import list_inputs, readers_of_the_same
+from prodsys.ledger.inputs import readers_of_the_same
 from prodsys.ledger.requests import find_request, get_request, list_steps
 from prodsys.ledger.seeds import configuration_of
 from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_outcomes
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import LOG, Plan
+from prodsys.model.reading import InputFile
 from prodsys.model.statuses import RequestState
 
 OVER = frozenset({RequestState.ABORTED, RequestState.RECORDED})  # those bring nothing (that the ledger knows of)
 BROUGHT = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED, RequestState.FAILED, RequestState.ARCHIVED})
 
 
-def refuse_doubles(session: Session, plan: Plan) -> None:
+def refuse_doubles(session: Session, plan: Plan, files: Collection[InputFile]) -> None:
     """Refuse to reconstruct files again that another request reconstructs with the same configuration.
 
     Requests that nobody has approved yet do not count, nor do trials, nor seeds that the other one has lost.
@@ -33,10 +36,11 @@ def refuse_doubles(session: Session, plan: Plan) -> None:
     if plan.reading is None or get_request(session, plan.request_id).trial_of is not None:
         return
     kind = plan.steps[0].kind
-    others = readers_of_the_same(session, plan.request_id, plan.configuration_digest)
+    lfns = [one.lfn for one in files]
+    others = readers_of_the_same(session, plan.request_id, plan.configuration_digest, lfns)
     writer = plan.reading.request_id
     if writer and configuration_of(session, writer) == plan.configuration_digest:
-        others[writer] = {one.seed for one in list_inputs(session, plan.request_id)}
+        others[writer] = {one.seed for one in files}
     for other, seeds in others.items():
         row = find_request(session, other)
         if row is None or RequestState(row.state) in OVER:

@@ -15,7 +15,7 @@ from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.actions.reading import Reading, find_reading
 from prodsys.errors import PlanChanged, TrialMissing
 from prodsys.ledger.history import list_trials
-from prodsys.ledger.inputs import replace_inputs
+from prodsys.ledger.inputs import list_inputs, replace_inputs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, store_plan
 from prodsys.ledger.publications import publish
@@ -86,7 +86,7 @@ def _keep_reading(session: Session, who: str, built: Plan, reading: Reading) -> 
     """Write down what the request reads, and whose seeds these are."""
     lock_configuration(session, built.configuration_digest)
     replace_inputs(session, built.request_id, reading.files)
-    refuse_doubles(session, built)
+    refuse_doubles(session, built, reading.files)
     borrow_seeds(session, built, who)
 
 
@@ -142,8 +142,9 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
         current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, shown.reading)
         if current.digest() != stored.digest or (digest and digest != stored.digest):
             raise PlanChanged(request_id, digest or stored.digest, current.digest())
-        lock_configuration(session, current.configuration_digest)
-        refuse_doubles(session, current)
+        if current.reading is not None:
+            lock_configuration(session, current.configuration_digest)
+            refuse_doubles(session, current, list_inputs(session, request_id))
         core_hours, volume = _size(stored, current)
         _check_trial(session, ctx, row, current, core_hours)
         if waits_for := _sign(session, ctx, stored, core_hours, volume):

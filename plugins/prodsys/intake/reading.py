@@ -15,9 +15,11 @@ from prodsys.intake.model_faults import plain_words
 from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Accepted, Fault, Note, shown
 from prodsys.model import seeds as seeds_of
+from prodsys.model.plan import check_inputs
 from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
+from prodsys.model.statuses import STATE_OF_RECORD, RequestState
 
 
 @dataclass
@@ -74,6 +76,7 @@ def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> A
     except ValidationError as error:
         _add_model_faults(record, error, given)
         return None
+    _check_inputs(record, spec, catalogue)
     if record.faults:
         return None
     return Accepted(spec, record.file, record.row, tuple(record.notes), record.columns.get("request_id", "request_id"))
@@ -149,6 +152,19 @@ def pick_chain(record: Record, words: Mapping[str, str], catalogue: Catalogue) -
             return name
     record.fault("step", shown_words, "no chain has these steps", f"known: {', '.join(sorted(steps))}")
     return None
+
+
+def _check_inputs(record: Record, spec: RequestSpec, catalogue: Catalogue) -> None:
+    """A chain that reads needs inputs, others take none; history is taken as it is."""
+    chain = catalogue.chains.get(spec.chain)
+    if chain is None or STATE_OF_RECORD[spec.recorded_status] is RequestState.RECORDED:
+        return
+    try:
+        check_inputs(spec, chain)
+    except SpecInvalid as error:
+        name = error.place.rpartition(".")[2]
+        value = spec.chain if name == "chain" else ", ".join(spec.inputs.values())
+        record.fault(name, value, error.message, error.remedy)
 
 
 def _add_model_faults(record: Record, error: ValidationError, values: Mapping[str, Any]) -> None:

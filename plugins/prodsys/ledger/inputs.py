@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Text, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
 
 from prodsys.ledger.tables import InputFileRow, RequestRow, RevisionRow
 from prodsys.model.reading import InputFile
@@ -28,26 +29,24 @@ def list_inputs(session: Session, request_id: str) -> list[InputFile]:
     ]
 
 
-def readers_of_the_same(session: Session, request_id: str, configuration: str) -> dict[str, set[int]]:
-    """Other requests of this configuration that read files of this one -> seeds of those files; trials left out."""
-    mine, theirs = aliased(InputFileRow), aliased(InputFileRow)
+def readers_of_the_same(
+    session: Session, request_id: str, configuration: str, lfns: Iterable[str]
+) -> dict[str, set[int]]:
+    """Other requests of this configuration that read some of these files -> seeds of those files; trials left out."""
+    current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)
     wanted = (
-        select(theirs.request_id, theirs.seed)
-        .join(mine, mine.lfn == theirs.lfn)
-        .join(RequestRow, RequestRow.request_id == theirs.request_id)
-        .join(
-            RevisionRow,
-            (RevisionRow.request_id == theirs.request_id) & (RevisionRow.revision == RequestRow.revision),
-        )
+        select(InputFileRow.request_id, InputFileRow.seed)
+        .join(RequestRow, RequestRow.request_id == InputFileRow.request_id)
+        .join(RevisionRow, current)
         .where(
-            mine.request_id == request_id,
-            theirs.request_id != request_id,
+            InputFileRow.lfn == func.any(cast(list(lfns), ARRAY(Text))),
+            InputFileRow.request_id != request_id,
             RevisionRow.configuration == configuration,
             RequestRow.trial_of.is_(None),
         )
         .distinct()
     )
     found: dict[str, set[int]] = {}
-    for other, seed in session.execute(wanted.order_by(theirs.request_id, theirs.seed)):
+    for other, seed in session.execute(wanted.order_by(InputFileRow.request_id, InputFileRow.seed)):
         found.setdefault(other, set()).add(seed)
     return found

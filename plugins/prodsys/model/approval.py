@@ -73,14 +73,14 @@ def digest_of_words(words: str) -> str:
 
 def fault_of_answer(choice: str, params: Mapping[str, Any], digest: str) -> str:
     """Why an answer cannot be taken, "" when it can. Airflow's API lets everything pass: it is looked at here."""
-    given, comment = params.get("digest"), params.get("comment", "")
+    given, comment = params.get("digest"), params.get("comment")
     if choice not in tuple(Choice):
         return f"{code(choice)} is none of {', '.join(Choice)}"
     if not isinstance(given, str) or given.strip() != digest:
         return f"the digest {code(given)} is not that of the plan; leave the one that stands there"
-    if not isinstance(comment, str) or len(comment) > COMMENT_LENGTH:
+    if not isinstance(comment or "", str) or len(comment or "") > COMMENT_LENGTH:
         return f"the comment is no text of at most {COMMENT_LENGTH} characters"
-    if choice == Choice.REJECT and not comment.strip():
+    if choice == Choice.REJECT and not (comment or "").strip():
         return "whoever rejects a plan has to say why: write it as comment"
     return ""
 
@@ -107,7 +107,7 @@ def _expected(estimate: Estimate) -> str:
     figures = (f"- {kind}: {words}, from {code(source)}" for kind, words, source in estimate.figures())
     total = (
         f"Expected: {estimate.volume_bytes / 1e9:,.1f} GB a copy, {estimate.volume_with_copies_bytes / 1e9:,.1f} GB in "
-        f"all, {estimate.core_hours:,.0f} core hours, {estimate.duration_h:,.1f} h:"
+        f"all, {estimate.core_hours:,.1f} core hours, {estimate.duration_h:,.1f} h:"
     )
     return "\n".join((total, "", *figures))
 

@@ -180,7 +180,7 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
     sample = Sample(partition, spec.tag, spec.energy_gev, spec.polarization, spec.request_id)
     queue = pick_queue(spec, catalogue)
     chain = catalogue.chain_of(spec)
-    _check_inputs(spec, chain)
+    check_inputs(spec, chain)
     run = seeds_of.subtract(spec.seeds, reading.lacking) if reading else spec.seeds
     steps = tuple(
         _plan_step(step, chain.transform, spec, catalogue, sample, queue, seeds_of.count(run)) for step in chain.steps
@@ -216,8 +216,14 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
     )
 
 
-def _check_inputs(spec: RequestSpec, chain: ChainSpec) -> None:
-    """What is read is said where the chain reads, and nowhere else."""
+def check_inputs(spec: RequestSpec, chain: ChainSpec) -> None:
+    """What is read is said where the chain reads, and nowhere else.
+
+    Raises
+    ------
+    SpecInvalid
+        A chain that reads has no inputs, or others than it needs; one that simulates has some.
+    """
     types = chain.steps[0].inputs
     if not chain.reads and spec.reads:
         remedy = "take inputs away, or name a chain that reads, such as RECO"

@@ -9,7 +9,7 @@ from airflow.sdk import Param
 from prodsys.hooks.failing import final_errors_fail
 from prodsys.model.approval import COMMENT_LENGTH, Choice, code
 from prodsys.operators.base import WHO, ServiceOperator, note_run
-from prodsys.operators.parking import Asked, park, read_answer
+from prodsys.operators.parking import Asked, park, read_answer, words_param
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -53,26 +53,14 @@ class ApproveOperator(ServiceOperator):
 
     def _park(self, context: AirflowContext, question: PlanQuestion) -> NoReturn:
         said = f"**{code(self.said)}**\n\n" if self.said else ""
-        digest, comment = (
-            Param(
-                question.subject.digest,
-                type="string",
-                title="Digest",
-                description="Approval binds to the plan with this digest: leave it as it is.",
-            ),
-            Param(
-                "",
-                type="string",
-                maxLength=COMMENT_LENGTH,
-                title="Comment",
-                description="Stands in the audit log. Whoever rejects has to say why.",
-            ),
-        )
+        binds = "Approval binds to the plan with this digest: leave it as it is."
+        digest = Param(question.subject.digest, type="string", title="Digest", description=binds)
+        needed = "Stands in the audit log. Whoever rejects has to say why."
         asked = Asked(
             subject=question.subject.line,
             body=said + question.body,
             options=tuple(str(one) for one in Choice),
-            params={"digest": digest, "comment": comment},
+            params={"digest": digest, "comment": words_param("Comment", needed, COMMENT_LENGTH)},
         )
         park(context, asked, self.answered.__name__, digest=question.subject.digest)
 

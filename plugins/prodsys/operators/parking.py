@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import Param
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from airflow.sdk import Context as AirflowContext
-    from airflow.sdk import Param
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Answered:
     person: str
     choice: str
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+def words_param(title: str, description: str, longest: int) -> Param:
+    """A field for a few words that may be left empty: with type string alone the page wants it before any answer."""
+    kinds = ["null", "string"]
+    return Param(None, type=kinds, format="multiline", maxLength=longest, title=title, description=description)
 
 
 def park(context: AirflowContext, asked: Asked, resume: str, **kept: Any) -> NoReturn:

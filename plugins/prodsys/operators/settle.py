@@ -6,15 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param
-
 from prodsys.errors import AirflowUnavailable, AnswerRefused, StepFailed
 from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.panda import PandaHook
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict
 from prodsys.operators.base import WHO, StepOperator, note_run
-from prodsys.operators.parking import Asked, park, read_answer
+from prodsys.operators.parking import Asked, park, read_answer, words_param
 from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
 if TYPE_CHECKING:
@@ -89,13 +87,7 @@ class SettleOperator(StepOperator):
     def _park(self, context: AirflowContext, question: Question) -> NoReturn:
         if self._asked:
             raise AirflowUnavailable(f"{question.subject} is asked by the next try: a try shows one question")
-        reason = Param(
-            "",
-            type="string",
-            maxLength=REASON_LENGTH,
-            title="Reason",
-            description="Why, for the certificate.",
-        )
+        reason = words_param("Reason", "Why, for the certificate; accepting needs one.", REASON_LENGTH)
         asked = Asked(
             subject=question.subject,
             body=question.body,

@@ -54,7 +54,7 @@ def may_audit(request: Request) -> None:
 Hands = Annotated[Context, Depends(hands)]
 RequestId = Annotated[str, Path(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="id of a request")]
 OfRequest = Annotated[
-    str | None, Query(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="only of this request")
+    str | None, Query(pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,9}$", max_length=64, examples=["PROD2025-016"])
 ]
 IfMatch = Annotated[
     str | None,

@@ -63,7 +63,7 @@ def list_requests(
     requester: Word = None,
     chain: Word = None,
     label: Word = None,
-    related_to: OfRequest = None,
+    related_to: Word = None,
     text: Text = None,
     changed_since: Moment | None = None,
     sort: Annotated[str, _order(searching.REQUEST_ORDERS)] = "request_id",
@@ -71,7 +71,7 @@ def list_requests(
     limit: Limit = 50,
 ) -> Response:
     """`text` is looked for in id, tag, campaign and reason, whatever its case; `related_to` finds clones, extensions
-    and trials of a request.
+    and trials of a request, and what a recurring template made.
     """
     wanted = RequestFilter(tuple(state or ()), campaign, requester, text, chain, label, related_to, changed_since)
     window = window_of(offset, limit, sort)

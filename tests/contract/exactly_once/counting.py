@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prodsys.actions.context import Context
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
@@ -10,6 +13,7 @@ from prodsys.model.names import TaskName
 from tests.chaos.count import Count, count, faults
 from tests.chaos.nursery import Worker
 from tests.chaos.stage import Stage
+from tests.contract.panda.sandbox_target import Sandbox
 
 KIND = "SIM"
 
@@ -25,6 +29,14 @@ def task_of(ctx: Context, request_id: str) -> TaskRow:
 def name_of(request_id: str) -> str:
     """Name of the request's first task."""
     return str(TaskName(request_id, KIND))
+
+
+@contextmanager
+def long_jobs(panda: Sandbox) -> Iterator[None]:
+    """Jobs that begin now run for an hour: no task ends of itself before somebody looks."""
+    panda.play({"name": "long jobs", "match": {"task": "SIM"}, "slow": {"wall_s": 3600}})
+    yield
+    panda.play()
 
 
 def ends_well(*workers: Worker) -> None:

@@ -9,9 +9,9 @@ from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.twin_watch import look_for_twins
 from prodsys.ledger.session import make_engine
 from prodsys.model.statuses import TaskStatus
-from tests.chaos.stage import Stage, drive, fill_ledger
+from tests.chaos.stage import PATIENT, Stage, drive, fill_ledger
 from tests.chaos.worker import follow, persist
-from tests.contract.exactly_once.counting import KIND, name_of, one_task, task_of
+from tests.contract.exactly_once.counting import KIND, long_jobs, name_of, one_task, task_of
 from tests.contract.exactly_once.test_twins import audit_of, client, findings, intended, until_dead, until_shown
 
 
@@ -20,7 +20,7 @@ class Book:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = replace(stage, ledger_url=stage.ledger.create("book"))
-        self.ctx = self.stage.hands()
+        self.ctx = self.stage.hands(PATIENT)
         fill_ledger(self.stage.ledger_url, self.ctx)
 
     def copy(self) -> None:
@@ -54,6 +54,12 @@ def day(book):
     drive(ctx, ids.values())
     intended(stage, ctx, ids["intended"])
     book.copy()
+    with long_jobs(stage.panda):
+        return ids, _day_passes(book, ids)
+
+
+def _day_passes(book, ids):
+    stage, ctx = book.stage, book.ctx
     tasks = {name: persist(lambda one=one: ensure_submitted(ctx, one, KIND))[0] for name, one in ids.items()}
     for one in ids.values():
         follow(ctx, one, KIND)
@@ -64,7 +70,7 @@ def day(book):
     tasks["second attempt"] = panda.submit(second)
     until_shown(panda, tasks["second attempt"])
     book.restore()
-    return ids, tasks
+    return tasks
 
 
 def test_what_was_sent_since_is_found_through_jedis_twin_check(book, day):

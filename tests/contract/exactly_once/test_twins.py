@@ -15,38 +15,50 @@ from prodsys.ledger.tables import AuditRow
 from prodsys.model.statuses import DEAD, TaskStatus
 from prodsys.panda.client import PandaClient
 from tests.chaos.points import Point
-from tests.chaos.stage import SPEED
+from tests.chaos.stage import PATIENT, SPEED
 from tests.chaos.trials import Trouble
 from tests.chaos.worker import ORIGIN, follow, persist
-from tests.contract.exactly_once.counting import KIND, ends_well, name_of, one_task, task_of
+from tests.contract.exactly_once.counting import KIND, ends_well, long_jobs, name_of, one_task, task_of
 from tests.contract.panda.sandbox_target import Sandbox
 
 MANY = 50
 PAIRS = 8
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def nothing_ends_of_itself(stage):
+    with long_jobs(stage.panda):
+        yield
+
+
+@pytest.fixture
+def ctx(stage):
+    return stage.hands(PATIENT)
 
 
 def client(stage, user="prodmgr"):
     token = stage.panda.issuer.token(user)
-    return PandaClient(stage.panda.url, ORIGIN, lambda: token, 20)
+    return PandaClient(stage.panda.url, ORIGIN, lambda: token, PATIENCE_S)
 
 
 def intended(stage, ctx, request_id):
     """The intent, written down; PanDA is not reached."""
-    nowhere = replace(stage.place(), panda_url="http://127.0.0.1:1").hands()
+    nowhere = replace(stage.place(), panda_url="http://127.0.0.1:1", times=PATIENT).hands()
     with pytest.raises(Exception, match="not reached"):
         ensure_submitted(nowhere, request_id, KIND)
     return task_of(ctx, request_id)
 
 
 def until_shown(panda, *ids):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while any(status is TaskStatus.UNSEEN for status in panda.list_statuses(ids, 7200).values()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
 def until_dead(panda, jedi_task_id):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while panda.get_status(jedi_task_id) not in DEAD:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -145,13 +157,14 @@ def many_refiners(stage, tmp_path):
         panda.start()
         with psycopg.connect(address.replace("+psycopg", "")) as connection:  # no id that the other PanDA has given
             connection.execute("alter sequence jedi_task_id restart with 1000001")
-        yield replace(stage, panda=panda, panda_url=address.replace("+psycopg", ""))
+        with long_jobs(panda):
+            yield replace(stage, panda=panda, panda_url=address.replace("+psycopg", ""))
     finally:
         panda.stop()
 
 
 def test_of_twins_that_two_refiners_let_live_the_lowest_stays(many_refiners, stage):
-    ctx, panda = many_refiners.hands(), client(many_refiners)
+    ctx, panda = many_refiners.hands(PATIENT), client(many_refiners)
     ids = stage.ready_requests(PAIRS)
     maps = {one: intended(many_refiners, ctx, one).task_map for one in ids}
     many_refiners.switch_jedi("pause")

@@ -67,6 +67,40 @@ def test_the_example_in_the_specs_is_clean(catalogue):
     assert [one.spec.partition for one in intake.accepted] == ["test"]
 
 
+READING = """\
+chain: RECO
+inputs:
+  S: MC2031_S1:MC2031_S1.minbias.27GeV-UU.PROD2031-000.SIM.1.S
+  P: MC2031_S1:MC2031_S1.minbias.27GeV-UU.PROD2031-000.SIM.1.P
+"""
+
+
+def test_a_yaml_request_names_what_it_reads_under_its_real_name(read):
+    draft = YAML.replace("Ready", "Draft")
+    [accepted] = read(draft + READING, "r.yaml").accepted
+    assert accepted.spec.inputs["S"].endswith("PROD2031-000.SIM.1.S")
+    [accepted] = read(draft + "chain: RECO\ninput_request: PROD2031-000\n", "r.yaml").accepted
+    assert accepted.spec.input_request == "PROD2031-000"
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("chain: RECO\n", "inputs", "reads files of SIM that exist"),
+        (READING.replace("chain: RECO", "chain: SIM-RECO"), "chain", "makes its own events"),
+        (READING.replace("  P:", "  Q:"), "inputs", "reads S and P, not Q, S"),
+        (READING.replace("S: MC2031_S1:", "S: "), "inputs.S", "scope:name"),
+        (READING + "input_request: PROD2031-000\n", "tag", "keep one of them"),
+    ],
+)
+def test_inputs_of_a_yaml_request_that_cannot_be_are_refused_with_their_place(read, text, column, words):
+    intake = read(YAML.replace("Ready", "Draft") + text, "r.yaml")
+    assert intake.accepted == ()
+    [fault] = intake.faults
+    assert words in f"{fault.message} ({fault.remedy})"
+    assert fault.column == column
+
+
 @pytest.mark.parametrize(
     ("old", "new", "column", "words"),
     [

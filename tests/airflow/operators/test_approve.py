@@ -1,0 +1,170 @@
+"""A plan that waits parks an airflow task; what comes back is looked at before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
+
+from prodsys.errors import AirflowUnavailable
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import PlanRow
+from prodsys.operators.approve import ApproveOperator, AskOperator
+from prodsys.operators.parking import Answered, read_answer
+from tests.airflow.operators.conftest import REQUEST
+from tests.publishing import Ledger, make_plan
+
+MakeContext = Callable[..., dict[str, Any]]
+
+
+class Supervisor:
+    """Takes what a task process tells Airflow, and keeps the questions."""
+
+    def __init__(self) -> None:
+        self.asked: list[CreateHITLDetailPayload] = []
+
+    def send(self, msg: Any) -> None:
+        if isinstance(msg, CreateHITLDetailPayload):
+            self.asked.append(msg)
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    found = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", found, raising=False)
+    return found
+
+
+@pytest.fixture
+def digest(ledger: Ledger) -> str:
+    """Digest of a plan that waits for its approval."""
+    plan = make_plan(ledger.catalogue, REQUEST, 1, seeds=3)
+    with transaction(ledger.sessions) as session:
+        get_request(session, REQUEST).state = "planned"
+        session.get_one(PlanRow, (REQUEST, plan.digest())).planned_at = datetime.now(UTC)
+    return plan.digest()
+
+
+@pytest.fixture
+def run(context: MakeContext) -> dict[str, Any]:
+    made = context()
+    made["ti"].id = uuid4()
+    return made
+
+
+def approving(**given: str) -> ApproveOperator:
+    return ApproveOperator(task_id="approve", request_id=REQUEST, **given)
+
+
+def event(digest: str, option: str = "Approve", **params: Any) -> dict[str, Any]:
+    return {
+        "chosen_options": [option],
+        "params_input": {"digest": digest, "comment": None, **params},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": "2", "name": "manager"},
+        "timedout": False,
+    }
+
+
+def state(ledger: Ledger) -> str:
+    with transaction(ledger.sessions) as session:
+        return get_request(session, REQUEST).state
+
+
+def test_a_plan_that_waits_is_shown_with_its_digest_and_the_two_answers(
+    ledger: Ledger, digest: str, run: dict[str, Any], supervisor: Supervisor
+) -> None:
+    with pytest.raises(TaskAwaitingInput) as parked:
+        approving().execute(run)
+    assert (parked.value.method_name, parked.value.kwargs) == ("answered", {"digest": digest})
+    assert parked.value.timeout is None, "whoever is asked takes the time it needs"
+    [asked] = supervisor.asked
+    assert (asked.ti_id, asked.options, asked.multiple) == (run["ti"].id, ["Approve", "Reject"], False)
+    assert asked.subject.startswith(f"{REQUEST}: plan ")
+    assert f"Plan `{digest}`" in asked.body
+    assert asked.params["digest"]["value"] == digest
+    assert asked.params["comment"]["schema"]["type"] == ["null", "string"], "else the page wants a comment"
+
+
+def test_why_it_is_asked_again_stands_first(
+    ledger: Ledger, digest: str, run: dict[str, Any], supervisor: Supervisor
+) -> None:
+    with pytest.raises(TaskAwaitingInput):
+        approving(digest=digest, said="that was `not` the digest").execute(run)
+    assert supervisor.asked[0].body.startswith("**`that was 'not' the digest`**\n\n")
+
+
+def test_a_plan_that_does_not_wait_is_not_asked_about(
+    ledger: Ledger, run: dict[str, Any], supervisor: Supervisor
+) -> None:
+    assert f"{REQUEST} is approved" in approving().execute(run)
+    assert supervisor.asked == []
+
+
+def test_a_plan_that_was_changed_is_not_asked_about(
+    ledger: Ledger, digest: str, run: dict[str, Any], supervisor: Supervisor
+) -> None:
+    assert "was planned again" in approving(digest="sha256:0").execute(run)
+    assert supervisor.asked == []
+
+
+def test_a_request_that_nobody_knows_fails_at_once(ledger: Ledger, run: dict[str, Any]) -> None:
+    with pytest.raises(AirflowFailException, match="PROD2025-999 is not in the ledger"):
+        ApproveOperator(task_id="approve", request_id="PROD2025-999").execute(run)
+
+
+def test_the_answer_is_the_approval_of_whoever_gave_it(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
+    assert "approved by manager" in approving().answered(run, event(digest), digest)
+    assert state(ledger) == "approved"
+    with transaction(ledger.sessions) as session:
+        assert session.get_one(PlanRow, (REQUEST, digest)).approved_by == "manager"
+
+
+def test_a_rejection_sends_the_request_back(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
+    assert "too many" in approving().answered(run, event(digest, "Reject", comment="too many"), digest)
+    assert state(ledger) == "checked"
+
+
+def test_a_refused_answer_is_asked_again_by_another_run(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
+    with pytest.raises(AirflowUnavailable):  # none answers here: the next try, or the DAG `approval`, asks
+        approving().answered(run, event("sha256:0"), digest)
+    assert state(ledger) == "planned"
+
+
+def test_woken_without_an_answer_it_asks_on(
+    ledger: Ledger, digest: str, run: dict[str, Any], supervisor: Supervisor
+) -> None:
+    with pytest.raises(TaskAwaitingInput):
+        approving().answered(run, {"error": "time is over", "error_type": "timeout"}, digest)
+    assert len(supervisor.asked) == 1
+
+
+def test_without_airflows_api_nobody_is_asked_and_another_try_follows(ledger: Ledger, run: dict[str, Any]) -> None:
+    with pytest.raises(AirflowUnavailable):
+        AskOperator(task_id="ask").execute(run)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (None, None),
+        ("yes", None),
+        ({"responded_by_user": None, "chosen_options": ["Approve"]}, None),
+        ({"responded_by_user": {"name": ""}}, None),
+        ({"responded_by_user": {"name": "m"}}, Answered("m", "")),
+        ({"responded_by_user": {"name": "m"}, "chosen_options": "Approve", "params_input": 3}, Answered("m", "")),
+        (
+            {"responded_by_user": {"name": "m"}, "chosen_options": ["Reject"], "params_input": {"comment": "c"}},
+            Answered("m", "Reject", {"comment": "c"}),
+        ),
+    ],
+)
+def test_an_event_of_any_shape_is_read(said: Any, read: Answered | None) -> None:
+    assert read_answer(said) == read
