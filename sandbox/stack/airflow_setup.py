@@ -29,7 +29,7 @@ MANAGER_RIGHTS = [
     (READ, p.RESOURCE_AUDIT_LOG),
     (MENU, p.RESOURCE_AUDIT_LOG),
 ]
-# The service account starts, pauses and stops runs, and reads who did what; it marks no task instance.
+# The service account starts, pauses and stops runs, reads who did what and who has which role; it marks no task instance.
 SERVICE_RIGHTS = [
     (EDIT, p.RESOURCE_DAG),
     (CREATE, p.RESOURCE_DAG_RUN),
@@ -38,6 +38,7 @@ SERVICE_RIGHTS = [
     (READ, p.RESOURCE_AUDIT_LOG),
     (READ, p.RESOURCE_AUDIT_LOG_ALL),
     (READ, p.RESOURCE_IMPORT_ERROR_ALL),
+    (READ, p.RESOURCE_USER),
 ]
 PEOPLE = {"admin": "Admin", "manager": MANAGER_ROLE, "viewer": "Viewer", SERVICE_USER: SERVICE_ROLE}
 POOLS = {

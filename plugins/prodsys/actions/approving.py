@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from prodsys.actions.answering import acting_at_airflow
 from prodsys.actions.context import Context
 from prodsys.actions.planning import approve
 from prodsys.errors import (
@@ -46,7 +47,6 @@ from prodsys.model.statuses import RequestState
 from prodsys.orchestrator.entries import RunInfo
 
 OPEN_RUNS = ("queued", "running")
-ROLE = "manager"  # whoever may answer on Airflow's pages has this role there
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,9 @@ def take_answer(
         return Taken(question.closed)
     if fault := fault_of_answer(choice, params, digest) or _fault_of_person(ctx, question, person):
         return Taken(f"the answer of {person} was not taken: {fault}", ask_again=True, refused=True)
-    acting, comment = ctx.acting_as(person, ROLE), str(params.get("comment") or "").strip()
+    comment = str(params.get("comment") or "").strip()
     try:
+        acting = acting_at_airflow(ctx, person)
         if choice == Choice.REJECT:
             return Taken(f"{request_id} is {reject(acting, request_id, comment, digest).state}: {comment}")
         return _approve(acting, request_id, digest, comment)

@@ -79,19 +79,23 @@ def find_source(session: Session, spec: RequestSpec, chain: ChainSpec) -> Source
 
 
 def _check_types(spec: RequestSpec) -> None:
-    for kind, did in spec.inputs.items():
+    """Refuse a dataset whose name says another type than the request does."""
+    wrong = []
+    for kind, did in sorted(spec.inputs.items()):
         try:
             found = DataName.parse(Did.parse(did).name).data_type
         except SpecInvalid:
             continue  # a name of before the rule
         if found not in (kind, None):
-            raise InputsUnusable(spec.request_id, [(did, f"it is of type {found}, not {kind}")], "mend the inputs")
+            wrong.append((did, f"it is of type {found}, not {kind}"))
+    if wrong:
+        raise InputsUnusable(spec.request_id, wrong, "mend the inputs")
 
 
 def _owner(session: Session, spec: RequestSpec) -> str | None:
     """The request whose tasks write these datasets, None when no request of the ledger does."""
     wanted = select(DatasetRow.did, DatasetRow.request_id).where(DatasetRow.did.in_(spec.inputs.values()))
-    known = dict(session.execute(wanted).tuples().all())
+    known = {row.did: row.request_id for row in session.execute(wanted)}
     owners = {did: known.get(did) or _published(session, request_of(did)) for did in spec.inputs.values()}
     if len(set(owners.values())) > 1:
         said = [(did, f"it is of {owner or 'no request of this ledger'}") for did, owner in owners.items()]
@@ -106,8 +110,8 @@ def _published(session: Session, request_id: str | None) -> str | None:
 
 def _of_ledger(session: Session, spec: RequestSpec, chain: ChainSpec, owner: str) -> Source:
     row, base = get_request(session, owner), get_spec(session, owner)
-    warnings = _check_alike(spec, base)
     steps = _ended_steps(session, spec, chain.reads, owner)
+    warnings = _check_alike(spec, base)
     types = chain.steps[0].inputs
     wanted = select(DatasetRow).where(
         DatasetRow.request_id == owner,

@@ -113,6 +113,8 @@ def _tried(spec: RequestSpec, trial_id: str, rule: TrialRule, seed_count: int | 
     """What the trial asks for: the first seeds, at most so many events a file, one bunch."""
     seeds = seeds_of.first(spec.seeds, seed_count or rule.seeds)
     events_per_file = min(spec.events_per_file, rule.events_per_file or spec.events_per_file)
+    if spec.reads:
+        events_per_file = spec.events_per_file  # its files exist as they are
     changes = {
         "request_id": trial_id,
         "seeds": seeds_of.show(seeds),

@@ -19,7 +19,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import find_task
 from prodsys.model.outcome import TaskInfo
-from prodsys.model.statuses import DEAD, FINAL, WITH_OUTPUT, IntentState
+from prodsys.model.statuses import DEAD, FINAL, WITH_OUTPUT, IntentState, TaskStatus
 from prodsys.panda.task_map import same_work
 
 LOG = logging.getLogger(__name__)
@@ -114,8 +114,8 @@ def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
     elder = elder_twin(reason or info.error_dialog) if info.status in DEAD else None
     if elder is not None:
         return replace_task(ctx, task, _checked(ctx, task, elder))
-    if IntentState(task.intent) is not IntentState.RECORDED:
-        return None
+    if IntentState(task.intent) is not IntentState.RECORDED or info.status is TaskStatus.REGISTERED:
+        return None  # seen to before, or not refined yet: a search by name would not even find itself
     found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
     if found is None or found == info.jedi_task_id:
         return None

@@ -142,6 +142,8 @@ def _confirm(ctx: Context, info: TaskInfo) -> None:
         task = find_task(session, info.jedi_task_id)
     if task is None or IntentState(task.intent) is not IntentState.RECORDED:
         return
+    if info.status is TaskStatus.REGISTERED:  # not refined yet: JEDI has not looked for twins
+        return
     if info.status not in {TaskStatus.BROKEN, TaskStatus.TOBROKEN}:  # a broken map loses its attributes
         _check_stored(ctx, task, info)
     with transaction(ctx.sessions) as session:

@@ -206,7 +206,7 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
         request_container=str(Did(partition, sample.request_container())),
         rules=_plan_rules(policy),
         settle=_plan_settle(spec, partition, catalogue),
-        bunches=_plan_bunches(spec),
+        bunches=_plan_bunches(spec, reading),
         bunches_at_once=spec.bunches_at_once,
         sample_files=catalogue.policy.sample_files,
         working_group=catalogue.policy.working_group,
@@ -253,10 +253,14 @@ def _plan_settle(spec: RequestSpec, partition: str, catalogue: Catalogue) -> Pla
     )
 
 
-def _plan_bunches(spec: RequestSpec) -> tuple[PlannedBunch, ...]:
+def _plan_bunches(spec: RequestSpec, reading: PlannedReading | None) -> tuple[PlannedBunch, ...]:
     if spec.bunches == 1:
         return ()
     parts = seeds_of.split(spec.seeds, spec.bunches)
+    for part in parts:
+        if reading and not seeds_of.subtract(part, reading.lacking):
+            message = f"the input holds no complete set of files of seeds {seeds_of.show(part)}, a whole bunch"
+            raise SpecInvalid(f"{spec.request_id}.bunches", message, "make fewer bunches, or ask for other seeds")
     return tuple(PlannedBunch(number=number, seeds=part) for number, part in enumerate(parts, start=1))
 
 

@@ -52,7 +52,7 @@ class ApproveOperator(ServiceOperator):
         return question.closed
 
     def _park(self, context: AirflowContext, question: PlanQuestion) -> NoReturn:
-        said = f"**{code(self.said)}**\n\n" if self.said else ""
+        said = f"**Asked again**\n\n- {code(self.said)}\n\n" if self.said else ""
         binds = "Approval binds to the plan with this digest: leave it as it is."
         digest = Param(question.subject.digest, type="string", title="Digest", description=binds)
         needed = "Stands in the audit log. Whoever rejects has to say why."

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from prodsys.errors import AirflowUnavailable, AnswerRefused, StepFailed
+from prodsys.errors import AirflowRefused, AirflowUnavailable, AnswerRefused, NotAllowed, StepFailed
 from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.panda import PandaHook
 from prodsys.model.policy import Answer
@@ -115,6 +115,7 @@ class SettleOperator(StepOperator):
 
     def _take(self, ctx: Context, event: Any, question_id: int) -> Question:
         """The question as it stands after this event."""
+        from prodsys.actions.answering import acting_at_airflow
         from prodsys.actions.asking import answer, expire, find_question
 
         found = find_question(ctx, question_id)
@@ -127,7 +128,8 @@ class SettleOperator(StepOperator):
             return expire(ctx, question_id)
         try:
             words = str(given.params.get("reason") or "")
-            return answer(ctx.acting_as(given.person, "manager"), question_id, Answer(given.choice), words, wake=False)
-        except (AnswerRefused, ValueError) as refusal:
+            person = acting_at_airflow(ctx, given.person)
+            return answer(person, question_id, Answer(given.choice), words, wake=False)
+        except (AnswerRefused, NotAllowed, AirflowRefused, ValueError) as refusal:
             self.log.warning("the answer of %s cannot be taken: %s", given.person, refusal)
             return found

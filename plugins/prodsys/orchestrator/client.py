@@ -24,6 +24,7 @@ from prodsys.orchestrator.entries import (
 
 T = TypeVar("T")
 API = "/api/v2"
+USERS = "/auth/fab/v1/users"  # of the auth manager FAB
 PAGE = 100  # rows a page, the server's maximum
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 SHOWN_LENGTH = 300
@@ -45,6 +46,11 @@ class AirflowClient:
     def user(self) -> str:
         """Service account of this client, as Airflow's event log names it."""
         return self._user
+
+    def roles_of(self, user: str) -> frozenset[str]:
+        """Names of a user's roles at Airflow; empty for one that it does not know."""
+        found = self._find(f"/{_part(user)}", under=USERS) or {}
+        return frozenset(_shaped(lambda one: str(one["name"]), role) for role in found.get("roles") or ())
 
     # --- DAGs -------------------------------------------------------------------------------------------------------
     def dag_ready(self, dag_id: str, digest: str | None = None) -> bool:
@@ -162,9 +168,9 @@ class AirflowClient:
             if not rows or offset >= int(page.get("total_entries") or 0):
                 return
 
-    def _find(self, path: str) -> dict[str, Any] | None:
+    def _find(self, path: str, under: str = API) -> dict[str, Any] | None:
         try:
-            return self._call("GET", path)
+            return self._call("GET", path, under=under)
         except AirflowRefused as refusal:
             if refusal.status == httpx.codes.NOT_FOUND:
                 return None
@@ -173,17 +179,17 @@ class AirflowClient:
     def _patch(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         return self._call("PATCH", path, params={"update_mask": list(body)}, json=dict(body))
 
-    def _call(self, method: str, path: str, **details: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, under: str = API, **details: Any) -> dict[str, Any]:
         """Body of one answer; a token that is no longer taken is renewed once."""
-        token = self._token or self._log_in()
-        reply = self._send(method, path, token, details)
+        token, place = self._token or self._log_in(), f"{under}{path}"
+        reply = self._send(method, place, token, details)
         if reply.status_code == httpx.codes.UNAUTHORIZED:
-            reply = self._send(method, path, self._log_in(), details)
-        return _body(f"{method} {API}{path}", reply)
+            reply = self._send(method, place, self._log_in(), details)
+        return _body(f"{method} {place}", reply)
 
     def _send(self, method: str, path: str, token: str, details: Mapping[str, Any]) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        return self._request(method, f"{API}{path}", headers=headers, **details)
+        return self._request(method, path, headers=headers, **details)
 
     def _log_in(self) -> str:
         with self._lock:

@@ -98,7 +98,7 @@ def test_why_it_is_asked_again_stands_first(
 ) -> None:
     with pytest.raises(TaskAwaitingInput):
         approving(digest=digest, said="that was `not` the digest").execute(run)
-    assert supervisor.asked[0].body.startswith("**`that was 'not' the digest`**\n\n")
+    assert supervisor.asked[0].body.startswith("**Asked again**\n\n- `that was 'not' the digest`\n\n")
 
 
 def test_a_plan_that_does_not_wait_is_not_asked_about(

@@ -70,7 +70,7 @@ def test_an_approval_can_be_taken_back_until_the_run_is_started(approved, airflo
     assert published(approved) == [REQUEST]
     assert withdraw(approved, REQUEST, "the field map is wrong").state == "planned"
     assert published(approved) == []
-    with pytest.raises(MoveRefused, match="possible now: plan, approve, abort"):
+    with pytest.raises(MoveRefused, match="possible now: plan, approve, reject, abort"):
         launch(approved, REQUEST)
     plan(approved, REQUEST)
     approve(approved, REQUEST)

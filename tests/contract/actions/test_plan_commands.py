@@ -108,3 +108,17 @@ def test_history_is_imported_with_flags_and_a_dry_run_keeps_nothing(run):
     assert run("history", "import", TASKS, "--walltime", "RECO")[0] == 1
     assert "10 unchanged" in run("history", "import", TASKS)[1]
     assert "has no unit" not in run("history", "list")[1]
+
+
+def test_reject_says_why_and_keeps_nothing_in_a_dry_run(run):
+    run("request", "plan", REQUEST)
+    code, out, _ = run("request", "reject", REQUEST, "--reason", "too many seeds", "--dry-run")
+    assert code == 0
+    assert out.startswith(f"would be: {REQUEST} is checked: plan ")
+    code, out, _ = run("request", "reject", REQUEST, "--reason", "too many seeds", "--json")
+    answer = json.loads(out)
+    assert (code, answer["state"]) == (0, "checked")
+    assert answer["reason"].endswith("was rejected by manager: too many seeds")
+    code, _, err = run("request", "approve", REQUEST)
+    assert code == 1
+    assert "approve is not possible while DEMO2025-016 is checked" in err

@@ -14,11 +14,13 @@ from prodsys.actions.aborting import abort
 from prodsys.actions.checking import check
 from prodsys.actions.cleaning import written_dids
 from prodsys.actions.drafting import draft
+from prodsys.actions.intents import ensure_intents
 from prodsys.actions.planning import PlanAnswer, approve, plan
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.placement import hash_path
 from prodsys.errors import InputsUnusable, SampleExists, SpecInvalid
+from prodsys.ledger.inputs import list_inputs
 from prodsys.ledger.requests import approved_plan, get_spec, get_step
 from prodsys.ledger.seeds import claimed_by, reused_by
 from prodsys.ledger.session import transaction
@@ -113,7 +115,7 @@ def test_a_second_reconstruction_with_the_same_configuration_is_refused_with_wha
 
 
 def test_two_that_were_planned_side_by_side_are_not_both_approved(site, simulated):
-    few = {"version": NEWEST, "seeds": _first(site, simulated, 2), "events": 2 * EVENTS}
+    few = {"version": NEWEST, "seeds": _first(site, simulated, 2), "events": 2 * EVENTS, "bunches": 2}
     for request_id in ("DEMO2025-984", "DEMO2025-985"):
         reader(site, simulated, request_id, **few)
     approve(site.context(), "DEMO2025-984")
@@ -121,7 +123,22 @@ def test_two_that_were_planned_side_by_side_are_not_both_approved(site, simulate
         approve(site.context(), "DEMO2025-985")
     abort(site.context(), "DEMO2025-984", "the other one is wanted")
     assert approve(site.context(), "DEMO2025-985").state == "approved"
+    take_wheel(site.context(), "DEMO2025-985")
+    _each_bunch_reads_its_own(site, "DEMO2025-985")
     abort(site.context(), "DEMO2025-985", "neither")
+    assert all(simulated not in str(did) for did in written_dids(site.context(), "DEMO2025-985"))
+
+
+def _each_bunch_reads_its_own(site: Site, request_id: str) -> None:
+    """A part of what a task wrote is a dataset of its own, with files of the other request."""
+    ctx = site.context()
+    for bunch, seed in enumerate(seeds_of.iterate(spec_of(site, request_id).seeds), start=1):
+        [task] = ensure_intents(ctx, request_id, "RECO", bunch)
+        assert (task.task_name, seeds_of_task(task)) == (f"{request_id}.RECO.b00{bunch}", (seed,))
+        scope = task.inputs["S"].partition(".")[0]
+        assert task.inputs["S"].endswith(f"{request_id}.RECO.b00{bunch}.1.inS")
+        assert [len(ctx.rucio.list_files(Did(scope, name))) for name in task.inputs.values()] == [1, 1]
+        assert ensure_intents(ctx, request_id, "RECO", bunch)[0].task_row_id == task.task_row_id
 
 
 def _first(site: Site, request_id: str, number: int) -> str:
@@ -215,9 +232,28 @@ def test_whole_datasets_in_another_scope_are_read_as_they_are(site, simulated):
     assert (certificate["verdict"], certificate["events_delivered"]) == ("full", SEEDS * EVENTS)
     with transaction(site.sessions) as session:
         task = newest_task(session, "DEMO2025-989", "RECO")
-    assert list(task.inputs.values()) == [Did.parse(did).name for did in old.values()]
+    assert set(task.inputs.values()) == {Did.parse(did).name for did in old.values()}
     with pytest.raises(SampleExists, match="DEMO2025-989"):
         reader(site, simulated, "DEMO2025-990", inputs=old)
+
+
+def test_a_sample_of_the_book_is_numbered_by_its_own_seeds_and_not_reconstructed_twice(site, simulated):
+    book = "PROD2025-016"  # seeds 40001-50000
+    old = old_sim(site, simulated, book)
+    part = {"seeds": "40002-40003", "events": 8000, "inputs": old}
+    answer = reader(site, book, "DEMO2025-996", version="4.1.7.2", **part)
+    reading = answer.plan.reading
+    assert (reading.request_id, reading.numbered_by, reading.lacking) == (book, book, ())
+    with transaction(site.sessions) as session:
+        read = {one.lfn.split(".")[-2]: one.seed for one in list_inputs(session, "DEMO2025-996")}
+        assert [(one.owner, one.kind) for one in reused_by(session, "DEMO2025-996")] == [(book, ReuseKind.RECONSTRUCTS)]
+    assert read == {"000002": 40002, "000003": 40003}
+    done = Did.parse(old["S"].replace(".SIM.1.S", ".RECO.1.R"))
+    site.rucio_client().ensure_dataset(done)
+    with pytest.raises(SampleExists, match=rf"{book} \(history\) has with the same configuration: {done}"):
+        plan(site.context(), "DEMO2025-996")
+    newer = reader(site, book, "DEMO2025-997", **part)
+    assert any(f"{done} exist already by {book}" in one for one in newer.warnings)
 
 
 def test_what_is_missing_open_or_of_another_kind_is_refused_by_name(site, simulated):

@@ -51,8 +51,9 @@ def intended(stage, ctx, request_id):
 
 
 def until_shown(panda, *ids):
+    """Until JEDI has refined them: only then a list shows their name."""
     deadline = time.monotonic() + PATIENCE_S
-    while any(status is TaskStatus.UNSEEN for status in panda.list_statuses(ids, 7200).values()):
+    while {TaskStatus.UNSEEN, TaskStatus.REGISTERED} & set(panda.list_statuses(ids, 7200).values()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -91,7 +91,7 @@ CONFIG = SchemathesisConfig.from_dict(
         }
     }
 )
-# A query holds nothing but text: schemathesis takes `campaign=true` for a boolean that was let in. What a filter refuses
+# A query holds nothing but text: schemathesis takes `campaign=true` for a boolean let in. What a filter refuses
 # is tried in test_lists.py.
 LENIENT = {"get": [negative_data_rejection]}
 rest = schemathesis.openapi.from_path(FILE, config=CONFIG)
