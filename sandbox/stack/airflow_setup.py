@@ -29,7 +29,7 @@ MANAGER_RIGHTS = [
     (READ, p.RESOURCE_AUDIT_LOG),
     (MENU, p.RESOURCE_AUDIT_LOG),
 ]
-# The service account starts, pauses and stops runs, reads who did what and who has which role; it marks no task instance.
+# The service account starts, pauses and stops runs, reads who did what and who has which role; it marks nothing.
 SERVICE_RIGHTS = [
     (EDIT, p.RESOURCE_DAG),
     (CREATE, p.RESOURCE_DAG_RUN),

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,10 +43,14 @@ SWITCH_TIMEOUT_S = 10.0
 
 
 class Server:
-    """A PostgreSQL server that can be killed and comes up again at the same address."""
+    """A PostgreSQL server that can be killed and comes up again at the same address.
+
+    It ends with the thread that started it, so that one thread starts it every time and lives until `stop`.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._handle: PostgresHandle = start_postgres(folder, durable=True)
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="starts-postgres")
+        self._handle: PostgresHandle = self._starter.submit(start_postgres, folder, durable=True).result()
 
     def create(self, database: str, template: str | None = None) -> str:
         """Make a database, a copy of the template if one is named; its address."""
@@ -63,11 +68,12 @@ class Server:
 
     def start(self) -> None:
         """Bring it up again and wait until it answers."""
-        self._handle = start_cluster(self._handle.cluster, self._handle.log)
+        self._handle = self._starter.submit(start_cluster, self._handle.cluster, self._handle.log).result()
 
     def stop(self) -> None:
         """End it as its operator does."""
         self._handle.stop()
+        self._starter.shutdown()
 
 
 class Requests:

@@ -24,7 +24,7 @@ from prodsys.settings import REPOSITORY
 T = TypeVar("T")
 ORIGIN = "spd.production"
 LOOK_AGAIN_S = 0.15
-PATIENCE_S = 120.0
+PATIENCE_S = 200.0
 AT_WORK = FINAL | {TaskStatus.RUNNING}  # it has got all its jobs
 Say = Callable[..., None]
 

@@ -16,4 +16,4 @@ def acting_at_airflow(ctx: Context, person: str) -> Context:
         Airflow does not tell the roles.
     """
     known = ctx.catalogue.policy.airflow_roles
-    return ctx.acting_as(person, *(known[role] for role in ctx.airflow.roles_of(person) if role in known))
+    return ctx.acting_as(person, *(known[role] for role in ctx.airflow.list_roles(person) if role in known))

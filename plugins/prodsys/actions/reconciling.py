@@ -21,6 +21,7 @@ from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
 from prodsys.actions.restarting import retry, settle_again
 from prodsys.actions.telling import tell_tasks
+from prodsys.actions.twin_watch import look_for_twins
 from prodsys.actions.waiting import record_status
 from prodsys.errors import ProductionError, ServiceUnavailable
 from prodsys.ledger.requests import list_steps
@@ -34,7 +35,7 @@ from prodsys.orchestrator.entries import LogEntry, RunInfo
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
     """All disagreements; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
     here: list[Look] = [_runs, _lost_starts, _statuses, _aborted, _paused]
-    looks = [*here, compare_rules, compare_datasets]
+    looks = [*here, look_for_twins, compare_rules, compare_datasets]
     found: list[Finding] = []
     for look in looks:
         try:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from prodsys.actions.context import Context
+from prodsys.actions.findings import Finding
 from prodsys.actions.twins import differences, kill_twin, recognise, replace_task
 from prodsys.errors import SpecInvalid
 from prodsys.ledger import turns
@@ -26,17 +27,6 @@ from prodsys.model.statuses import DEAD, FINAL, IntentState, RequestState
 
 UNSETTLED = frozenset({IntentState.SENDING, IntentState.IN_DOUBT})
 SAME_WORK = ("transPath", "container_name")  # with the script's words: what makes equal seeds equal events
-
-
-@dataclass(frozen=True)
-class TwinFinding:
-    """One task that should not be; the fields are those of a finding of the reconciler."""
-
-    request_id: str
-    what: str
-    cause: str
-    repaired: bool
-    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class _Known:
         )
 
 
-def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) -> Iterator[TwinFinding]:
+def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) -> Iterator[Finding]:
     """Every live task that works on seeds of ours and is not the one the ledger knows.
 
     With ``repair`` a twin of ours (the whole map is equal) is killed, the lowest stays; a task that the ledger had lost
@@ -101,31 +91,31 @@ def _request_of(task_name: str) -> str:
 
 
 # --- our name ---------------------------------------------------------------------------------------------------------
-def _namesake(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[TwinFinding]:
+def _namesake(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[Finding]:
     """A live task of our name that is not the one we know."""
     request_id, about = _request_of(task.task_name), f"task {info.jedi_task_id} of {info.user_name or 'nobody'}"
     unlike = differences(ctx, task, info.jedi_task_id)
     if unlike:
         what = f"{about} is called {task.task_name} and does other work"
         advice = "ask its user: it writes under the names of this request"
-        yield TwinFinding(request_id, what, "; ".join(unlike[:3]), False, advice)
+        yield Finding(request_id, what, "; ".join(unlike[:3]), False, advice)
     elif task.jedi_task_id is None:
         yield from _forgotten(ctx, task, info, repair)
     elif info.jedi_task_id not in task.twins or info.status not in FINAL:
         yield _twin(ctx, task, info, about, repair)
 
 
-def _twin(ctx: Context, task: TaskRow, info: TaskInfo, about: str, repair: bool) -> TwinFinding:
+def _twin(ctx: Context, task: TaskRow, info: TaskInfo, about: str, repair: bool) -> Finding:
     what = f"{about} does the work of {task.task_name} ({task.jedi_task_id}) a second time: it is {info.status}"
     cause = "sent under another user name, or refined by two refiners at once"
     if info.status in FINAL:
         if repair:
             kill_twin(ctx, task, task.jedi_task_id or 0, info)
         advice = "it has ended: its outputs are in the datasets of this request, look for seeds delivered twice"
-        return TwinFinding(_request_of(task.task_name), what, cause, False, advice)
+        return Finding(_request_of(task.task_name), what, cause, False, advice)
     if repair:
         _end_twins(ctx, task)
-    return TwinFinding(_request_of(task.task_name), what, cause, repair, "find out who sent it")
+    return Finding(_request_of(task.task_name), what, cause, repair, "find out who sent it")
 
 
 def _end_twins(ctx: Context, task: TaskRow) -> None:
@@ -135,7 +125,7 @@ def _end_twins(ctx: Context, task: TaskRow) -> None:
         replace_task(ctx, task, kept)
 
 
-def _forgotten(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[TwinFinding]:
+def _forgotten(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[Finding]:
     """PanDA has our task, the ledger has no id: its answer was lost, or the ledger is a copy of an earlier day."""
     with transaction(ctx.sessions) as session:
         sending = turns.has_time(session, task)
@@ -146,7 +136,7 @@ def _forgotten(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Ite
     repaired = repair and _settle(ctx, task)
     what = f"PanDA runs {task.task_name} as {info.jedi_task_id}, the ledger says {task.intent}"
     cause = "the ledger was restored from a copy" if task.intent == IntentState.INTENDED else "the answer was lost"
-    yield TwinFinding(_request_of(task.task_name), what, cause, repaired)
+    yield Finding(_request_of(task.task_name), what, cause, repaired)
 
 
 def _settle(ctx: Context, task: TaskRow) -> bool:
@@ -162,7 +152,7 @@ def _settle(ctx: Context, task: TaskRow) -> bool:
     return adopted
 
 
-def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[TwinFinding]:
+def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[Finding]:
     """Doubts that nobody settles, since their request is not driven any more: the task may run all the same."""
     for task in known.by_name.values():
         if task.intent not in UNSETTLED or known.states[task.task_row_id] is RequestState.RUNNING:
@@ -172,20 +162,20 @@ def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[TwinFindin
                 continue
         if repair and _settle(ctx, task):
             what = f"{task.task_name} was sent before its request was {known.states[task.task_row_id]}, and runs"
-            yield TwinFinding(
+            yield Finding(
                 _request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest"
             )
 
 
 # --- other names ------------------------------------------------------------------------------------------------------
-def _stranger(known: _Known, info: TaskInfo) -> Iterator[TwinFinding]:
+def _stranger(known: _Known, info: TaskInfo) -> Iterator[Finding]:
     """A live task the ledger does not know: an attempt it has forgotten, or our seeds under another name."""
     about = f"task {info.jedi_task_id} ({info.task_name}) of {info.user_name or 'nobody'}"
     request_id = _our_request(known, info.task_name or "")
     if request_id:
         cause = "the ledger was restored from a copy, or somebody made it by hand"
         advice = "when this attempt is opened it is adopted, if its whole map is ours; else it must be killed"
-        yield TwinFinding(request_id, f"{about} lives, the ledger knows no such attempt", cause, False, advice)
+        yield Finding(request_id, f"{about} lives, the ledger knows no such attempt", cause, False, advice)
         return
     if info.status in FINAL:
         return
@@ -193,7 +183,7 @@ def _stranger(known: _Known, info: TaskInfo) -> Iterator[TwinFinding]:
         if not task.final and (shared := _shared_seeds(task, info)):
             what = f"{about} runs {len(shared)} seeds of {task.task_name}, the first is {shared[0]}"
             advice = "it is not ours to kill: ask its user"
-            yield TwinFinding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)
+            yield Finding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)
 
 
 def _our_request(known: _Known, task_name: str) -> str:
@@ -221,7 +211,7 @@ def _script(task_map: Mapping[str, object]) -> str:
     return str(first.get("value")).partition(" ")[0] if isinstance(first, dict) else ""
 
 
-def _reopened(known: _Known, task: TaskRow, info: TaskInfo) -> Iterator[TwinFinding]:
+def _reopened(known: _Known, task: TaskRow, info: TaskInfo) -> Iterator[Finding]:
     """An attempt that was final works again, beside a later one on the same seeds."""
     if not task.final or info.status in FINAL:
         return
@@ -230,4 +220,4 @@ def _reopened(known: _Known, task: TaskRow, info: TaskInfo) -> Iterator[TwinFind
         if not seeds.isdisjoint(seeds_of_task(other)):
             what = f"task {info.jedi_task_id} ({task.task_name}) works again beside {other.task_name}, on its seeds"
             advice = f"finish it in PanDA: {other.task_name} brings what is missing"
-            yield TwinFinding(_request_of(task.task_name), what, "retried or reopened in PanDA", False, advice)
+            yield Finding(_request_of(task.task_name), what, "retried or reopened in PanDA", False, advice)

@@ -31,8 +31,8 @@ REASON_LENGTH = 500
 class SettleOperator(StepOperator):
     """Compares what a step brought with the plan, seed by seed; recovers by policy, then asks a person.
 
-    It defers while further tasks work, and parks while a person is asked; the DAG's shape never changes. Whoever may
-    answer in Airflow has the production manager's role there, which is the right to accept.
+    It defers while further tasks work, and parks while a person is asked; the DAG's shape never changes. An
+    answer counts when policy.yaml gives the right to accept to a role that the person has at Airflow.
     """
 
     ui_color = "#e2d4f0"
@@ -105,7 +105,7 @@ class SettleOperator(StepOperator):
         self._asked = True
         ctx = build_context(who=WHO)
         with final_errors_fail(), failures_told(ctx, context, self.request_id, self.task_id):
-            question = self._take(ctx, event, question_id)
+            question = self._take(ctx, context, event, question_id)
             if question.answer is None:
                 self._asked = False
                 self._park(context, question)
@@ -113,7 +113,7 @@ class SettleOperator(StepOperator):
                 raise StepFailed(self.request_id, self.step, Verdict.FAILED, question.said)
         return self.execute(context)
 
-    def _take(self, ctx: Context, event: Any, question_id: int) -> Question:
+    def _take(self, ctx: Context, context: AirflowContext, event: Any, question_id: int) -> Question:
         """The question as it stands after this event."""
         from prodsys.actions.answering import acting_at_airflow
         from prodsys.actions.asking import answer, expire, find_question
@@ -132,4 +132,5 @@ class SettleOperator(StepOperator):
             return answer(person, question_id, Answer(given.choice), words, wake=False)
         except (AnswerRefused, NotAllowed, AirflowRefused, ValueError) as refusal:
             self.log.warning("the answer of %s cannot be taken: %s", given.person, refusal)
+            note_run(ctx, context, f"asked again, the answer of {given.person} cannot be taken: {refusal}")
             return found

@@ -47,7 +47,7 @@ class AirflowClient:
         """Service account of this client, as Airflow's event log names it."""
         return self._user
 
-    def roles_of(self, user: str) -> frozenset[str]:
+    def list_roles(self, user: str) -> frozenset[str]:
         """Names of a user's roles at Airflow; empty for one that it does not know."""
         found = self._find(f"/{_part(user)}", under=USERS) or {}
         return frozenset(_shaped(lambda one: str(one["name"]), role) for role in found.get("roles") or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import CreateHITLDetailPayload
 
 from prodsys.errors import AirflowUnavailable
 from prodsys.ledger.requests import get_request
@@ -19,20 +18,12 @@ from prodsys.ledger.tables import PlanRow
 from prodsys.operators.approve import ApproveOperator, AskOperator
 from prodsys.operators.parking import Answered, read_answer
 from tests.airflow.operators.conftest import REQUEST
+from tests.airflow.operators.supervisor import Supervisor
+from tests.contract.actions.airflow_api import serve
+from tests.contract.actions.question_board import Board
 from tests.publishing import Ledger, make_plan
 
 MakeContext = Callable[..., dict[str, Any]]
-
-
-class Supervisor:
-    """Takes what a task process tells Airflow, and keeps the questions."""
-
-    def __init__(self) -> None:
-        self.asked: list[CreateHITLDetailPayload] = []
-
-    def send(self, msg: Any) -> None:
-        if isinstance(msg, CreateHITLDetailPayload):
-            self.asked.append(msg)
 
 
 @pytest.fixture
@@ -57,6 +48,15 @@ def run(context: MakeContext) -> dict[str, Any]:
     made = context()
     made["ti"].id = uuid4()
     return made
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """Yield an Airflow that knows people and runs."""
+    found = Board()
+    with serve(found) as address:
+        monkeypatch.setenv("PRODSYS_AIRFLOW_URL", address)
+        yield found
 
 
 def approving(**given: str) -> ApproveOperator:
@@ -120,21 +120,36 @@ def test_a_request_that_nobody_knows_fails_at_once(ledger: Ledger, run: dict[str
         ApproveOperator(task_id="approve", request_id="PROD2025-999").execute(run)
 
 
-def test_the_answer_is_the_approval_of_whoever_gave_it(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
+def test_the_answer_is_the_approval_of_whoever_gave_it(
+    ledger: Ledger, digest: str, run: dict[str, Any], board: Board
+) -> None:
     assert "approved by manager" in approving().answered(run, event(digest), digest)
     assert state(ledger) == "approved"
     with transaction(ledger.sessions) as session:
         assert session.get_one(PlanRow, (REQUEST, digest)).approved_by == "manager"
+    assert board.runs == {}
 
 
-def test_a_rejection_sends_the_request_back(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
+def test_a_rejection_sends_the_request_back(ledger: Ledger, digest: str, run: dict[str, Any], board: Board) -> None:
     assert "too many" in approving().answered(run, event(digest, "Reject", comment="too many"), digest)
     assert state(ledger) == "checked"
 
 
-def test_a_refused_answer_is_asked_again_by_another_run(ledger: Ledger, digest: str, run: dict[str, Any]) -> None:
-    with pytest.raises(AirflowUnavailable):  # none answers here: the next try, or the DAG `approval`, asks
-        approving().answered(run, event("sha256:0"), digest)
+def test_a_refused_answer_is_asked_again_by_another_run(
+    ledger: Ledger, digest: str, run: dict[str, Any], board: Board
+) -> None:
+    assert "not that of the plan" in approving().answered(run, event("sha256:0"), digest)
+    [again] = board.runs.values()
+    assert (again["conf"]["digest"], again["conf"]["said"]) == (digest, again["note"])
+    assert "not that of the plan" in again["note"]
+    assert state(ledger) == "planned"
+
+
+def test_an_answer_while_airflows_api_is_away_counts_for_nothing_and_another_try_asks(
+    ledger: Ledger, digest: str, run: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowUnavailable):
+        approving().answered(run, event(digest), digest)
     assert state(ledger) == "planned"
 
 

@@ -1,4 +1,4 @@
-"""A small Airflow API over HTTP that keeps runs of one DAG: started, listed, noted, set to a state."""
+"""A small Airflow API over HTTP that keeps the runs of one DAG and knows people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from urllib.parse import unquote
 
 from tests.contract.actions.airflow_api import Airflow
 
+USERS = "/auth/fab/v1/users/"
+PEOPLE = {"manager": "ProductionManager", "deputy": "ProductionManager", "operator": "Op", "admin": "Admin"}
+
 
 @dataclass
 class Board(Airflow):
     """Runs by id, as Airflow would show them."""
 
     runs: dict[str, dict] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=lambda: dict(PEOPLE))  # user -> role at Airflow
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
         """Status and body of one call."""
+        if path.startswith(USERS) and not self.busy:
+            return self._user(path.removeprefix(USERS))
         place, _, run_id = path.partition("/dagRuns")
         run_id = unquote(run_id.strip("/"))
         if place == path or not self.shown or self.busy:
@@ -30,6 +36,11 @@ class Board(Airflow):
         if method == "PATCH":
             self.runs[run_id] |= body
         return 200, self.runs[run_id]
+
+    def _user(self, name: str) -> tuple[int, dict]:
+        if name not in self.roles:
+            return 404, {"detail": "not found"}
+        return 200, {"username": name, "roles": [{"name": self.roles[name]}]}
 
     def _start(self, body: dict) -> tuple[int, dict]:
         run_id = body["dag_run_id"]

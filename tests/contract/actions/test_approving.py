@@ -227,6 +227,27 @@ def test_who_may_not_approve_is_told_so_and_it_is_asked_again(hands, digest):
     assert "needs the role administrator" in taken.words
 
 
+@pytest.mark.parametrize("person", ["operator", "nobody known"])
+def test_whom_airflow_lets_answer_has_no_right_by_that(hands, digest, person):
+    taken = say(hands, digest, person=person)
+    assert taken.refused
+    assert f"{person} may not approve" in taken.words
+    assert say(hands, digest, "Reject", person=person, comment="no").refused
+    assert state(hands) == "planned"
+
+
+def test_an_administrator_approves_as_one(hands, digest):
+    assert not say(hands, digest, person="admin").refused
+    assert state(hands) == "approved"
+
+
+def test_while_airflow_does_not_tell_the_roles_nothing_is_approved(hands, board, digest):
+    board.busy = 1
+    with pytest.raises(AirflowUnavailable):
+        say(hands, digest)
+    assert state(hands) == "planned"
+
+
 def test_an_answer_to_a_plan_that_changed_meanwhile_approves_nothing(hands, digest):
     taken = say(other_specs(hands), digest)
     assert (taken.ask_again, taken.refused) == (False, False)

@@ -31,7 +31,8 @@ from prodsys.model.request import RequestSpec
 from prodsys.model.specs import VersionSpec
 from prodsys.model.statuses import RequestState, ReuseKind
 from tests.contract.chain.driving import Course, take_wheel
-from tests.contract.chain.site import BOOK, EVENTS, Site
+from tests.contract.chain.productions import SEGV
+from tests.contract.chain.site import BOOK, EVENTS, Site, running
 
 SEEDS = 4
 NEWER, NEWEST = "4.1.8.0", "4.1.8.1"
@@ -235,6 +236,25 @@ def test_whole_datasets_in_another_scope_are_read_as_they_are(site, simulated):
     assert set(task.inputs.values()) == {Did.parse(did).name for did in old.values()}
     with pytest.raises(SampleExists, match="DEMO2025-989"):
         reader(site, simulated, "DEMO2025-990", inputs=old)
+
+
+def test_what_such_a_request_loses_itself_is_run_again_on_the_very_files(
+    site, simulated, postgres, rucio_server, tmp_path
+):
+    old = old_sim(site, simulated, "PROD2024-020")
+    rule = site.catalogue.policy.settle[0].model_copy(update={"accept_percent": 100, "rounds": 1})
+    with running(tmp_path, postgres.create_database("chain_panda_reads"), rucio_server, "rucio") as box:
+        here = replace(site.with_policy(settle=(rule,)), sandbox=box)
+        match = {"task": r"^DEMO2025-998\.RECO$", "slot": [1]}
+        box.play({"match": match, "fail": {"times": "always", "error": SEGV}})
+        answer = reader(here, simulated, "DEMO2025-998", inputs=old, version=NEWEST)
+        certificate = run(here, "DEMO2025-998")
+    assert (certificate["verdict"], certificate["steps"][0]["rounds"]) == ("full", 1)
+    with transaction(site.sessions) as session:
+        again = newest_task(session, "DEMO2025-998", "RECO")
+    assert (again.task_name, len(seeds_of_task(again))) == ("DEMO2025-998.RECO.2", 1)
+    [lfn] = site.rucio_client().list_files(Did(answer.plan.partition, again.inputs["S"]))
+    assert "PROD2024-020.SIM.1.S." in lfn
 
 
 def test_a_sample_of_the_book_is_numbered_by_its_own_seeds_and_not_reconstructed_twice(site, simulated):

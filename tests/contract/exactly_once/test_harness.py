@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 
+import pytest
+
 from tests.chaos.harness import run
 from tests.chaos.nursery import Nursery
 from tests.chaos.stage import Stage
@@ -13,6 +15,7 @@ from tests.chaos.trials import NAMED
 KILLS = 20
 
 
+@pytest.mark.timeout(600)
 def test_after_twenty_kills_each_request_has_one_task_and_every_seed_ran_once(
     stage: Stage, nursery: Nursery, tmp_path
 ) -> None:

@@ -214,3 +214,21 @@ def test_import_errors_and_airflow_tasks_are_listed(airflow: Airflow, client: Ai
     assert client.import_errors()[0].stack_trace == "SyntaxError"
     assert client.list_task_instances("d", "r")[0].try_number == 2
     assert client.list_runs("d")[0].dag_run_id == "DEMO2025-010-r1"
+
+
+def test_runs_are_listed_by_state(airflow: Airflow, client: AirflowClient):
+    airflow.say("GET", "/dags/d/dagRuns", 200, {"dag_runs": [RUN], "total_entries": 1})
+    assert len(client.list_runs("d", ("queued", "running"))) == 1
+    assert airflow.asked[-1].url.params.get_list("state") == ["queued", "running"]
+
+
+def test_the_roles_of_a_user_are_asked_of_airflows_user_list(airflow: Airflow, client: AirflowClient):
+    users = "/auth/fab/v1/users"
+    found = {"username": "anna", "roles": [{"name": "ProductionManager"}, {"name": "Viewer"}]}
+    airflow.answers["GET", f"{users}/anna"] = lambda _: httpx.Response(200, json=found)
+    airflow.answers["GET", f"{users}/..%2Fadmin"] = lambda _: httpx.Response(404, json={"detail": "not found"})
+    airflow.answers["GET", f"{users}/odd"] = lambda _: httpx.Response(200, json={"roles": ["Admin"]})
+    assert client.list_roles("anna") == {"ProductionManager", "Viewer"}
+    assert client.list_roles("../admin") == frozenset()
+    with pytest.raises(AirflowUnavailable, match="unknown shape"):
+        client.list_roles("odd")

@@ -21,7 +21,14 @@ def _job(step: Step = "SIM", **changes: Any) -> SimulatedJob:
         ("x.P.000001.root", "x.P", "output"),
         ("x.log.1.tgz", "x.log", "log"),
     ]
-    known: dict[str, Any] = {"events": 4000, "missing": 0, "input_bytes": 0, "wall_s": 10.0, "speed": 1.0, "files": files}
+    known: dict[str, Any] = {
+        "events": 4000,
+        "missing": 0,
+        "input_bytes": 0,
+        "wall_s": 10.0,
+        "speed": 1.0,
+        "files": files,
+    }
     return SimulatedJob(attempt_key="x|0|0", step=step, **{**known, **changes})
 
 
