@@ -19,6 +19,7 @@ from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
 from prodsys.model import seeds as seeds_of
+from prodsys.model.approval import code
 from prodsys.model.moves import Right
 from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
@@ -95,17 +96,13 @@ def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tu
         f"**{step.kind} of {plan.request_id}**: {len(outcome.delivered)} of {outcome.asked} seeds came "
         f"({outcome.percent:.4g} %, accepted from {plan.accept_percent:g} %), {step.rounds} rounds of recovery.",
         "",
-        *(f"- {len(seeds)} x `{_code(reason)}`: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
+        *(f"- {len(seeds)} x {code(reason)}: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
         "",
         f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
         f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
         f"*{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
     ]
     return "\n".join(lines)
-
-
-def _code(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())[:200]
 
 
 def _shown(seeds: Sequence[int]) -> str:

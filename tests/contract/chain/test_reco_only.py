@@ -9,6 +9,7 @@ from typing import Any
 from zlib import adler32
 
 import pytest
+import yaml
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.checking import check
@@ -32,7 +33,7 @@ from prodsys.model.specs import VersionSpec
 from prodsys.model.statuses import RequestState, ReuseKind
 from tests.contract.chain.driving import Course, take_wheel
 from tests.contract.chain.productions import SEGV
-from tests.contract.chain.site import BOOK, EVENTS, Site, running
+from tests.contract.chain.site import BOOK, EVENTS, Site
 
 SEEDS = 4
 NEWER, NEWEST = "4.1.8.0", "4.1.8.1"
@@ -238,17 +239,15 @@ def test_whole_datasets_in_another_scope_are_read_as_they_are(site, simulated):
         reader(site, simulated, "DEMO2025-990", inputs=old)
 
 
-def test_what_such_a_request_loses_itself_is_run_again_on_the_very_files(
-    site, simulated, postgres, rucio_server, tmp_path
-):
+def test_what_such_a_request_loses_itself_is_run_again_on_the_very_files(site, simulated):
     old = old_sim(site, simulated, "PROD2024-020")
     rule = site.catalogue.policy.settle[0].model_copy(update={"accept_percent": 100, "rounds": 1})
-    with running(tmp_path, postgres.create_database("chain_panda_reads"), rucio_server, "rucio") as box:
-        here = replace(site.with_policy(settle=(rule,)), sandbox=box)
-        match = {"task": r"^DEMO2025-998\.RECO$", "slot": [1]}
-        box.play({"match": match, "fail": {"times": "always", "error": SEGV}})
-        answer = reader(here, simulated, "DEMO2025-998", inputs=old, version=NEWEST)
-        certificate = run(here, "DEMO2025-998")
+    site = site.with_policy(settle=(rule,))
+    match = {"task": r"^DEMO2025-998\.RECO$", "slot": [1]}
+    in_force = yaml.safe_load(site.sandbox.scenario.read_text(encoding="utf-8")) or {}
+    site.sandbox.play(*in_force.get("rules", ()), {"match": match, "fail": {"times": "always", "error": SEGV}})
+    answer = reader(site, simulated, "DEMO2025-998", inputs=old, version=NEWEST)
+    certificate = run(site, "DEMO2025-998")
     assert (certificate["verdict"], certificate["steps"][0]["rounds"]) == ("full", 1)
     with transaction(site.sessions) as session:
         again = newest_task(session, "DEMO2025-998", "RECO")
