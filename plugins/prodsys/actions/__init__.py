@@ -5,7 +5,8 @@ and can be rehearsed (`rehearsing`). Where to look:
 
 - a new request: `importing` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
-- before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling` `approving` `answering` `launching`
+- before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
+  `launching`
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
 - while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`

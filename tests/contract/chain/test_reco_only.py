@@ -244,8 +244,9 @@ def test_what_such_a_request_loses_itself_is_run_again_on_the_very_files(site, s
     rule = site.catalogue.policy.settle[0].model_copy(update={"accept_percent": 100, "rounds": 1})
     site = site.with_policy(settle=(rule,))
     match = {"task": r"^DEMO2025-998\.RECO$", "slot": [1]}
-    in_force = yaml.safe_load(site.sandbox.scenario.read_text(encoding="utf-8")) or {}
-    site.sandbox.play(*in_force.get("rules", ()), {"match": match, "fail": {"times": "always", "error": SEGV}})
+    told = site.sandbox.scenario
+    in_force = yaml.safe_load(told.read_text(encoding="utf-8"))["rules"] if told.exists() else ()
+    site.sandbox.play(*in_force, {"match": match, "fail": {"times": "always", "error": SEGV}})
     answer = reader(site, simulated, "DEMO2025-998", inputs=old, version=NEWEST)
     certificate = run(site, "DEMO2025-998")
     assert (certificate["verdict"], certificate["steps"][0]["rounds"]) == ("full", 1)
