@@ -162,9 +162,7 @@ def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[Finding]:
                 continue
         if repair and _settle(ctx, task):
             what = f"{task.task_name} was sent before its request was {known.states[task.task_row_id]}, and runs"
-            yield Finding(
-                _request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest"
-            )
+            yield Finding(_request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest")
 
 
 # --- other names ------------------------------------------------------------------------------------------------------
