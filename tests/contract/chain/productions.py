@@ -245,6 +245,8 @@ PRODUCTIONS = {
         answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
     ),
     "retried-late": Order(927, "none", fail_thrice=(2,)),
+    "waived": Order(928, fail_always=(0, 2)),
+    "lifeless": Order(929, "none", seeds=2, fail_always=(0, 1)),
     "repaired": Order(925, fail_thrice=(1,)),
     "short": Order(912, "none", sample_files=1, between=_truncate_and_shorten),
 }

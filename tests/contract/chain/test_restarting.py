@@ -89,7 +89,7 @@ def test_a_complete_request_has_nothing_to_recover_and_a_failed_one_is_not_settl
 
 
 def test_a_failed_request_is_accepted_with_what_came_by_a_person_with_a_reason(produced) -> None:
-    production = produced("below")
+    production = produced("waived")
     failed(production)
     assert production.state == RequestState.FAILED
     with with_airflow(production) as (ctx, airflow):
@@ -103,7 +103,7 @@ def test_a_failed_request_is_accepted_with_what_came_by_a_person_with_a_reason(p
 
 
 def test_a_failed_request_whose_task_brought_nothing_is_recovered_by_a_person(produced) -> None:
-    production = produced("dead")
+    production = produced("lifeless")
     failed(production)
     with with_airflow(production) as (ctx, _):
         answer = recover(ctx, production.request_id)
