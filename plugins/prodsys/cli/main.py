@@ -101,6 +101,18 @@ def _root(
     pass
 
 
+@app.command(help=f"Compare ledger, PanDA, Airflow and Rucio; name every disagreement. {EXIT_CODES}")
+def reconcile(
+    repair: bool = typer.Option(False, "--repair", help="Mend what is safe."),
+    who: str | None = typer.Option(None, "--as", help="Who acts; default: PRODSYS_USER, else the login name."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON with stable keys, nothing else."),
+) -> None:
+    """Compare the services."""
+    from prodsys.cli.reconcile_command import print_findings
+
+    print_findings(who, repair=repair, as_json=as_json)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command; an error of ours becomes one message on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
