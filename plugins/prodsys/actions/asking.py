@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.aborting import abort
@@ -14,7 +13,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import driving_run
 from prodsys.errors import AnswerRefused
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.questions import list_open_questions
+from prodsys.ledger.questions import find_open_question, list_open_questions
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
@@ -66,7 +65,7 @@ def ask(
     """The open question about a step, asked now when there is none; past its time the default is its answer."""
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)
-        row = _open_row(session, step.step_id)
+        row = find_open_question(session, step.step_id)
         if row is None:
             row = QuestionRow(
                 step_id=step.step_id,
@@ -189,11 +188,6 @@ def _wake(ctx: Context, question: Question) -> None:
     if row is None or run is None or RequestState(row.state) is not RequestState.RUNNING:
         return
     ctx.airflow.answer_hitl(run.dag_id, run.dag_run_id, question.subject, str(question.answer), question.reason)
-
-
-def _open_row(session: Session, step_id: int) -> QuestionRow | None:
-    wanted = select(QuestionRow).where(QuestionRow.step_id == step_id, QuestionRow.answer.is_(None))
-    return session.scalars(wanted).first()
 
 
 def _question(session: Session, row: QuestionRow) -> Question:

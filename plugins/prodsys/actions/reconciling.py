@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import defer
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.comparing_rucio import compare_datasets, compare_rules
@@ -137,6 +138,7 @@ def _statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
             .join(StepRow, StepRow.step_id == TaskRow.step_id)
             .join(RequestRow, RequestRow.request_id == StepRow.request_id)
             .where(TaskRow.jedi_task_id.is_not(None), RequestRow.state != RequestState.ARCHIVED)
+            .options(defer(TaskRow.task_map))  # it lists every seed, and this runs every minute
         )
         rows = [(task, request) for task, request in session.execute(wanted)]
     if not rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -21,7 +21,9 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
-from prodsys.model.statuses import DELIVERED, FINAL, RequestState, TaskStatus
+from prodsys.model.statuses import DELIVERED, FINAL, RequestState
+
+Prepared = tuple[Mapping[str, object], str]  # words of the audit line, and what is said of it
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,7 @@ def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
         The request has not failed.
     """
     ctx.check_right("retry", Right.REPAIR)
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
-        if _is_on_its_way(row):
-            return Restarted(request_id, row.state, "it is on its way already")
-        _restart(session, ctx, row, Act.RETRY, {})
-    return _start(ctx, request_id, "goes on where it stands", wait=wait)
+    return _again(ctx, request_id, Act.RETRY, lambda *_: ({}, "goes on where it stands"), wait=wait)
 
 
 def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = True) -> Restarted:
@@ -67,16 +64,15 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
     if question := _open_question(ctx, request_id):
         return _answered(answer(ctx, question.question_id, Answer.RECOVER, reason))
     _check_final(ctx, request_id)
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
-        if _is_on_its_way(row):
-            return Restarted(request_id, row.state, "it is on its way already")
+
+    def grant(session: Session, _: RequestRow) -> Prepared:
         missing = _grant(session, list_steps(session, request_id))
         if not missing:
             raise NothingMissing(request_id)
-        _restart(session, ctx, row, Act.RECOVER, {"missing": missing, "reason": reason})
-    words = ", ".join(f"{step}: seeds {seeds}" for step, seeds in missing.items())
-    return _start(ctx, request_id, f"runs again {words}", wait=wait)
+        words = ", ".join(f"{step}: seeds {seeds}" for step, seeds in missing.items())
+        return {"missing": missing, "reason": reason}, f"runs again {words}"
+
+    return _again(ctx, request_id, Act.RECOVER, grant, wait=wait)
 
 
 def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
@@ -96,10 +92,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         raise SpecInvalid("reason", "accepting a partial result needs one", "it stands in the certificate")
     if question := _open_question(ctx, request_id):
         return _answered(answer(ctx, question.question_id, Answer.ACCEPT, reason))
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
-        if _is_on_its_way(row):
-            return Restarted(request_id, row.state, "it is on its way already")
+
+    def waive(session: Session, row: RequestRow) -> Prepared:
         if find_move(RequestState(row.state), Act.ACCEPT) is None:
             raise refusal(row, Act.ACCEPT)
         steps = [step for step in list_steps(session, request_id) if step.seeds_delivered and _missing(session, step)]
@@ -107,8 +101,9 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
             raise NothingMissing(request_id)
         for step in steps:
             step.waived, step.granted = f"{ctx.who}: {reason}", 0
-        _restart(session, ctx, row, Act.ACCEPT, {"reason": reason, "steps": [step.kind for step in steps]})
-    return _start(ctx, request_id, "goes on with what came", wait=wait)
+        return {"reason": reason, "steps": [step.kind for step in steps]}, "goes on with what came"
+
+    return _again(ctx, request_id, Act.ACCEPT, waive, wait=wait)
 
 
 def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
@@ -120,12 +115,7 @@ def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = Tru
         The request is not closed.
     """
     ctx.check_right("settle again", Right.REPAIR)
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
-        if _is_on_its_way(row):
-            return Restarted(request_id, row.state, "it is on its way already")
-        _restart(session, ctx, row, Act.REOPEN, {"reason": reason})
-    return _start(ctx, request_id, "is settled again", wait=wait)
+    return _again(ctx, request_id, Act.REOPEN, lambda *_: ({"reason": reason}, "is settled again"), wait=wait)
 
 
 def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
@@ -148,12 +138,25 @@ def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
         return Restarted(request_id, RequestState.READY, str(error))
 
 
+def _again(
+    ctx: Context, request_id: str, act: Act, prepare: Callable[[Session, RequestRow], Prepared], *, wait: bool
+) -> Restarted:
+    """Open a request again under a new run, unless that was done a moment ago; ``prepare`` changes the ledger first."""
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, request_id, lock=True)
+        if _is_on_its_way(row):
+            return Restarted(request_id, row.state, "it is on its way already")
+        words, message = prepare(session, row)
+        _restart(session, ctx, row, act, words)
+    return _start(ctx, request_id, message, wait=wait)
+
+
 def _is_on_its_way(row: RequestRow) -> bool:
     """Whether somebody started it again a moment ago: saying it twice is no error."""
     return RequestState(row.state) is RequestState.READY and row.runs > 1
 
 
-def _restart(session: Session, ctx: Context, row: RequestRow, act: Act, words: dict[str, object]) -> None:
+def _restart(session: Session, ctx: Context, row: RequestRow, act: Act, words: Mapping[str, object]) -> None:
     move(row, act)
     row.runs, row.launched_at, row.closed_at = row.runs + 1, None, None
     write_audit(session, ctx.who, act, row.request_id, run=row.runs, **words)
@@ -183,14 +186,10 @@ def _check_final(ctx: Context, request_id: str) -> None:
         tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
     open_ones = [task.task_name for task in tasks if task.jedi_task_id is None and is_open(task)]
     for task in tasks:
-        if task.jedi_task_id is not None and _status_of(ctx, task.jedi_task_id) not in FINAL:
+        if task.jedi_task_id is not None and ctx.panda.get_status(task.jedi_task_id) not in FINAL:
             open_ones.append(f"{task.task_name} ({task.jedi_task_id})")
     if open_ones:
         raise AttemptOpen(request_id, open_ones)
-
-
-def _status_of(ctx: Context, jedi_task_id: int) -> TaskStatus:
-    return ctx.panda.get_status(jedi_task_id)
 
 
 def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:

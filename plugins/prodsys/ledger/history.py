@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import exists, func, select, text
+from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.tables import CertificateRow, HistoryTaskRow, PlanRow, RequestRow, RevisionRow
@@ -140,8 +139,3 @@ def known_requests(session: Session, request_ids: Iterable[str]) -> frozenset[st
 def list_history(session: Session) -> list[HistoryTaskRow]:
     """All imported tasks, by id."""
     return list(session.scalars(select(HistoryTaskRow).order_by(HistoryTaskRow.jedi_task_id)))
-
-
-def last_import(session: Session) -> datetime | None:
-    """When a list was imported last, or None."""
-    return session.scalar(select(func.max(HistoryTaskRow.imported_at)))

@@ -22,6 +22,12 @@ def list_open_questions(session: Session, request_id: str | None = None) -> list
     return list(session.scalars(wanted))
 
 
+def find_open_question(session: Session, step_id: int) -> QuestionRow | None:
+    """The question about a step that waits for an answer; the database allows one."""
+    wanted = select(QuestionRow).where(QuestionRow.step_id == step_id, QuestionRow.answer.is_(None))
+    return session.scalars(wanted).first()
+
+
 def drop_questions(session: Session, request_id: str, note: str) -> None:
     """Close the open questions of a request whose run has ended, in the caller's transaction."""
     for row in list_open_questions(session, request_id):
