@@ -9,7 +9,7 @@ from airflow.sdk import Param
 from prodsys.hooks.failing import final_errors_fail
 from prodsys.model.approval import COMMENT_LENGTH, Choice, code
 from prodsys.operators.base import WHO, ServiceOperator, note_run
-from prodsys.operators.parking import Asked, park, read_answer, words_param
+from prodsys.operators.parking import Asked, earlier_answer, park, read_answer, words_param
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -47,6 +47,9 @@ class ApproveOperator(ServiceOperator):
 
         question = plan_question(ctx, self.request_id, self.digest)
         if not question.closed:
+            given = earlier_answer(ctx, context, question.subject.line)
+            if given is not None:
+                return self._take(ctx, context, given, question.subject.digest)
             self._park(context, question)
         note_run(ctx, context, question.closed)
         return question.closed
@@ -66,18 +69,22 @@ class ApproveOperator(ServiceOperator):
 
     def answered(self, context: AirflowContext, event: Any, digest: str) -> str:
         """What the answer did; when the plan still waits, another run asks, with the reason."""
-        from prodsys.actions.approving import ask, plan_question, take_answer
         from prodsys.hooks.context import build_context
 
         with final_errors_fail():
-            ctx, answer = build_context(who=WHO), read_answer(event)
-            if answer is None:
-                return self.act(ctx, context)
-            taken = take_answer(ctx, self.request_id, digest, answer.person, answer.choice, answer.params)
-            self.log.info("%s", taken.words)
-            note_run(ctx, context, taken.words)
-            now = plan_question(ctx, self.request_id, digest)
-            if taken.ask_again and not now.closed:
-                said = taken.words if taken.refused else ""
-                self.log.info("run %s asks again", ask(ctx, now.subject, said, context["dag_run"].run_id))
-            return taken.words
+            return self._take(build_context(who=WHO), context, event, digest)
+
+    def _take(self, ctx: Context, context: AirflowContext, event: Any, digest: str) -> str:
+        from prodsys.actions.approving import ask, plan_question, take_answer
+
+        answer = read_answer(event)
+        if answer is None:
+            return self.act(ctx, context)
+        taken = take_answer(ctx, self.request_id, digest, answer.person, answer.choice, answer.params)
+        self.log.info("%s", taken.words)
+        note_run(ctx, context, taken.words)
+        now = plan_question(ctx, self.request_id, digest)
+        if taken.ask_again and not now.closed:
+            said = taken.words if taken.refused else ""
+            self.log.info("run %s asks again", ask(ctx, now.subject, said, context["dag_run"].run_id))
+        return taken.words

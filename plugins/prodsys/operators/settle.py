@@ -12,7 +12,7 @@ from prodsys.hooks.panda import PandaHook
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict
 from prodsys.operators.base import WHO, StepOperator, note_run
-from prodsys.operators.parking import Asked, park, read_answer, words_param
+from prodsys.operators.parking import Asked, earlier_answer, park, read_answer, words_param
 from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class SettleOperator(StepOperator):
         if answer.wait is not None:
             self._wait(ctx, answer.wait)
         if answer.question is not None:
-            note_run(ctx, context, f"waits for an answer: {answer.question.subject}")
-            self._park(context, answer.question)
+            return self._ask(ctx, context, answer.question)
         if answer.verdict is Verdict.PARTIAL:
             note_run(ctx, context, answer.message)
         return self.settled(ctx, context, answer)
@@ -84,6 +83,13 @@ class SettleOperator(StepOperator):
         return self.execute(context)
 
     # --- asking a person ------------------------------------------------------------------------------------------
+    def _ask(self, ctx: Context, context: AirflowContext, question: Question) -> Any:
+        given = None if self._asked else earlier_answer(ctx, context, question.subject)
+        if given is not None:
+            return self.answered(context, given, question.question_id)
+        note_run(ctx, context, f"waits for an answer: {question.subject}")
+        return self._park(context, question)
+
     def _park(self, context: AirflowContext, question: Question) -> NoReturn:
         if self._asked:
             raise AirflowUnavailable(f"{question.subject} is asked by the next try: a try shows one question")

@@ -124,6 +124,14 @@ class AirflowClient:
                 return self._answer(_instance(dag_id, dag_run_id, instance), option, reason)
         return False
 
+    def find_answer(
+        self, dag_id: str, dag_run_id: str, task_id: str, map_index: int, try_number: int
+    ) -> dict[str, Any] | None:
+        """The question of one try of an airflow task with the answer a person gave; None when nobody did."""
+        path = _instance(dag_id, dag_run_id, {"task_id": task_id, "map_index": map_index})
+        row = self._find(f"{path}/hitlDetails/tries/{try_number}")
+        return row if row is not None and row.get("responded_by_user") else None
+
     def _answer(self, path: str, option: str, reason: str) -> bool:
         body = {"chosen_options": [option], "params_input": {"reason": reason}}
         try:

@@ -32,6 +32,7 @@ class TaskInstance:
     """What operators use of a task instance: XComs are kept to be looked at."""
 
     map_index: int = -1
+    task_id: str = "task"
     try_number: int = 1
     max_tries: int = 10
     xcoms: dict[str, Any] = field(default_factory=dict)

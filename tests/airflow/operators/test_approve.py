@@ -15,6 +15,7 @@ from prodsys.errors import AirflowUnavailable
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow
+from prodsys.model.approval import short
 from prodsys.operators.approve import ApproveOperator, AskOperator
 from prodsys.operators.parking import Answered, read_answer
 from tests.airflow.operators.conftest import REQUEST
@@ -145,11 +146,54 @@ def test_a_refused_answer_is_asked_again_by_another_run(
     assert state(ledger) == "planned"
 
 
-def test_an_answer_while_airflows_api_is_away_counts_for_nothing_and_another_try_asks(
+def test_an_answer_while_airflows_api_is_away_waits_for_another_try(
     ledger: Ledger, digest: str, run: dict[str, Any]
 ) -> None:
     with pytest.raises(AirflowUnavailable):
         approving().answered(run, event(digest), digest)
+    assert state(ledger) == "planned"
+
+
+def asked_before(digest: str, **answered: Any) -> dict[str, Any]:
+    """The question of an earlier try, as Airflow's API shows it."""
+    shown = {"subject": f"{REQUEST}: plan {short(digest)}", "options": ["Approve", "Reject"]}
+    return shown | event(digest) | answered
+
+
+def test_an_answer_that_airflow_lost_is_taken_by_the_next_try(
+    ledger: Ledger, digest: str, context: MakeContext, board: Board, supervisor: Supervisor
+) -> None:
+    board.asked = {1: asked_before(digest)}
+    assert "approved by manager" in approving().execute(context(try_number=3))
+    assert state(ledger) == "approved"
+    assert supervisor.asked == []
+
+
+def test_a_lost_answer_that_cannot_be_taken_is_asked_again_by_another_run(
+    ledger: Ledger, digest: str, context: MakeContext, board: Board, supervisor: Supervisor
+) -> None:
+    board.asked = {2: asked_before(digest, params_input={"digest": "sha256:0"})}
+    assert "not that of the plan" in approving().execute(context(try_number=2))
+    assert len(board.runs) == 1
+    assert supervisor.asked == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject": f"{REQUEST}: plan 000000000000"},
+        {"responded_by_user": None, "chosen_options": None},
+        {"responded_by_user": {"id": "2", "name": ""}},
+    ],
+)
+def test_what_is_no_answer_to_this_question_is_left(
+    ledger: Ledger, digest: str, run: dict[str, Any], board: Board, supervisor: Supervisor, other: dict[str, Any]
+) -> None:
+    board.asked = {1: asked_before(digest, **other)}
+    run["ti"].try_number = 2
+    with pytest.raises(TaskAwaitingInput):
+        approving().execute(run)
+    assert len(supervisor.asked) == 1
     assert state(ledger) == "planned"
 
 

@@ -11,6 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 
+from prodsys.actions.asking import find_question
+from prodsys.hooks.context import build_context
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, StepRow
 from prodsys.model.policy import Answer
@@ -94,6 +96,31 @@ def test_what_cannot_be_taken_is_asked_again(
     assert asked.params["reason"]["schema"]["type"] == ["null", "string"], "else no button works without a reason"
     with transaction(ledger.sessions) as session:
         assert session.get_one(QuestionRow, question_id).answer is None
+
+
+def test_an_answer_that_airflow_lost_is_taken_by_the_next_try(
+    ledger: Ledger, run: dict[str, Any], question_id: int, board: Board, supervisor: Supervisor
+) -> None:
+    shown = {"subject": f"{REQUEST} SIM: question {question_id}"}
+    board.asked = {1: shown | event(str(Answer.FAIL))}
+    run["ti"].try_number = 2
+    hands = build_context(who="airflow")
+    question = find_question(hands, question_id)
+    with pytest.raises(AirflowFailException, match="manager said stop as failed"):
+        settling()._ask(hands, run, question)
+    assert supervisor.asked == []
+
+
+def test_a_lost_answer_that_cannot_be_taken_is_asked_again_once(
+    ledger: Ledger, run: dict[str, Any], question_id: int, board: Board, supervisor: Supervisor
+) -> None:
+    shown = {"subject": f"{REQUEST} SIM: question {question_id}"}
+    board.asked = {1: shown | event("perhaps")}
+    run["ti"].try_number = 2
+    hands = build_context(who="airflow")
+    with pytest.raises(TaskAwaitingInput):
+        settling()._ask(hands, run, find_question(hands, question_id))
+    assert len(supervisor.asked) == 1
 
 
 def test_an_answer_is_the_persons_and_ends_the_question(

@@ -17,11 +17,15 @@ class Board(Airflow):
 
     runs: dict[str, dict] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=lambda: dict(PEOPLE))  # user -> role at Airflow
+    asked: dict[int, dict] = field(default_factory=dict)  # try -> its question, with the answer when it has one
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
         """Status and body of one call."""
         if path.startswith(USERS) and not self.busy:
             return self._user(path.removeprefix(USERS))
+        if (number := path.partition("/hitlDetails/tries/")[2]) and not self.busy:
+            found = self.asked.get(int(number))
+            return (404, {"detail": "not found"}) if found is None else (200, found)
         place, _, run_id = path.partition("/dagRuns")
         run_id = unquote(run_id.strip("/"))
         if place == path or not self.shown or self.busy:
