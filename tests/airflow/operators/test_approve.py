@@ -157,7 +157,7 @@ def test_an_answer_while_airflows_api_is_away_waits_for_another_try(
 def asked_before(digest: str, **answered: Any) -> dict[str, Any]:
     """The question of an earlier try, as Airflow's API shows it."""
     shown = {"subject": f"{REQUEST}: plan {short(digest)}", "options": ["Approve", "Reject"]}
-    return shown | event(digest) | answered
+    return shown | event(digest) | {"responded_at": "2026-11-21T21:32:02Z"} | answered
 
 
 def test_an_answer_that_airflow_lost_is_taken_by_the_next_try(

@@ -102,7 +102,7 @@ def test_an_answer_that_airflow_lost_is_taken_by_the_next_try(
     ledger: Ledger, run: dict[str, Any], question_id: int, board: Board, supervisor: Supervisor
 ) -> None:
     shown = {"subject": f"{REQUEST} SIM: question {question_id}"}
-    board.asked = {1: shown | event(str(Answer.FAIL))}
+    board.asked = {1: shown | event(str(Answer.FAIL)) | {"responded_at": "2026-11-21T21:32:02Z"}}
     run["ti"].try_number = 2
     hands = build_context(who="airflow")
     question = find_question(hands, question_id)
@@ -115,7 +115,7 @@ def test_a_lost_answer_that_cannot_be_taken_is_asked_again_once(
     ledger: Ledger, run: dict[str, Any], question_id: int, board: Board, supervisor: Supervisor
 ) -> None:
     shown = {"subject": f"{REQUEST} SIM: question {question_id}"}
-    board.asked = {1: shown | event("perhaps")}
+    board.asked = {1: shown | event("perhaps") | {"responded_at": "2026-11-21T21:32:02Z"}}
     run["ti"].try_number = 2
     hands = build_context(who="airflow")
     with pytest.raises(TaskAwaitingInput):

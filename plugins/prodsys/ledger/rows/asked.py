@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
-from prodsys.ledger.tables.base import Base, now
+from prodsys.ledger.rows.base import Base, now
 
 
 class RequestRow(Base):

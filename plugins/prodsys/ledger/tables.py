@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prodsys.ledger.tables.asked import (
+from prodsys.ledger.rows.asked import (
     PlanRow,
     PublicationRow,
     RecurringRow,
@@ -11,10 +11,10 @@ from prodsys.ledger.tables.asked import (
     SeedClaimRow,
     SeedReuseRow,
 )
-from prodsys.ledger.tables.base import CONVENTION, SCHEMA, Base
-from prodsys.ledger.tables.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
-from prodsys.ledger.tables.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.tables.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
+from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
+from prodsys.ledger.rows.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
+from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
 
 __all__ = [
     "CONVENTION",
