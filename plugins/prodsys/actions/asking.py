@@ -131,6 +131,8 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
         It has another answer, is not open to this one, or the reason is missing.
     """
     ctx.check_right("answer a question about a step", Right.ACCEPT)
+    if given is Answer.ABORT:
+        ctx.check_right("abort", Right.ABORT)
     if given is Answer.ACCEPT and not reason.strip():
         raise AnswerRefused(question_id, "accepting needs a reason: it stands in the certificate")
     question = _write(ctx, question_id, given, reason)

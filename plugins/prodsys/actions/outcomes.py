@@ -119,10 +119,23 @@ def write_outcome(session: Session, step: StepRow, outcome: StepOutcome) -> None
     step.settled_at, step.data_ready_at = datetime.now(UTC), None
 
 
-def waive_missing(rows: Iterable[SeedOutcomeRow], words: str) -> None:
-    """Say of what is missing that nobody waits for it any more, and why; in the caller's transaction."""
+def waive_missing(rows: Iterable[SeedOutcomeRow], words: str, before: Mapping[int, str]) -> None:
+    """Say of what is missing that nobody waits for it any more, and why; in the caller's transaction.
+
+    ``before`` has the words for seeds that were let go before this step.
+    """
     for row in rows:
-        row.waived = "" if row.state == SeedState.DELIVERED else words
+        row.waived = "" if row.state == SeedState.DELIVERED else before.get(row.seed, words)
+
+
+def waived_before(session: Session, plan: Plan, step: StepRow) -> dict[int, str]:
+    """Seeds that were let go before a step, by the step that lost them or with the plan -> why."""
+    before = plan.before(step.kind)
+    if before is not None:
+        wrote = get_step(session, plan.request_id, before.kind, step.bunch)
+        return {one.seed: one.waived for one in list_outcomes(session, wrote.step_id) if one.waived}
+    lacking = seeds_of.iterate(plan.reading.lacking) if plan.reading else ()
+    return dict.fromkeys(lacking, "the plan was approved without it: its input is not complete")
 
 
 def _seed_row(step: StepRow, seed: SeedOutcome) -> SeedOutcomeRow:

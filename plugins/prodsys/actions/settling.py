@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prodsys.actions.asking import Question, ask
 from prodsys.actions.context import Context
-from prodsys.actions.outcomes import settle_tasks, waive_missing
+from prodsys.actions.outcomes import settle_tasks, waive_missing, waived_before
 from prodsys.actions.recovering import recovery_due, start_round
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import WaitTarget, tasks_at_rest
@@ -107,7 +107,9 @@ def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: Ste
         get_request(session, plan.request_id, lock=True)
         step = get_step(session, plan.request_id, *which)
         by_policy = f"policy: {outcome.percent:.4g} % is at or above {plan.accept_percent:g} %"
-        waive_missing(list_outcomes(session, step.step_id), step.waived or by_policy)
+        waive_missing(
+            list_outcomes(session, step.step_id), step.waived or by_policy, waived_before(session, plan, step)
+        )
 
 
 def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message: str) -> SettleAnswer:

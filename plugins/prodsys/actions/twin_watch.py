@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import defer
 
 from prodsys.actions.context import Context
 from prodsys.actions.findings import Finding
@@ -31,7 +32,7 @@ SAME_WORK = ("transPath", "container_name")  # with the script's words: what mak
 
 @dataclass(frozen=True)
 class _Known:
-    """The ledger's intents, by name; archived requests are over."""
+    """The ledger's intents, by name, without their maps; archived requests are over."""
 
     by_name: Mapping[str, TaskRow]
     states: Mapping[int, RequestState]  # by task row
@@ -58,17 +59,18 @@ def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) ->
     """
     since = datetime.now(UTC) - timedelta(seconds=window_s or ctx.catalogue.profile.times.modified_window_s)
     shown = ctx.panda.list_tasks(ctx.catalogue.profile.vo, since)
-    known = _read_ledger(ctx)
+    known, strangers = _read_ledger(ctx), []
     for info in shown:
         task = known.by_name.get(info.task_name or "")
         if info.status in DEAD:
             continue
         if task is None:
-            yield from _stranger(known, info)
+            strangers.append(info)
         elif info.jedi_task_id == task.jedi_task_id:
             yield from _reopened(known, task, info)
         else:
-            yield from _namesake(ctx, task, info, repair)
+            yield from _namesake(ctx, _with_map(ctx, task), info, repair)
+    yield from _strangers(ctx, known, strangers)
     yield from _unsettled(ctx, known, repair)
 
 
@@ -76,6 +78,7 @@ def _read_ledger(ctx: Context) -> _Known:
     with transaction(ctx.sessions) as session:
         wanted = (
             select(TaskRow, RequestRow.state)
+            .options(defer(TaskRow.task_map))  # 100 kB each, and most are never looked at
             .join(StepRow, StepRow.step_id == TaskRow.step_id)
             .join(RequestRow, RequestRow.request_id == StepRow.request_id)
             .where(RequestRow.state != RequestState.ARCHIVED)
@@ -84,6 +87,11 @@ def _read_ledger(ctx: Context) -> _Known:
         requests = frozenset(session.scalars(select(RequestRow.request_id)))
     by_name = {task.task_name: task for task, _ in rows}
     return _Known(by_name, {task.task_row_id: state for task, state in rows}, requests)
+
+
+def _with_map(ctx: Context, task: TaskRow) -> TaskRow:
+    with transaction(ctx.sessions) as session:
+        return session.get_one(TaskRow, task.task_row_id)
 
 
 def _request_of(task_name: str) -> str:
@@ -160,13 +168,21 @@ def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[Finding]:
         with transaction(ctx.sessions) as session:
             if turns.has_time(session, task):
                 continue
-        if repair and _settle(ctx, task):
+        if repair and _settle(ctx, _with_map(ctx, task)):
             what = f"{task.task_name} was sent before its request was {known.states[task.task_row_id]}, and runs"
             yield Finding(_request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest")
 
 
 # --- other names ------------------------------------------------------------------------------------------------------
-def _stranger(known: _Known, info: TaskInfo) -> Iterator[Finding]:
+def _strangers(ctx: Context, known: _Known, strangers: Sequence[TaskInfo]) -> Iterator[Finding]:
+    """Live tasks the ledger does not know; those that still work are compared with all of ours that do."""
+    work = any(info.status not in FINAL for info in strangers)
+    ours = [_with_map(ctx, task) for task in known.by_name.values() if work and not task.final]
+    for info in strangers:
+        yield from _stranger(known, info, ours)
+
+
+def _stranger(known: _Known, info: TaskInfo, ours: Sequence[TaskRow]) -> Iterator[Finding]:
     """A live task the ledger does not know: an attempt it has forgotten, or our seeds under another name."""
     about = f"task {info.jedi_task_id} ({info.task_name}) of {info.user_name or 'nobody'}"
     request_id = _our_request(known, info.task_name or "")
@@ -177,8 +193,8 @@ def _stranger(known: _Known, info: TaskInfo) -> Iterator[Finding]:
         return
     if info.status in FINAL:
         return
-    for task in known.by_name.values():
-        if not task.final and (shared := _shared_seeds(task, info)):
+    for task in ours:
+        if shared := _shared_seeds(task, info):
             what = f"{about} runs {len(shared)} seeds of {task.task_name}, the first is {shared[0]}"
             advice = "it is not ours to kill: ask its user"
             yield Finding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)

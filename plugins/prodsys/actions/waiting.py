@@ -106,8 +106,12 @@ def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: s
     """
     if status in {TaskStatus.UNSEEN, TaskStatus.UNKNOWN}:
         return _target(ctx, jedi_task_id)
-    info = _look(ctx, jedi_task_id)
-    reason = reason or info.error_dialog
+    return _record(ctx, _look(ctx, jedi_task_id), reason)
+
+
+def _record(ctx: Context, info: TaskInfo, reason: str = "") -> WaitTarget | None:
+    """Note what was seen; as `record_status`."""
+    jedi_task_id, reason = info.jedi_task_id, reason or info.error_dialog
     other = settle_twins(ctx, info, reason)
     if other is not None:
         return _target(ctx, other)
@@ -181,7 +185,7 @@ def tasks_at_rest(
         tasks = _usable_tasks(session, request_id, step, bunch)
     for task in tasks:
         assert task.jedi_task_id is not None  # looked at above
-        still = record_status(ctx, task.jedi_task_id, _look(ctx, task.jedi_task_id).status)
+        still = _record(ctx, _look(ctx, task.jedi_task_id))
         if still is not None or _retry_is_coming(ctx, task):
             return tuple(tasks), still or _target(ctx, task.jedi_task_id)
     with transaction(ctx.sessions) as session:

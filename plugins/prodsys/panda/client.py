@@ -29,6 +29,7 @@ T = TypeVar("T")
 LABEL = "managed"  # prodSourceLabel of productions; PanDA's default for lists is `user`
 JOBS_AT_ONCE = 500
 NAMES_AT_MOST = 500  # rows a search by name may bring
+MORE = 8  # so many times as many are asked for when a list was full
 LONG_AGO = timedelta(days=365)
 FEW = 5  # so many tasks missing in a list are asked for one by one
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
@@ -132,14 +133,16 @@ class PandaClient:
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
     def list_tasks(self, vo: str, since: datetime) -> tuple[TaskInfo, ...]:
-        """Tasks of all users that were modified since, lowest id first; at most `NAMES_AT_MOST`, then the newest."""
+        """Tasks of all users that were modified since, lowest id first; a full list is asked for again, longer."""
         call = "task/get_tasks_detailed_info_since"
         query = {
             "since": since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             "filters": json.dumps({"vo": vo, "prodSourceLabel": LABEL}),
-            "n_tasks": NAMES_AT_MOST,
         }
-        data = _granted(call, self._wire.get(call, query, target=vo)).data
+        limit, data = NAMES_AT_MOST, None
+        while data is None or len(data) >= limit:
+            limit *= 1 if data is None else MORE
+            data = _granted(call, self._wire.get(call, query | {"n_tasks": limit}, target=vo)).data
         found = _shaped(call, lambda: [task_info(row) for row in data])
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
