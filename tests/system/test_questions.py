@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,11 @@ class Person:
         path = f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/-1"
         body = {"chosen_options": [option], "params_input": params}
         return self.client.patch(f"{path}/hitlDetails", json=body).status_code
+
+    def states(self, dag_id: str, run_id: str) -> set[str]:
+        """States of the airflow tasks of a run; none while there is no such run."""
+        answer = self.client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {one["state"] for one in answer.json().get("task_instances", ())}
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         return self.client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").json()
@@ -129,6 +136,24 @@ def test_a_plan_approved_elsewhere_is_not_asked_about_any_more(stack, people, pl
     assert (run["state"], run["note"]) == ("success", f"{ELSEWHERE} is approved; deputy approved its plan")
     assert manager.answer(asked, "Reject", digest=digest, comment="too late") == 200  # Airflow keeps it, nothing more
     assert show(stack, ELSEWHERE)["state"] == "approved"
+
+
+@pytest.mark.timeout(3 * ASKED_S)
+def test_an_answer_before_the_scheduler_knows_that_the_question_is_asked_is_not_lost(stack, people, wait_until):
+    """Airflow takes the woken task for killed and tries it again without the answer (docs/decisions/approval.md)."""
+    request_id, manager = "DEMO2026-925", people("manager")
+    digest = make_plan(stack, request_id)
+    run_id, scheduler = f"{request_id}-{short(digest)}", stack.pid("scheduler")
+    wait_until(lambda: manager.states("approve_plan", run_id) & {"running", "awaiting_input"}, ASKED_S, "the asking")
+    os.kill(scheduler, signal.SIGSTOP)
+    try:
+        asked = wait_until(asked_about(manager, request_id), ASKED_S, "the question about the plan")
+        assert manager.answer(asked, "Approve", digest=digest, comment="") == 200
+        assert manager.states("approve_plan", run_id) == {"scheduled"}
+    finally:
+        os.kill(scheduler, signal.SIGCONT)
+    wait_until(lambda: show(stack, request_id)["state"] == "approved", ASKED_S, "the approval")
+    assert show(stack, request_id)["approved_by"] == "manager"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
