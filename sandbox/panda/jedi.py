@@ -24,7 +24,7 @@ from sandbox.panda.messages.messenger import Messenger
 from sandbox.panda.rhythms import Rhythms, read_rhythms
 from sandbox.panda.settings import Settings, SettingsInvalid, load_sites, read_settings
 from sandbox.panda.store import read_switch
-from sandbox.panda.tables import connect, create_schema
+from sandbox.panda.tables import open_database
 from sandbox.panda.tasks.cycles import Cycle, write_report
 from sandbox.panda.tasks.execute import complete_commands, execute_commands
 from sandbox.panda.tasks.feed import feed_defined, revive_pending
@@ -233,9 +233,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = read_settings()
-        engine = connect(settings.database_url)
-        create_schema(engine)
-        work = Work(settings, engine)
+        work = Work(settings, open_database(settings.database_url))
     except (SettingsInvalid, DBAPIError) as error:
         log.error("%s", error)
         return 1

@@ -25,7 +25,7 @@ from sandbox.panda.api.envelope import Refused, Reply, not_found_page, plain, re
 from sandbox.panda.monitor import monitor
 from sandbox.panda.settings import Settings, SettingsInvalid, read_settings
 from sandbox.panda.store import read_switch, write_switch
-from sandbox.panda.tables import connect, create_schema
+from sandbox.panda.tables import open_database
 from sandbox.panda.tasks.cycles import read_report
 from sandbox.panda.trouble import scenario_routes
 from sandbox.panda.trouble.faults import Faults, answer_with_faults, stay_away
@@ -45,8 +45,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 def create_app(settings: Settings) -> FastAPI:
     """Return the application: API, auth configuration, monitor pages, and the sandbox's own switches."""
     app = FastAPI(title="PanDA sandbox", docs_url=None, redoc_url=None, openapi_url=None)
-    engine = connect(settings.database_url)
-    create_schema(engine)
+    engine = open_database(settings.database_url)
     app.state.settings, app.state.engine = settings, engine
     app.state.tokens = TokenChecker(settings)
     app.state.scenario = ScenarioInForce(engine, ScenarioFile(settings.scenario))

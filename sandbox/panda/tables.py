@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -21,8 +24,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateColumn
 
+log = logging.getLogger("sandbox.panda.tables")
 metadata = MetaData()
 
 task_number = Sequence("jedi_task_id", metadata=metadata)
@@ -230,6 +235,8 @@ scenario_journal = Table(
 )
 
 _SCHEMA_LOCK = 7_263_001
+PATIENCE_S = 60.0  # a database that is being started again is waited for
+AGAIN_S = 0.5
 _REPLACED_INDEXES = ("ix_file_dataset_id", "ix_file_lfn", "job_by_site")
 
 
@@ -237,6 +244,27 @@ def connect(url: str, pool_size: int = 8) -> Engine:
     """Engine with timeouts on connecting and on every statement."""
     arguments = {"connect_timeout": 10, "options": "-c statement_timeout=60000 -c lock_timeout=30000 -c timezone=UTC"}
     return create_engine(url, pool_size=pool_size, max_overflow=8, pool_pre_ping=True, connect_args=arguments)
+
+
+def open_database(url: str, patience_s: float = PATIENCE_S) -> Engine:
+    """Engine over a database with all tables; one that is away for a moment is waited for [s].
+
+    Raises
+    ------
+    DBAPIError
+        It does not answer, or refuses us, for longer than that.
+    """
+    engine, until = connect(url), time.monotonic() + patience_s
+    while True:
+        try:
+            create_schema(engine)
+        except OperationalError as error:
+            if time.monotonic() > until:
+                raise
+            log.warning("the database does not answer yet: %s", " ".join(str(error.orig).split())[:200])
+            time.sleep(AGAIN_S)
+        else:
+            return engine
 
 
 def create_schema(engine: Engine) -> None:

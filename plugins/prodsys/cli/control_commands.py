@@ -28,7 +28,7 @@ def _command(act: Callable[[Context], Told], done: str, who: str | None, *, dry_
     tell(answer, "; ".join(words), effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Let a running request rest: its PanDA tasks and its Airflow run. {EXIT_CODES}")
+@app.command(help="Let a running request rest: its PanDA tasks and its Airflow run.", epilog=EXIT_CODES)
 def pause(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -38,7 +38,7 @@ def pause(
     _command(lambda ctx: pausing.pause(ctx, request_id, reason), "is paused", who, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Let a paused request go on. {EXIT_CODES}")
+@app.command(help="Let a paused request go on.", epilog=EXIT_CODES)
 def resume(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Let a paused request go on."""
     from prodsys.actions import pausing
@@ -46,7 +46,7 @@ def resume(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_j
     _command(lambda ctx: pausing.resume(ctx, request_id), "goes on", who, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"End the running PanDA tasks of a request with what they have. {EXIT_CODES}")
+@app.command(help="End the running PanDA tasks of a request with what they have.", epilog=EXIT_CODES)
 def finish(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -62,7 +62,7 @@ def finish(
     )
 
 
-@app.command(help=f"Give a request and its unfinished PanDA tasks another priority. {EXIT_CODES}")
+@app.command(help="Give a request and its unfinished PanDA tasks another priority.", epilog=EXIT_CODES)
 def priority(
     request_id: RequestId,
     number: Annotated[int, typer.Argument(help="From 1 to 1000; productions have 900.")],
@@ -82,7 +82,7 @@ def priority(
     )
 
 
-@app.command(help=f"Stop a request for good: its PanDA tasks are killed. {EXIT_CODES}")
+@app.command(help="Stop a request for good: its PanDA tasks are killed.", epilog=EXIT_CODES)
 def abort(
     request_id: RequestId,
     reason: Reason,
@@ -111,7 +111,7 @@ def _clean(request_id: str, reason: str, who: str | None, *, dry_run: bool, as_j
     tell(answer, "\n  ".join(words), effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Take an approval back before the run is started. {EXIT_CODES}")
+@app.command(help="Take an approval back before the run is started.", epilog=EXIT_CODES)
 def withdraw(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -127,7 +127,7 @@ def withdraw(
     )
 
 
-@app.command(help=f"Put a request that has ended away; certificate and seeds stay. {EXIT_CODES}")
+@app.command(help="Put a request that has ended away; certificate and seeds stay.", epilog=EXIT_CODES)
 def archive(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Put a request that has ended away."""
     from prodsys.actions import controlling

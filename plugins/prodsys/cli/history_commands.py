@@ -15,7 +15,7 @@ from prodsys.cli.request_commands import AsJson, Who, acting
 app = typer.Typer()
 
 
-@app.command("import", help=f"Import a list of tasks that have ended; doubtful figures are flagged. {EXIT_CODES}")
+@app.command("import", help="Import a list of tasks that have ended; doubtful figures are flagged.", epilog=EXIT_CODES)
 def import_list(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV lists of tasks.")],
     walltime: Annotated[
@@ -46,7 +46,7 @@ def import_list(
     raise typer.Exit(FINDINGS if doubtful else CLEAN)
 
 
-@app.command("list", help=f"Tasks of imported lists, and what of them is not used. {EXIT_CODES}")
+@app.command("list", help="Tasks of imported lists, and what of them is not used.", epilog=EXIT_CODES)
 def show(as_json: AsJson = False) -> None:
     """Imported tasks."""
     from prodsys.actions.recalling import show_history

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("import", help=f"Import requests from files; faulty rows are reported, good ones imported. {EXIT_CODES}")
+@app.command(
+    "import", help="Import requests from files; faulty rows are reported, good ones imported.", epilog=EXIT_CODES
+)
 def import_requests(
     files: Annotated[list[Path], typer.Argument(exists=True, help="CSV, XLSX or YAML files, or folders.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen; needs no stack.")] = False,
@@ -34,7 +36,7 @@ def import_requests(
     raise typer.Exit(FINDINGS if has_faults else CLEAN)
 
 
-@app.command(help=f"Look at request files and lists of processings: needs no services. {EXIT_CODES}")
+@app.command(help="Look at request files and lists of processings: needs no services.", epilog=EXIT_CODES)
 def lint(
     files: Annotated[list[Path], typer.Argument(exists=True, help="CSV, XLSX or YAML files, or folders.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -67,7 +67,7 @@ class LazyGroup(TyperGroup):
 def _load_group(name: str) -> TyperGroup:
     """The commands of all modules of a group together."""
     help_text, modules = GROUPS[name]
-    group = typer.Typer(name=name, help=f"{help_text} {EXIT_CODES}", no_args_is_help=True)
+    group = typer.Typer(name=name, help=help_text, epilog=EXIT_CODES, no_args_is_help=True)
     group.callback()(lambda: None)  # a group of one command stays a group
     for module in modules:
         app: typer.Typer = import_module(f"prodsys.cli.{module}").app
@@ -80,7 +80,8 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
-    help=f"Monte Carlo productions: requests, plans, tasks, data. {EXIT_CODES} PRODSYS_DEBUG=1 shows tracebacks.",
+    help="Monte Carlo productions: requests, plans, tasks, data.",
+    epilog=f"{EXIT_CODES} PRODSYS_DEBUG=1 shows tracebacks.",
 )
 
 
@@ -101,7 +102,7 @@ def _root(
     pass
 
 
-@app.command(help=f"Compare ledger, PanDA, Airflow and Rucio; name every disagreement. {EXIT_CODES}")
+@app.command(help="Compare ledger, PanDA, Airflow and Rucio; name every disagreement.", epilog=EXIT_CODES)
 def reconcile(
     repair: bool = typer.Option(False, "--repair", help="Mend what is safe."),
     who: str | None = typer.Option(None, "--as", help="Who acts; default: PRODSYS_USER, else the login name."),

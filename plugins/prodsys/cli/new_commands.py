@@ -22,7 +22,7 @@ NewId = Annotated[
 SeedCount = Annotated[int | None, typer.Option(min=1, help="How many seeds; default: as many.")]
 
 
-@app.command(help=f"A new draft like another request, with a new id and free seeds. {EXIT_CODES}")
+@app.command(help="A new draft like another request, with a new id and free seeds.", epilog=EXIT_CODES)
 def clone(
     request_id: RequestId,
     new_id: NewId = None,
@@ -49,7 +49,7 @@ def clone(
     _make(lambda ctx: cloning.clone(ctx, request_id, new_id, order), who, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"More events of the same configuration: a new draft with the next seeds. {EXIT_CODES}")
+@app.command(help="More events of the same configuration: a new draft with the next seeds.", epilog=EXIT_CODES)
 def extend(
     request_id: RequestId,
     new_id: NewId = None,
@@ -65,7 +65,7 @@ def extend(
 
 
 @app.command(
-    help=f"Link a PanDA task made by hand to a step of a request; the rest of the chain then runs. {EXIT_CODES}"
+    help="Link a PanDA task made by hand to a step of a request; the rest of the chain then runs.", epilog=EXIT_CODES
 )
 def adopt(
     request_id: RequestId,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(help=f"Look at a request before it is planned: specs, names, seeds, scripts, room. {EXIT_CODES}")
+@app.command(help="Look at a request before it is planned: specs, names, seeds, scripts, room.", epilog=EXIT_CODES)
 def check(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Check a request."""
     from prodsys.actions.checking import check as do_check
@@ -35,7 +35,9 @@ def check(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_js
         raise typer.Exit(FINDINGS)
 
 
-@app.command(help=f"Plan a request: what will be submitted, written and replicated, and what it takes. {EXIT_CODES}")
+@app.command(
+    help="Plan a request: what will be submitted, written and replicated, and what it takes.", epilog=EXIT_CODES
+)
 def plan(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Plan a request."""
     from prodsys.actions.planning import plan as do_plan
@@ -51,7 +53,7 @@ def plan(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_jso
         print_text(f"approve it: prodsys request approve {request_id} --digest {digest}")
 
 
-@app.command(help=f"Approve the plan that was shown, and publish it as a DAG. {EXIT_CODES}")
+@app.command(help="Approve the plan that was shown, and publish it as a DAG.", epilog=EXIT_CODES)
 def approve(
     request_id: RequestId,
     digest: Annotated[str | None, typer.Option(help="Digest of the plan you looked at; default: the newest.")] = None,
@@ -73,7 +75,7 @@ def approve(
     tell(answer, sentence, effects, dry_run=dry_run, as_json=False)
 
 
-@app.command(help=f"Say no to the plan that was shown: it has to be planned again. {EXIT_CODES}")
+@app.command(help="Say no to the plan that was shown: it has to be planned again.", epilog=EXIT_CODES)
 def reject(
     request_id: RequestId,
     reason: Annotated[str, typer.Option(help="What has to change, for the requester.")],
@@ -89,7 +91,7 @@ def reject(
     tell(answer, f"{request_id} is {answer.state}: {answer.reason}", effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Make and plan a trial: the first seeds of a request, before its mass production. {EXIT_CODES}")
+@app.command(help="Make and plan a trial: the first seeds of a request, before its mass production.", epilog=EXIT_CODES)
 def trial(
     request_id: RequestId,
     trial_id: Annotated[str | None, typer.Option("--id", help="Id of the trial; default: the next free one.")] = None,

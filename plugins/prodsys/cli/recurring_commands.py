@@ -27,7 +27,7 @@ def _template(name: str) -> RecurringSpec:
     return get_template(read_settings().specs, name)
 
 
-@app.command("list", help=f"Templates, and how many of their intervals have a request. {EXIT_CODES}")
+@app.command("list", help="Templates, and how many of their intervals have a request.", epilog=EXIT_CODES)
 def list_templates(as_json: AsJson = False) -> None:
     """Templates of the specs."""
     from prodsys.actions.recurring import show_template
@@ -59,7 +59,7 @@ def list_templates(as_json: AsJson = False) -> None:
     raise typer.Exit(FINDINGS if faults else CLEAN)
 
 
-@app.command(help=f"Intervals of a template up to the next one, with their requests. {EXIT_CODES}")
+@app.command(help="Intervals of a template up to the next one, with their requests.", epilog=EXIT_CODES)
 def show(name: Name, as_json: AsJson = False) -> None:
     """Intervals of a template."""
     from prodsys.actions.recurring import show_template
@@ -79,7 +79,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     print_table(("from", "to", "request", "seeds", "state", "reason"), rows)
 
 
-@app.command(help=f"Make the request of an interval, or of all that were missed, in order. {EXIT_CODES}")
+@app.command(help="Make the request of an interval, or of all that were missed, in order.", epilog=EXIT_CODES)
 def run(
     name: Name,
     interval: Annotated[
@@ -117,7 +117,9 @@ def _print_made(made: list[dict[str, Any]], effects: list[str], *, dry_run: bool
     print_json({"intervals": made} | ({"dry_run": True, "would": effects} if dry_run else {}))
 
 
-@app.command(help=f"Keep the seeds and ids of all intervals for a template; the intake DAG does it too. {EXIT_CODES}")
+@app.command(
+    help="Keep the seeds and ids of all intervals for a template; the intake DAG does it too.", epilog=EXIT_CODES
+)
 def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Keep seeds and ids for a template."""
     from prodsys.actions.keeping import register
@@ -131,7 +133,7 @@ def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson =
         print_text(f"{name}: seeds {template.block} and ids {template.id_of(0)} and following {words}")
 
 
-@app.command(help=f"Give back what is kept for a template and was not used. {EXIT_CODES}")
+@app.command(help="Give back what is kept for a template and was not used.", epilog=EXIT_CODES)
 def release(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Give back what is kept for a template."""
     from prodsys.actions.keeping import release as do_release
@@ -144,7 +146,7 @@ def release(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJso
         print_text(f"{name}: seeds {show_seeds(free) or 'none'} {'would be' if dry_run else 'are'} free again")
 
 
-@app.command(help=f"Look at templates, of the specs or of files; needs no services. {EXIT_CODES}")
+@app.command(help="Look at templates, of the specs or of files; needs no services.", epilog=EXIT_CODES)
 def lint(
     files: Annotated[list[Path] | None, typer.Argument(exists=True, help="Default: all templates.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -27,7 +27,7 @@ def _command(act: Callable[[Context], Restarted], who: str | None, *, dry_run: b
     tell(answer, words, effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Start another run of a failed request; it goes on where it stands. {EXIT_CODES}")
+@app.command(help="Start another run of a failed request; it goes on where it stands.", epilog=EXIT_CODES)
 def retry(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Start another run of a failed request."""
     from prodsys.actions import restarting
@@ -35,7 +35,7 @@ def retry(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_js
     _command(lambda ctx: restarting.retry(ctx, request_id, wait=not dry_run), who, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Run again what is missing, and nothing else. {EXIT_CODES}")
+@app.command(help="Run again what is missing, and nothing else.", epilog=EXIT_CODES)
 def recover(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -47,7 +47,7 @@ def recover(
     )
 
 
-@app.command(help=f"Take what came and waive the rest. {EXIT_CODES}")
+@app.command(help="Take what came and waive the rest.", epilog=EXIT_CODES)
 def accept(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -59,7 +59,9 @@ def accept(
     )
 
 
-@app.command("settle-again", help=f"Look again at a closed request; it gets a new certificate revision. {EXIT_CODES}")
+@app.command(
+    "settle-again", help="Look again at a closed request; it gets a new certificate revision.", epilog=EXIT_CODES
+)
 def settle_again(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
@@ -74,7 +76,7 @@ def settle_again(
     )
 
 
-@app.command(help=f"Questions that wait for a person. {EXIT_CODES}")
+@app.command(help="Questions that wait for a person.", epilog=EXIT_CODES)
 def questions(
     request_id: Annotated[str | None, typer.Argument(help="Of one request only.")] = None, as_json: AsJson = False
 ) -> None:
@@ -92,7 +94,7 @@ def questions(
     print_text(f"{len(found)} questions")
 
 
-@app.command(help=f"Answer a question. {EXIT_CODES}")
+@app.command(help="Answer a question.", epilog=EXIT_CODES)
 def answer(
     question_id: Annotated[int, typer.Argument(help="Number of the question.")],
     given: Annotated[Answer, typer.Argument(metavar="ANSWER", help=" | ".join(Answer))],
@@ -108,7 +110,7 @@ def answer(
     tell(taken, f"{taken.subject}: {taken.said}", effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"Seeds of each step: asked, delivered, missing, waived. {EXIT_CODES}")
+@app.command(help="Seeds of each step: asked, delivered, missing, waived.", epilog=EXIT_CODES)
 def account(request_id: RequestId, as_json: AsJson = False) -> None:
     """Seeds of each step: asked, delivered, missing, waived."""
     from prodsys.actions.showing import show_accounts

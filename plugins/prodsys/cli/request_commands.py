@@ -29,7 +29,7 @@ def acting(who: str | None) -> Context:
     return make_context(*current_actor(settings, who), settings=settings)
 
 
-@app.command("list", help=f"Requests of the ledger. {EXIT_CODES}")
+@app.command("list", help="Requests of the ledger.", epilog=EXIT_CODES)
 def list_requests(
     state: Annotated[list[str] | None, typer.Option(help="Only these states.")] = None,
     like: Annotated[str | None, typer.Option(help="Only ids that hold this text.")] = None,
@@ -53,7 +53,7 @@ def list_requests(
     print_table(columns, rows, title=f"{len(rows)} requests")
 
 
-@app.command(help=f"Everything the ledger holds about a request. {EXIT_CODES}")
+@app.command(help="Everything the ledger holds about a request.", epilog=EXIT_CODES)
 def show(request_id: RequestId, as_json: AsJson = False) -> None:
     """Everything the ledger holds about a request."""
     from prodsys.actions.showing import show_audit, show_request
@@ -67,7 +67,7 @@ def show(request_id: RequestId, as_json: AsJson = False) -> None:
     print_table(("when", "who", "did"), [(one["at"], one["who"], one["action"]) for one in found["audit"]], "Audit")
 
 
-@app.command(help=f"State, tasks, datasets and rules of a request. {EXIT_CODES}")
+@app.command(help="State, tasks, datasets and rules of a request.", epilog=EXIT_CODES)
 def status(request_id: RequestId, as_json: AsJson = False) -> None:
     """State, tasks, datasets and rules of a request."""
     from prodsys.actions.showing import show_request
@@ -88,7 +88,7 @@ def _print_picture(found: dict[str, Any]) -> None:
     print_text(f"certificate: {found['certificate'] or 'none yet'}")
 
 
-@app.command(help=f"Start the DAG run of an approved request, or leave it ready for the dispatcher. {EXIT_CODES}")
+@app.command(help="Start the DAG run of an approved request, or leave it ready for the dispatcher.", epilog=EXIT_CODES)
 def launch(
     request_id: RequestId,
     wait: Annotated[bool, typer.Option(help="Wait until Airflow shows the DAG.")] = True,
@@ -108,7 +108,7 @@ def launch(
     tell(answer, sentence, effects, dry_run=dry_run, as_json=as_json)
 
 
-@app.command(help=f"The certificate of a request that has ended. {EXIT_CODES}")
+@app.command(help="The certificate of a request that has ended.", epilog=EXIT_CODES)
 def certificate(request_id: RequestId, as_json: AsJson = False) -> None:
     """The certificate of a request."""
     from prodsys.actions.showing import show_certificate

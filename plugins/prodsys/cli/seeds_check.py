@@ -26,7 +26,7 @@ Files = Annotated[
 ]
 
 
-@app.command("check", help=f"Requests of one configuration that share seeds, over several files. {EXIT_CODES}")
+@app.command("check", help="Requests of one configuration that share seeds, over several files.", epilog=EXIT_CODES)
 def check(files: Files = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print overlapping pairs, warnings about shared beams, and faults of the files."""
     if not files:

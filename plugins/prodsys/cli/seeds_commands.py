@@ -13,7 +13,7 @@ from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 app = typer.Typer()
 
 
-@app.command(help=f"Who owns which seeds. {EXIT_CODES}")
+@app.command(help="Who owns which seeds.", epilog=EXIT_CODES)
 def claims(
     request_id: Annotated[str | None, typer.Argument(help="Only the configuration of this request.")] = None,
     as_json: AsJson = False,
@@ -29,7 +29,7 @@ def claims(
     print_table(("configuration", "seeds", "first owner", "state"), rows, title=f"{len(rows)} claims")
 
 
-@app.command(help=f"Declare that a draft uses seeds of another request again, on purpose. {EXIT_CODES}")
+@app.command(help="Declare that a draft uses seeds of another request again, on purpose.", epilog=EXIT_CODES)
 def reuse(
     request_id: RequestId,
     owner: Annotated[str, typer.Argument(help="Request that owns the seeds.")],

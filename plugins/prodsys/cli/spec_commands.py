@@ -13,7 +13,7 @@ app = typer.Typer()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("lint", help=f"Look at all specs, or at some files of them, and print every fault. {EXIT_CODES}")
+@app.command("lint", help="Look at all specs, or at some files of them, and print every fault.", epilog=EXIT_CODES)
 def lint(
     files: Annotated[list[Path] | None, typer.Argument(exists=True, help="Default: everything.")] = None,
     as_json: AsJson = False,
@@ -34,7 +34,7 @@ def lint(
     raise typer.Exit(FINDINGS if faults else CLEAN)
 
 
-@app.command("schema", help=f"Generate the JSON Schemas of all files people write. {EXIT_CODES}")
+@app.command("schema", help="Generate the JSON Schemas of all files people write.", epilog=EXIT_CODES)
 def schema(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when one is stale.")] = False,
     as_json: AsJson = False,

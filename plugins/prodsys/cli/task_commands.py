@@ -12,7 +12,7 @@ from prodsys.cli.request_commands import AsJson, acting
 app = typer.Typer()
 
 
-@app.command("list", help=f"PanDA tasks of one request or of all, as the ledger saw them last. {EXIT_CODES}")
+@app.command("list", help="PanDA tasks of one request or of all, as the ledger saw them last.", epilog=EXIT_CODES)
 def list_tasks(
     request_id: Annotated[str | None, typer.Argument(help="Only this request.")] = None, as_json: AsJson = False
 ) -> None:
@@ -27,7 +27,7 @@ def list_tasks(
     print_table(keys, [[one[key] for key in keys] for one in found], title=f"{len(found)} tasks")
 
 
-@app.command(help=f"One PanDA task as PanDA shows it now, with its jobs. {EXIT_CODES}")
+@app.command(help="One PanDA task as PanDA shows it now, with its jobs.", epilog=EXIT_CODES)
 def show(jedi_task_id: Annotated[int, typer.Argument(help="JEDI task id.")], as_json: AsJson = False) -> None:
     """One PanDA task with its jobs."""
     from dataclasses import asdict

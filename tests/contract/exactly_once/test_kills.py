@@ -12,6 +12,7 @@ from tests.chaos.worker import follow, persist
 from tests.contract.exactly_once.counting import KIND, ends_well, name_of, one_task, task_of
 
 JEDI_RESTS_S = 30 * 60  # of the recorded server; divided by the stage's speed
+JEDI_STARTS_S = 6.0  # it has long been imported, and found no database
 
 
 @pytest.fixture
@@ -135,3 +136,18 @@ def test_a_jedi_that_rests_for_half_an_hour_is_waited_for(stage, ctx, nursery, m
         stage.switch_jedi("resume")
     ends_well(*others)
     assert len(one_task(stage, ctx, request_id).sent) == 1
+
+
+def test_a_jedi_that_starts_before_its_database_waits_for_it(stage, ctx, request_id):
+    """Two kills at once: found by `make chaos-submit`, when JEDI ended and nothing was refined any more."""
+    panda = stage.panda
+    panda.kill("jedi")
+    stage.panda_database.kill()
+    try:
+        panda.revive()
+        time.sleep(JEDI_STARTS_S)
+    finally:
+        stage.panda_database.start()
+    persist(lambda: ensure_submitted(ctx, request_id, KIND))
+    follow(ctx, request_id, KIND)
+    assert len(one_task(stage, ctx, request_id).live) == 1
