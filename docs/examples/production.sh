@@ -4,8 +4,9 @@
 #   PRODSYS_AIRFLOW_URL=http://127.0.0.1:8080 PRODSYS_LOGIN=manager PRODSYS_PASSWORD_FILE=secrets/airflow-manager.password \
 #     docs/examples/production.sh PROD2025-016 DEMO2026-001 [SEEDS [EVENTS_PER_SEED]]
 #
-# Every call has an idempotency key, so the script may be killed and started again with the same arguments: what was done
-# is not done twice. Exit code: 0 with a certificate, 1 when the API refuses or the production fails, 2 wrong usage.
+# It may be killed and started again with the same arguments: what was done is not done twice. Acts are safe to repeat;
+# where a call says on which picture of the request it was decided, a key with this picture lets a lost answer come again,
+# and no answer outlives the picture: after a reject or a withdraw the same call is another. Exit code: 0 with a certificate, 1 when the API refuses or the production fails, 2 wrong usage.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -25,12 +26,20 @@ token=$scratch/token headers=$scratch/headers body=$scratch/body
 # value NAME: the first string of this name in the last body; JSON of the API is written without blanks.
 value() { grep -o "\"$1\":\"[^\"]*\"" "$body" | head -n 1 | cut -d '"' -f 4; }
 etag() { tr -d '\r' < "$headers" | sed -n 's/^[Ee][Tt][Aa][Gg]: //p' | tail -n 1; }
+retry_after() { tr -d '\r' < "$headers" | sed -n 's/^[Rr]etry-[Aa]fter: //p' | tail -n 1; }
 
-# call METHOD PATH [JSON [HEADER]]: the answer in $body, its headers in $headers. curl waits and tries again on 503.
+# call METHOD PATH [JSON [HEADER [KEY]]]: the answer in $body, its headers in $headers. curl waits and tries again on 503;
+# while another call with the key is being worked on, we do.
 call() {
-    status=$(curl -sS --retry 5 --max-time 180 -X "$1" -H @"$token" -H 'Content-Type: application/json' \
-        -H "Idempotency-Key: production-sh.$new.$(echo "$2" | tr '/' '.')" -H "${4:-Accept: application/json}" \
-        ${3:+--data} ${3:+"$3"} -D "$headers" -o "$body" -w '%{http_code}' "$api$2")
+    busy_until=$(($(date +%s) + wait_s))
+    while :; do
+        status=$(curl -sS --retry 5 --max-time 180 -X "$1" -H @"$token" -H 'Content-Type: application/json' \
+            ${5:+-H} ${5:+"Idempotency-Key: production-sh.$new.$5"} -H "${4:-Accept: application/json}" \
+            ${3:+--data} ${3:+"$3"} -D "$headers" -o "$body" -w '%{http_code}' "$api$2")
+        [ "$status $(value type)" = '409 urn:prodsys:problem:key-busy' ] || break
+        [ "$(date +%s)" -lt "$busy_until" ] || break
+        sleep "$(retry_after)"
+    done
     case $status in
     2*) ;;
     *)
@@ -47,7 +56,8 @@ login() {
 }
 
 login
-call POST "/requests/$source/clone" "{\"request_id\": \"$new\", \"seed_count\": $seeds, \"events_per_file\": $events}"
+call POST "/requests/$source/clone" "{\"request_id\": \"$new\", \"seed_count\": $seeds, \"events_per_file\": $events}" '' \
+    "clone.$source.$seeds.$events"
 echo "$new: a clone of $source, $(value state)"
 
 call GET "/requests/$new"
@@ -60,13 +70,15 @@ draft | checked | planned)
     call POST "/requests/$new/approve?dry_run=true" "{\"digest\": \"$digest\"}"
     echo "$new: approving it would make it $(value state)"
     call GET "/requests/$new"
-    call POST "/requests/$new/approve" "{\"digest\": \"$digest\"}" "If-Match: $(etag)"
+    seen=$(etag)
+    call POST "/requests/$new/approve" "{\"digest\": \"$digest\"}" "If-Match: $seen" "approve.$digest.$seen"
     echo "$new: $(value state)"
     state=$(value state)
     ;;
 esac
 if [ "$state" = approved ]; then
-    call POST "/requests/$new/launch" '{"wait": true}' "If-Match: $(etag)"
+    seen=$(etag)
+    call POST "/requests/$new/launch" '{"wait": true}' "If-Match: $seen" "launch.$seen"
     state=$(value state)
     echo "$new: $state, $(value message), run $(value dag_run_id) of $(value dag_id)"
 fi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
+from prodsys.actions.launching import dag_id_of, sleeps
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
@@ -15,7 +16,8 @@ from prodsys.model.statuses import RequestState
 def abort(ctx: Context, request_id: str, reason: str) -> Told:
     """Abort a request and kill its PanDA tasks. Said again, what is still alive is killed again.
 
-    The ledger says `aborted` before anything is killed, so nothing new is submitted meanwhile.
+    The ledger says `aborted` before anything is killed, so nothing new is submitted meanwhile. The DAG of a paused
+    request is woken: its run, which would stay alive for ever, finds out and ends.
 
     Raises
     ------
@@ -23,6 +25,8 @@ def abort(ctx: Context, request_id: str, reason: str) -> Told:
         The request has ended already.
     PandaUnavailable
         PanDA is down: the request is aborted, the reconciler kills its tasks later.
+    AirflowUnavailable
+        It was paused, and Airflow is down: it is aborted, its tasks are killed; say it again to end its run.
     """
     ctx.check_right("abort", Right.ABORT)
     with transaction(ctx.sessions) as session:
@@ -31,4 +35,10 @@ def abort(ctx: Context, request_id: str, reason: str) -> Told:
             move(row, Act.ABORT, reason)
             leave(session, request_id, f"aborted by {ctx.who}")
             write_audit(session, ctx.who, "abort", request_id, reason=reason)
-    return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))
+    try:
+        return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))
+    finally:
+        with transaction(ctx.sessions) as session:
+            asleep = sleeps(session, request_id)
+        if asleep:
+            ctx.airflow.unpause_dag(dag_id_of(request_id))

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from sqlalchemy.orm import Session
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
-from prodsys.actions.driving import driving_run
-from prodsys.errors import AnswerRefused
+from prodsys.actions.driving import waiting_run
+from prodsys.errors import AirflowRefused, AnswerRefused
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.questions import find_open_question, list_open_questions
-from prodsys.ledger.requests import get_request
+from prodsys.ledger.questions import find_abort, find_open_question, list_open_questions, list_unheard_answers
+from prodsys.ledger.requests import get_request, refusal
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
+from prodsys.ledger.tables import QuestionRow, StepRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.approval import code
-from prodsys.model.moves import Right
+from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
-from prodsys.model.statuses import RequestState
+from prodsys.model.statuses import DRIVEN, RequestState
 
 NOBODY = "nobody"  # who answered when the time was over
 FAMILIES_SHOWN = 10
@@ -62,10 +63,20 @@ class Question:
 def ask(
     ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]
 ) -> Question:
-    """The open question about a step, asked now when there is none; past its time the default is its answer."""
+    """The open question about a step, asked now when there is none; past its time the default is its answer.
+
+    A request that somebody answered `abort` for, and died before it was done, is aborted: that is the answer here, too.
+
+    Raises
+    ------
+    MoveRefused
+        Nobody drives the request (any more).
+    """
     with transaction(ctx.sessions) as session:
-        get_request(session, plan.request_id, lock=True)
-        row = find_open_question(session, step.step_id)
+        request = get_request(session, plan.request_id, lock=True)
+        if RequestState(request.state) not in DRIVEN:
+            raise refusal(request, "asking a person")
+        row = find_abort(session, plan.request_id) or find_open_question(session, step.step_id)
         if row is None:
             row = QuestionRow(
                 step_id=step.step_id,
@@ -79,7 +90,9 @@ def ask(
             session.flush()
             write_audit(session, ctx.who, "ask", plan.request_id, question=row.question_id, step=step.kind)
         question = _question(session, row)
-    return expire(ctx, question.question_id) if question.due_at <= datetime.now(UTC) else question
+    if question.answer is None and question.due_at > datetime.now(UTC):
+        return question
+    return expire(ctx, question.question_id)
 
 
 def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
@@ -138,33 +151,86 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
     question = _write(ctx, question_id, given, reason)
     if given is Answer.ABORT:
         abort(ctx, question.request_id, reason or f"answer to question {question_id}")
-    if wake:
+    if wake and given is Answer.ABORT:  # that closed the questions about other bunches, too
+        wake_answered(ctx, question.request_id)
+    elif wake:
         _wake(ctx, question)
     return question
 
 
+def last_answer(ctx: Context, request_id: str, given: Answer) -> Question | None:
+    """The newest question to which this was said and of which the run, still driving, has not heard yet; or None."""
+    with transaction(ctx.sessions) as session:
+        driven = RequestState(get_request(session, request_id).state) in DRIVEN
+        found = [_question(session, row) for row in list_unheard_answers(session, request_id) if driven]
+    return next((one for one in found if one.answer is given), None)
+
+
+def wake_answered(ctx: Context, request_id: str | None = None) -> list[tuple[str, str]]:
+    """Tell runs again what was answered, where they may not have heard it; what was told, as request id and words.
+
+    An answer is in the ledger before Airflow hears of it: Airflow was away, or who answered died in between. Only a run
+    that is still parked on the question takes it. An answer `abort` that was not carried out is carried out first. A
+    question past its time is left out: Airflow wakes its run by itself.
+
+    Raises
+    ------
+    AirflowUnavailable, PandaUnavailable
+        A service is away; said again, it goes on.
+    """
+    with transaction(ctx.sessions) as session:
+        unheard = [_question(session, row) for row in list_unheard_answers(session, request_id)]
+    told: list[tuple[str, str]] = []
+    for question in unheard:
+        if finish_abort(ctx, question):
+            told.append((question.request_id, f"aborted: {question.said}"))
+        if question.due_at > datetime.now(UTC) and _wake(ctx, question):
+            told.append((question.request_id, f"run woken, {question.subject}: {question.said}"))
+    return told
+
+
+def finish_abort(ctx: Context, question: Question) -> bool:
+    """Whether the request was aborted now because of this answer: who gave it died before that was done."""
+    if question.answer is not Answer.ABORT:
+        return False
+    with transaction(ctx.sessions) as session:
+        state = RequestState(get_request(session, question.request_id).state)
+    if find_move(state, Act.ABORT) is None:
+        return False
+    abort(ctx.acting_as(question.answered_by, "service"), question.request_id, question.said)
+    return True
+
+
 def expire(ctx: Context, question_id: int) -> Question:
-    """The question with its default as its answer, unless somebody answered: nobody did in time."""
-    question = find_question(ctx, question_id)
-    if question is None or question.answer is not None:
-        raise AnswerRefused(question_id, "it is not open")
-    nobody = ctx.acting_as(NOBODY, "service")
-    found = _write(nobody, question_id, question.default, f"no answer until {question.due_at:%Y-%m-%d %H:%M}")
-    if found.answer is Answer.ABORT:
-        abort(nobody, question.request_id, found.reason)
-    return found
+    """The question with its default as its answer, unless somebody answered, be it in the last moment."""
+    with transaction(ctx.sessions) as session:
+        row = _locked(session, question_id)
+        if row.answer is None:
+            words = f"no answer until {row.due_at:%Y-%m-%d %H:%M}"
+            _take(session, ctx.acting_as(NOBODY, "service"), row, Answer(row.default), words)
+        question = _question(session, row)
+    finish_abort(ctx, question)
+    return question
 
 
 def _write(ctx: Context, question_id: int, given: Answer, reason: str) -> Question:
     with transaction(ctx.sessions) as session:
-        row = session.get(QuestionRow, question_id, with_for_update=True)
-        if row is None:
-            raise AnswerRefused(question_id, "there is no such question: see prodsys request questions")
+        row = _locked(session, question_id)
         if row.answer is None:
             _take(session, ctx, row, given, reason)
         elif row.answer != given:
             raise AnswerRefused(question_id, f"{row.answered_by} answered {row.answer!r} at {row.answered_at:%H:%M}")
         return _question(session, row)
+
+
+def _locked(session: Session, question_id: int) -> QuestionRow:
+    """A question as it is now; its request is locked first, as by all that changes one, and must be as it was seen."""
+    row = session.get(QuestionRow, question_id)
+    if row is None:
+        raise AnswerRefused(question_id, "there is no such question: see prodsys request questions")
+    get_request(session, session.get_one(StepRow, row.step_id).request_id, lock=True)
+    session.refresh(row, with_for_update=True)
+    return row
 
 
 def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reason: str) -> None:
@@ -182,14 +248,21 @@ def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reaso
     session.flush()
 
 
-def _wake(ctx: Context, question: Question) -> None:
-    """Tell the run that waits in Airflow; one that does not wait there looks into the ledger by itself."""
+def _wake(ctx: Context, question: Question) -> bool:
+    """Whether the run took the answer; one that is not parked in Airflow looks into the ledger by itself."""
     with transaction(ctx.sessions) as session:
-        row = session.get(RequestRow, question.request_id)
-        run = driving_run(session, question.request_id)
-    if row is None or run is None or RequestState(row.state) is not RequestState.RUNNING:
-        return
-    ctx.airflow.answer_hitl(run.dag_id, run.dag_run_id, question.subject, str(question.answer), question.reason)
+        state = RequestState(get_request(session, question.request_id).state)
+        run = waiting_run(session, question.request_id)
+    if run is None or state not in {*DRIVEN, RequestState.ABORTED}:
+        return False
+    try:
+        return ctx.airflow.answer_hitl(
+            run.dag_id, run.dag_run_id, question.subject, str(question.answer), question.reason
+        )
+    except AirflowRefused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False  # Airflow does not know the run any more
 
 
 def _question(session: Session, row: QuestionRow) -> Question:

@@ -10,7 +10,7 @@ from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
 from prodsys.actions.telling import Told
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import find_plan, get_request, list_steps, refusal
+from prodsys.ledger.requests import find_plan, get_request, list_steps, newest_certificate, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_step_tasks
@@ -37,8 +37,11 @@ def abort_and_clean(ctx: Context, request_id: str, reason: str) -> Cleaned:
     Raises
     ------
     MoveRefused
-        The request has ended in another way: what it delivered is not taken away like this.
+        The request has ended in another way, or has a certificate: what it delivered is not taken away like this.
     """
+    with transaction(ctx.sessions) as session:
+        if newest_certificate(session, request_id) is not None:
+            raise refusal(get_request(session, request_id), "cleaning away what a certificate has promised")
     told = abort(ctx, request_id, reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)

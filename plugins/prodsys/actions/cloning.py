@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin, create_request
-from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
 from prodsys.ledger.ids import lock_ids, next_free_id
-from prodsys.ledger.requests import find_request, get_spec
+from prodsys.ledger.requests import find_request, get_request, get_spec
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
@@ -93,11 +93,18 @@ def clone(ctx: Context, source_id: str, new_id: str | None, order: CloneOrder) -
 def make_like(
     session: Session, ctx: Context, source_id: str, new_id: str | None, order: CloneOrder, origin: Origin
 ) -> NewRequest:
-    """A draft like another request, in the caller's transaction."""
+    """A draft like another request, in the caller's transaction.
+
+    Raises
+    ------
+    RequestChanged
+        Somebody changes the original in this moment.
+    """
     source = get_spec(session, source_id)
     configuration = Configuration.of(source).digest()
     lock_configuration(session, configuration)
     made_id = _take_id(session, ctx.catalogue, source, new_id)
+    _lock_unchanged(session, source)
     found = find_request(session, made_id, lock=True)
     if found is not None:
         same = (found.cloned_from, found.extends) == (origin.cloned_from, origin.extends)
@@ -124,6 +131,14 @@ def _take_id(session: Session, catalogue: Catalogue, source: RequestSpec, new_id
     check_prefix(catalogue, str(wanted))
     lock_ids(session, wanted.prefix)
     return new_id or next_free_id(session, wanted.prefix, wanted.year)
+
+
+def _lock_unchanged(session: Session, source: RequestSpec) -> None:
+    """Lock the original after seeds and ids, as everybody does; it was read before, to know its configuration."""
+    get_request(session, source.request_id, lock=True)
+    current = get_spec(session, source.request_id).digest()
+    if current != source.digest():
+        raise RequestChanged(source.request_id, (source.digest(),), current)
 
 
 def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin: Origin) -> RequestSpec:

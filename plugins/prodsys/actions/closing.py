@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from prodsys.actions.data import DATASET
 from prodsys.actions.driving import leave, start_closing
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
-from prodsys.errors import RucioUnavailable, StepFailed, StepReopened
+from prodsys.errors import DatasetConflict, RucioUnavailable, StepFailed, StepReopened
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_request, list_steps, move, newest_certificate
 from prodsys.ledger.session import transaction
@@ -27,6 +28,7 @@ from prodsys.model.names import DataName, Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import DELIVERED, GOOD, RequestState, RuleState, Verdict
 
+OPEN_IT = "have an administrator of Rucio open it, then retry the request"
 STEP_CONTAINER, REQUEST_CONTAINER = "step container", "request container"
 
 
@@ -51,6 +53,10 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     ------
     StepFailed
         A step has no verdict to go on with.
+    StepReopened
+        A task of a settled step works again.
+    DatasetConflict
+        A container was closed, when the request was complete, without a dataset that was recovered since.
     """
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
@@ -62,10 +68,11 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
         ctx.rucio.ensure_metadata(Did.parse(row.did), metadata[row.did])
     children: dict[Did, list[Did]] = {}
     for row in datasets:
-        name = DataName.parse(Did.parse(row.did).name)
-        container = Did(plan.partition, plan.sample.step_container(name.step or "", name.data_type or ""))
+        # of the ledger, not of the name: an adopted dataset keeps whatever name it has
+        container = Did(plan.partition, plan.sample.step_container(row.step or "", row.data_type or ""))
         children.setdefault(container, []).append(Did.parse(row.did))
     for container, content in children.items():
+        _check_room(ctx, container, content)
         ctx.rucio.ensure_container(container, content)
         ctx.rucio.ensure_metadata(container, _common(plan))
     whole = Did.parse(plan.request_container)
@@ -85,17 +92,27 @@ def step_of(row: DatasetRow) -> tuple[str, int | None]:
 def _good_steps(session: Session, plan: Plan) -> list[StepRow]:
     steps = list_steps(session, plan.request_id)
     for step in steps:
-        _check_at_rest(session, plan, step)
+        _check_at_rest(session, step)
         if step.verdict is None or Verdict(step.verdict) not in GOOD or step.data_ready_at is None:
             raise StepFailed(plan.request_id, step.kind, step.verdict or "not settled", "the request cannot be closed")
     return steps
 
 
-def _check_at_rest(session: Session, plan: Plan, step: StepRow) -> None:
+def _check_at_rest(session: Session, step: StepRow) -> None:
     """A task that somebody retried or that a person adopted since is settled first; another run does that."""
     moving = [task.task_name for task in list_step_tasks(session, step.step_id) if is_open(task)]
     if moving:
-        raise StepReopened(plan.request_id, step.kind, moving)
+        raise StepReopened(step.request_id, step.kind, moving)
+
+
+def _check_room(ctx: Context, container: Did, content: Sequence[Did]) -> None:
+    """Rucio 41.5 takes no child into a closed container, and only its administrators open one."""
+    info = ctx.rucio.dataset_info(container)
+    if info is None or info.open:
+        return
+    held = ctx.rucio.list_children(container)
+    if lacking := [f"it is closed and lacks {one.name}: {OPEN_IT}" for one in content if one not in held]:
+        raise DatasetConflict(str(container), lacking)
 
 
 def _datasets(session: Session, request_id: str) -> list[DatasetRow]:
@@ -207,6 +224,8 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
     ------
     RucioUnavailable
         A rule is not complete (any more).
+    StepReopened
+        A task of a settled step works again, since the containers were made.
     """
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
@@ -219,6 +238,8 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) in DELIVERED:  # somebody was faster: its certificate is the one
             return _certified(session, request_id)
+        for step in list_steps(session, request_id):
+            _check_at_rest(session, step)
         path = write_files(ctx, certificate, lists)
         move(row, act)
         row.closed_at = certificate.closed_at

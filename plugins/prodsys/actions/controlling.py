@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from prodsys.actions.context import Context
 from prodsys.actions.telling import Told, tell_tasks
-from prodsys.errors import SpecInvalid
+from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import forget_first_approval
-from prodsys.ledger.publications import publish
-from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, move, refusal
+from prodsys.ledger.publications import active_publications, current_version, publish
+from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, move, newest_certificate, refusal
 from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
-from prodsys.model.moves import Act, Right
+from prodsys.model.moves import Act, Right, possible_acts
 from prodsys.model.statuses import DELIVERED, RequestState
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 1000  # PanDA takes any number; above 1000 JEDI's own tasks stand
@@ -44,6 +47,9 @@ def set_priority(ctx: Context, request_id: str, priority: int) -> Told:
 def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
     """End the running tasks of a request with what they have; settle then judges what came.
 
+    Said again, what PanDA did not take (it was away, or JEDI had not refined the task yet) is told again. Bunches that
+    are not begun are not finished: they begin when their turn comes, and may be finished then.
+
     Raises
     ------
     MoveRefused
@@ -62,21 +68,41 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
 
 
 def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
-    """Take an approval back before the run was started: the DAG leaves the bundle, the plan must be approved again."""
+    """Take an approval back before the run was started: the DAG leaves the bundle, the plan must be approved again.
+
+    Raises
+    ------
+    MoveRefused
+        It has run, or has a task: with the approval it would lose names and seeds that are spent.
+    """
     ctx.check_right("withdraw the approval", Right.APPROVE)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        if row.launched_at is not None:
-            raise refusal(row, "withdrawing the approval of a request whose run was started")
+        _check_never_run(session, row)
         if RequestState(row.state) is not RequestState.PLANNED:
             plan = approved_plan_row(session, request_id)
             move(row, Act.WITHDRAW, reason)
             plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
-            publish(session, request_id, row.revision, plan.digest, ctx.who, retired=True)
+            _retire(session, ctx.who, request_id)
             write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
         elif forget_first_approval(session, request_id):
             write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
         return Told(request_id, row.state)
+
+
+def _check_never_run(session: Session, row: RequestRow) -> None:
+    started = row.launched_at is not None or row.runs > 1 or newest_certificate(session, row.request_id) is not None
+    if started or any(list_step_tasks(session, step.step_id) for step in list_steps(session, row.request_id)):
+        ways = [act for act in possible_acts(RequestState(row.state)) if act is not Act.WITHDRAW]
+        action = "withdrawing the approval of a request whose run was started or that has a task"
+        raise MoveRefused(row.request_id, row.state, action, ways)
+
+
+def _retire(session: Session, who: str, request_id: str) -> None:
+    """Take a request out of the bundle, if it is there."""
+    for one in active_publications(session, current_version(session)):
+        if one.request_id == request_id:
+            publish(session, request_id, one.revision, one.digest, who, retired=True)
 
 
 def archive(ctx: Context, request_id: str) -> Told:
@@ -91,10 +117,7 @@ def archive(ctx: Context, request_id: str) -> Told:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is not RequestState.ARCHIVED:
-            published = RequestState(row.state) is not RequestState.RECORDED and row.launched_at is not None
             move(row, Act.ARCHIVE)
-            if published:
-                digest = approved_plan_row(session, request_id).digest
-                publish(session, request_id, row.revision, digest, ctx.who, retired=True)
+            _retire(session, ctx.who, request_id)
             write_audit(session, ctx.who, Act.ARCHIVE, request_id)
         return Told(request_id, row.state)

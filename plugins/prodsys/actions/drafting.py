@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from prodsys.actions.cloning import check_prefix
 from prodsys.actions.context import Context
-from prodsys.actions.importing import OPEN_TO_CHANGE, create_request, import_intake, source_of
+from prodsys.actions.importing import OPEN_TO_CHANGE, ImportAnswer, create_request, import_one, lock_for, source_of
 from prodsys.errors import MoveRefused, SpecInvalid
-from prodsys.intake.result import Accepted, Intake
+from prodsys.intake.result import Accepted
 from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
-from prodsys.ledger.seeds import claim, lock_configuration
+from prodsys.ledger.seeds import claim
 from prodsys.ledger.session import transaction
 from prodsys.model.moves import Right, possible_acts
 from prodsys.model.request import Configuration, RequestSpec
@@ -40,14 +40,13 @@ def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
         It says that it is history, or its id has an unknown prefix.
     """
     _check(ctx, spec)
-    configuration = Configuration.of(spec).digest()
     with transaction(ctx.sessions) as session:
-        lock_configuration(session, configuration)
+        lock_for(session, spec)
         row = find_request(session, spec.request_id, lock=True)
         if row is None:
             create_request(session, ctx.who, spec, source_of(Accepted(spec, BY_HAND, None)))
             if not spec.reads:
-                claim(session, configuration, spec.request_id, spec.seeds)
+                claim(session, Configuration.of(spec).digest(), spec.request_id, spec.seeds)
             return spec
         stored = get_spec(session, spec.request_id)
         if stored.digest() != spec.digest():
@@ -63,6 +62,8 @@ def revise(ctx: Context, request_id: str, spec: RequestSpec) -> Revised:
     ------
     MoveRefused
         It is approved or past it: clone it.
+    IdTaken
+        It is a trial, or a request of a recurring template.
     SpecInvalid
         It says that it is history, or that it is another request.
     """
@@ -70,10 +71,12 @@ def revise(ctx: Context, request_id: str, spec: RequestSpec) -> Revised:
     if spec.request_id != request_id:
         raise SpecInvalid("request_id", f"{spec.request_id} is not {request_id}", "a request keeps its id: clone it")
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id)
+        lock_for(session, spec)
+        row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in OPEN_TO_CHANGE - {RequestState.RECORDED}:
             raise refusal(row, "changing what it asks for")
-    answer = import_intake(ctx, Intake((Accepted(spec, BY_HAND, None),)))
+        answer = ImportAnswer()
+        import_one(session, ctx.who, Accepted(spec, BY_HAND, None), answer)
     return Revised(spec, tuple(str(fault) for fault in answer.faults))
 
 

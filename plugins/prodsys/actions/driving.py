@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.launching import run_id_of
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.questions import drop_questions
 from prodsys.ledger.requests import get_request, move, newest_certificate
@@ -16,6 +17,7 @@ from prodsys.ledger.tables import RequestRow, RunRow
 from prodsys.model.moves import Act
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 
+WORDS_LENGTH = 2000  # of what failed, kept with the run and the request
 ENTERABLE = DRIVEN | {RequestState.APPROVED, RequestState.DELAYED, RequestState.READY, RequestState.FAILED}
 
 
@@ -25,13 +27,15 @@ class GateAnswer:
 
     drive: bool
     message: str
+    delivered: bool = False  # there is nothing left to drive
 
 
 def enter(ctx: Context, request_id: str, revision: int, dag_id: str, dag_run_id: str) -> GateAnswer:
     """May this run drive this request?
 
     A complete request ends the run with its certificate; one that another live run drives ends it with that run's name;
-    after a failure the run goes on where the ledger stands.
+    after a failure the run goes on where the ledger stands. A request that was started again waits for its new run: an
+    earlier one, of which something still works, is told so and ends.
     """
     with transaction(ctx.sessions) as session:
         other = driving_run(session, request_id)
@@ -57,6 +61,12 @@ def driving_run(session: Session, request_id: str) -> RunRow | None:
     return session.scalars(select(RunRow).where(RunRow.request_id == request_id, RunRow.driving)).first()
 
 
+def waiting_run(session: Session, request_id: str) -> RunRow | None:
+    """The run that drives a request, else the last that did and was not seen to end: it may be parked in Airflow."""
+    wanted = select(RunRow).where(RunRow.request_id == request_id, RunRow.airflow_state == "running")
+    return session.scalars(wanted.order_by(RunRow.driving.desc(), RunRow.entered_at.desc()).limit(1)).first()
+
+
 def _alive(ctx: Context, dag_id: str, dag_run_id: str) -> bool:
     run = ctx.airflow.get_run(dag_id, dag_run_id)
     return run is not None and not run.ended_for_good
@@ -67,14 +77,25 @@ def _decide(
 ) -> GateAnswer:
     state = RequestState(row.state)
     if state in DELIVERED:
-        return GateAnswer(False, f"{row.request_id} is {state}: {_certificate_path(session, row.request_id)}")
+        path = _certificate_path(session, row.request_id)
+        return GateAnswer(False, f"{row.request_id} is {state}: {path}", delivered=True)
     if revision != row.revision:
         return GateAnswer(False, f"this DAG is of revision {revision}, the request is at revision {row.revision}")
     if state not in ENTERABLE:
         return GateAnswer(False, f"{row.request_id} is {state}: nothing to drive")
     if driver is not None and (driver.dag_id, driver.dag_run_id) != run:
         return GateAnswer(False, f"{row.request_id} is driven by run {driver.dag_run_id}")
+    if _was_replaced(session, row, run):
+        return GateAnswer(False, f"{row.request_id} was started again: run {run_id_of(row)} drives it")
     return GateAnswer(True, f"drives {row.request_id}, which was {state}")
+
+
+def _was_replaced(session: Session, row: RequestRow, run: tuple[str, str]) -> bool:
+    """Whether this is an earlier run of a request that a person opened again."""
+    if RequestState(row.state) is not RequestState.READY or row.runs == 1 or run[1] == run_id_of(row):
+        return False
+    found = session.get(RunRow, run)
+    return found is not None and not found.driving
 
 
 def _certificate_path(session: Session, request_id: str) -> str:
@@ -110,25 +131,44 @@ def _run(row: RequestRow, run: tuple[str, str], *, driving: bool, note: str) -> 
 
 def leave(session: Session, request_id: str, note: str) -> None:
     """The driving run lets go, in the caller's transaction; what it asked nobody has to answer any more."""
-    drop_questions(session, request_id, note)
+    drop_questions(session, request_id, f"the run ended: {note}")
     driver = driving_run(session, request_id)
     if driver is not None:
         driver.driving, driver.note = False, note
         session.flush()
 
 
-def note_failure(ctx: Context, request_id: str, dag_id: str, dag_run_id: str, reason: str) -> None:
-    """The run ended in failure: the request is `failed` with the reason, and another run may go on with it."""
+def note_failure(
+    ctx: Context, request_id: str, dag_id: str, dag_run_id: str, reason: str, bunch: int | None = None
+) -> None:
+    """What the run was doing ended in failure; without a bunch it is the run itself that is over.
+
+    A run lives as long as one of its bunches works, and so does the request: a bunch that fails takes only its own
+    question with it, and its words stand with the run and the request, whose state stays as it is. When the run is over
+    (the reconciler sees that within a minute) the request is `failed` with the words of all; then another run may go on
+    with it.
+    """
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         driver = driving_run(session, request_id)
         if driver is None or (driver.dag_id, driver.dag_run_id) != (dag_id, dag_run_id):
             return
-        driver.airflow_state = "failed"
-        leave(session, request_id, reason[:500])
-        if RequestState(row.state) in DRIVEN:
-            move(row, Act.FAIL, reason[:2000])
-            write_audit(session, ctx.who, "fail", request_id, dag_run_id=dag_run_id, reason=reason[:2000])
+        words = _joined(driver.note, reason)
+        if bunch is None:
+            driver.airflow_state = "failed"
+            leave(session, request_id, words)
+            if RequestState(row.state) in DRIVEN:
+                move(row, Act.FAIL, words)
+        else:
+            drop_questions(session, request_id, f"the bunch failed: {reason}", bunch)
+            driver.note = row.reason = words
+        write_audit(session, ctx.who, "fail", request_id, dag_run_id=dag_run_id, reason=words, bunch=bunch)
+
+
+def _joined(before: str, reason: str) -> str:
+    """What failed before in this run, and what failed now; a failure that is told twice stands there once."""
+    new = [] if reason in before else [reason]
+    return "; ".join([*([before] if before else []), *new])[:WORDS_LENGTH]
 
 
 def start_closing(ctx: Context, request_id: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
@@ -52,20 +53,33 @@ def import_intake(ctx: Context, intake: Intake) -> ImportAnswer:
     for item in sorted(intake.accepted, key=lambda one: RequestId.parse(one.spec.request_id)):
         try:
             with transaction(ctx.sessions) as session:
-                _import_one(session, ctx.who, item, answer)
+                import_one(session, ctx.who, item, answer)
         except IdTaken as error:
             answer.faults.append(Fault(item.file, item.row, item.column, error.request_id, error.reason, error.remedy))
     return answer
 
 
-def _import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer) -> None:
-    spec = item.spec
+def lock_for(session: Session, spec: RequestSpec) -> None:
+    """Keep others from the seeds and ids that a request may take: first these, in this order, then rows."""
     lock_configuration(session, Configuration.of(spec).digest())
+    lock_ids(session, RequestId.parse(spec.request_id).prefix)
+
+
+def import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer) -> None:
+    """Import one request in the caller's transaction; what became of it is added to the answer.
+
+    Raises
+    ------
+    IdTaken
+        The id is not for people: a trial's, a recurring template's.
+    """
+    spec = item.spec
+    lock_for(session, spec)
     row = find_request(session, spec.request_id, lock=True)
     if row is None:
         create_request(session, who, spec, source_of(item))
         answer.created.append(spec.request_id)
-    elif _current_digest(session, row) == spec.digest():
+    elif spec.digest() in _known_digests(session, row):
         answer.unchanged.append(spec.request_id)
         return
     elif row.template:
@@ -163,9 +177,12 @@ def revision_row(who: str, spec: RequestSpec, revision: int, source: dict[str, A
     )
 
 
-def _current_digest(session: Session, row: RequestRow) -> str:
-    found = session.get(RevisionRow, (row.request_id, row.revision))
-    return found.digest if found else ""
+def _known_digests(session: Session, row: RequestRow) -> set[str]:
+    """What it asks for; of one that is closed to change also what it asked for before, such as before an adoption."""
+    wanted = select(RevisionRow.digest).where(RevisionRow.request_id == row.request_id)
+    if RequestState(row.state) in OPEN_TO_CHANGE:
+        wanted = wanted.where(RevisionRow.revision == row.revision)
+    return set(session.scalars(wanted))
 
 
 def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None:

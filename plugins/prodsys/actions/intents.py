@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -97,7 +98,8 @@ def open_attempt(session: Session, ctx: Context, plan: Plan, step: StepRow, work
     """A new intent of a step, in the caller's transaction; the database refuses seeds of an open attempt."""
     attempt = 1 + max((task.attempt for task in list_step_tasks(session, step.step_id)), default=0)
     inputs = input_names(session, plan, step, attempt, work)
-    order = build_order(ctx, plan, step, attempt, work, inputs)
+    priority = get_request(session, plan.request_id).priority  # a person may have changed it since it was planned
+    order = replace(build_order(ctx, plan, step, attempt, work, inputs), priority=priority)
     task = TaskRow(
         step_id=step.step_id,
         attempt=attempt,

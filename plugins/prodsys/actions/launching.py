@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import AirflowUnavailable, ProductionError, ServiceUnavailable
+from prodsys.actions.telling import Told, tell_tasks
+from prodsys.errors import AirflowUnavailable, ProductionError
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import (
     approved_plan_row,
@@ -22,7 +23,7 @@ from prodsys.ledger.requests import (
     waiting_requests,
 )
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow
+from prodsys.ledger.tables import AuditRow, RequestRow
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 
@@ -96,7 +97,7 @@ def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
             limit = ctx.catalogue.policy.running_limit
             return _answer(row, started=False, message=f"{limit} requests are running: it waits as ready")
     try:
-        started = _start_when_shown(ctx, row, wait=wait)
+        started = _start_when_shown(ctx, row, wait=wait and not ctx.rehearsing)
     except ProductionError:
         _give_back(ctx, request_id)  # it may have started all the same: its id makes a second start harmless
         raise
@@ -138,6 +139,7 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
     while True:
         try:
             if ctx.airflow.dag_ready(dag_id, digest):
+                _wake_sleeper(ctx, row.request_id)
                 ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
                 return True
             if time.monotonic() >= end and wait:
@@ -150,6 +152,30 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
         if not wait:
             return False
         time.sleep(LOOK_AGAIN_S)
+
+
+def sleeps(session: Session, request_id: str) -> bool:
+    """Whether a request was paused and nobody resumed it since, whatever became of it: its DAG and tasks may rest."""
+    asked = AuditRow.request_id == request_id, AuditRow.action.in_([Act.PAUSE, Act.RESUME])
+    last = select(AuditRow.action).where(*asked).order_by(AuditRow.audit_id.desc()).limit(1)
+    return session.scalar(last) == Act.PAUSE
+
+
+def wake(ctx: Context, request_id: str) -> Told:
+    """Tell PanDA and Airflow that a request that was paused goes on."""
+    told = tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
+    ctx.airflow.unpause_dag(dag_id_of(request_id))
+    return told
+
+
+def _wake_sleeper(ctx: Context, request_id: str) -> None:
+    """What failed while it was paused goes on: the run of a paused DAG would be queued for ever."""
+    with transaction(ctx.sessions) as session:
+        if not sleeps(session, request_id):
+            return
+    wake(ctx, request_id)
+    with transaction(ctx.sessions) as session:
+        write_audit(session, ctx.who, Act.RESUME, request_id, reason="its run is started again")
 
 
 def _import_fault(ctx: Context, request_id: str) -> str:
@@ -180,6 +206,6 @@ def _start_alone(ctx: Context, request_id: str) -> LaunchAnswer:
     """Start one request; one that cannot start keeps none of the others from it."""
     try:
         return start(ctx, request_id, wait=False)
-    except ServiceUnavailable as error:
+    except ProductionError as error:
         with transaction(ctx.sessions) as session:
             return _answer(get_request(session, request_id), started=False, message=f"waits as ready: {error}")

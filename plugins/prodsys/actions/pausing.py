@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prodsys.actions.context import Context
-from prodsys.actions.launching import dag_id_of
+from prodsys.actions.launching import dag_id_of, wake
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
@@ -31,9 +33,29 @@ def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
 
 
 def rest(ctx: Context, request_id: str) -> Told:
-    """Tell Airflow and PanDA that a paused request rests."""
+    """Tell Airflow and PanDA that a paused request rests; one that somebody has resumed meanwhile is woken again.
+
+    The run of one that has ended meanwhile is woken, so that it finds out; its tasks have been told something else.
+    """
     ctx.airflow.pause_dag(dag_id_of(request_id))
-    return tell_tasks(ctx, request_id, lambda task: ctx.panda.pause(task))
+    told = tell_tasks(ctx, request_id, lambda task: ctx.panda.pause(task))
+    state = _state(ctx, request_id)
+    if state is RequestState.RUNNING:
+        return _go_on(ctx, request_id)
+    if state is not RequestState.PAUSED:
+        ctx.airflow.unpause_dag(dag_id_of(request_id))
+    return replace(told, state=state)
+
+
+def _go_on(ctx: Context, request_id: str) -> Told:
+    """Wake a request that goes on; one that somebody has paused meanwhile rests again."""
+    told = wake(ctx, request_id)
+    return rest(ctx, request_id) if _state(ctx, request_id) is RequestState.PAUSED else told
+
+
+def _state(ctx: Context, request_id: str) -> RequestState:
+    with transaction(ctx.sessions) as session:
+        return RequestState(get_request(session, request_id).state)
 
 
 def resume(ctx: Context, request_id: str) -> Told:
@@ -46,9 +68,7 @@ def resume(ctx: Context, request_id: str) -> Told:
     """
     ctx.check_right("resume", Right.CONTROL)
     _change(ctx, request_id, Act.RESUME, RequestState.RUNNING, "")
-    answer = tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
-    ctx.airflow.unpause_dag(dag_id_of(request_id))
-    return answer
+    return _go_on(ctx, request_id)
 
 
 def _change(ctx: Context, request_id: str, act: Act, target: RequestState, reason: str) -> None:

@@ -7,43 +7,39 @@ the running try means abort; anything else that Airflow did to a wait is left al
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import defer
 
 from prodsys.actions.aborting import abort
+from prodsys.actions.asking import wake_answered
+from prodsys.actions.comparing_airflow import resting_dags, runs_after_abort
 from prodsys.actions.comparing_rucio import compare_datasets, compare_rules
 from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
-from prodsys.actions.findings import Finding, Look
+from prodsys.actions.findings import Finding, Look, look_at, look_on
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
 from prodsys.actions.restarting import retry, settle_again
 from prodsys.actions.telling import tell_tasks
 from prodsys.actions.twin_watch import look_for_twins
-from prodsys.actions.waiting import record_status
-from prodsys.errors import ProductionError, ServiceUnavailable
+from prodsys.actions.waiting import has_ended, record_status
+from prodsys.errors import ProductionError
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
-from prodsys.ledger.tasks import list_tasks
-from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, RequestState, TaskStatus
+from prodsys.ledger.tasks import is_open, list_tasks
+from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 from prodsys.orchestrator.entries import LogEntry, RunInfo
 
 
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
-    """All disagreements; with ``repair`` the safe ones are mended. A service that is down hides only its part."""
-    here: list[Look] = [_runs, _lost_starts, _statuses, _aborted, _paused]
-    looks = [*here, look_for_twins, compare_rules, compare_datasets]
-    found: list[Finding] = []
-    for look in looks:
-        try:
-            found.extend(look(ctx, repair))
-        except ServiceUnavailable as error:
-            found.append(Finding("", f"{look.__name__.strip('_')} could not be compared", str(error), False, "wait"))
-    return found
+    """All disagreements; with ``repair`` the safe ones are mended. What is down or refuses hides only its part."""
+    here: list[Look] = [_runs, _lost_starts, _statuses, _unsettled, _aborted, _paused, _asleep, _unheard]
+    looks = [*here, resting_dags, runs_after_abort, look_for_twins, compare_rules, compare_datasets]
+    return [one for look in looks for one in look_on(look.__name__.strip("_"), look(ctx, repair))]
 
 
 def _runs(ctx: Context, repair: bool) -> Iterator[Finding]:
@@ -51,9 +47,12 @@ def _runs(ctx: Context, repair: bool) -> Iterator[Finding]:
     with transaction(ctx.sessions) as session:
         driven = session.scalars(select(RunRow).where(RunRow.driving)).all()
     for row in driven:
-        run = ctx.airflow.get_run(row.dag_id, row.dag_run_id)
-        if run is not None and not run.ended_for_good:
-            continue
+        yield from look_at(row.request_id, _run(ctx, row, repair))
+
+
+def _run(ctx: Context, row: RunRow, repair: bool) -> Iterator[Finding]:
+    run = ctx.airflow.get_run(row.dag_id, row.dag_run_id)
+    if run is None or run.ended_for_good:
         yield _over(ctx, row, run, repair)
 
 
@@ -147,14 +146,14 @@ def _statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
     seen = ctx.panda.list_statuses(ids, ctx.catalogue.profile.times.modified_window_s)
     for task, request in rows:
         now = seen.get(task.jedi_task_id or 0, TaskStatus.UNSEEN)
-        if now is TaskStatus.UNSEEN or now == task.status:
+        if now in {TaskStatus.UNSEEN, TaskStatus.UNKNOWN, task.status}:  # a word that nobody knows is no news
             continue
         yield _moved(ctx, task, request, now, repair)
 
 
 def _moved(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus, repair: bool) -> Finding:
     what = f"task {task.jedi_task_id} ({task.task_name}) is {now}, the ledger says {task.status}"
-    if TaskStatus(task.status or "") in FINAL and now not in FINAL and task.retried_at is None:
+    if _had_ended(task) and request.state != RequestState.ABORTED:
         return _reopened(ctx, task, request, now, what, repair)
     if repair:
         try:
@@ -164,9 +163,19 @@ def _moved(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus, re
     return Finding(request.request_id, what, "the ledger had not heard yet", repair)
 
 
+def _had_ended(task: TaskRow) -> bool:
+    """Whether what is new of the task came after an end that may have been settled, and not by a retry of ours."""
+    return has_ended(task) and task.intent != IntentState.SPENT
+
+
 def _reopened(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus, what: str, repair: bool) -> Finding:
-    """A task that had ended works again: the request is settled again, a certificate gets a new revision."""
+    """A task that had ended works again, or did: the request is settled again, a certificate gets a new revision.
+
+    Who dies in between leaves a task that is open in a closed request, which `_unsettled` finds.
+    """
     state, cause = RequestState(request.state), "somebody retried it in PanDA's monitor"
+    if now in FINAL:
+        cause = "it went on after it had ended"
     advice = "its request is settled again before it is closed"
     try:
         if repair:
@@ -184,29 +193,78 @@ def _reopened(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus,
     return Finding(request.request_id, what, cause, repair, advice)
 
 
+def _unsettled(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Closed requests with a task that is open: it began again while the certificate was being written."""
+    with transaction(ctx.sessions) as session:
+        wanted = (
+            select(TaskRow, StepRow.request_id)
+            .join(StepRow, StepRow.step_id == TaskRow.step_id)
+            .join(RequestRow, RequestRow.request_id == StepRow.request_id)
+            .where(RequestRow.state.in_([str(one) for one in DELIVERED]), ~TaskRow.final)
+            .options(defer(TaskRow.task_map))
+        )
+        found = {request_id: task for task, request_id in session.execute(wanted) if is_open(task)}
+    for request_id, task in found.items():
+        yield from look_at(request_id, _settle_open(ctx, request_id, task, repair))
+
+
+def _settle_open(ctx: Context, request_id: str, task: TaskRow, repair: bool) -> Iterator[Finding]:
+    what = f"task {task.jedi_task_id} ({task.task_name}) has not been settled as it is, and the request is closed"
+    advice = "settle the request again"
+    if repair:
+        advice = settle_again(ctx, request_id, what, wait=False).message
+    yield Finding(request_id, what, "it began again while the request was being closed", repair, advice)
+
+
 def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Aborted requests with tasks that live on: PanDA was down, or did not know them yet."""
     with transaction(ctx.sessions) as session:
         ids = session.scalars(select(RequestRow.request_id).where(RequestRow.state == RequestState.ABORTED)).all()
         ids = [one for one in ids if list_steps(session, one)]
-    for request_id in ids:
-        killed = tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task)).tasks if repair else ()
+    for request_id in ids if repair else ():
+        killed = tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task)).tasks
         if killed:
             yield Finding(request_id, f"tasks {killed} lived on after the abort", "the kill had not arrived", True)
 
 
 def _paused(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Paused requests with tasks that go on: PanDA was down, or JEDI had not refined them yet."""
-    awake = TaskRow.jedi_task_id.is_not(None), TaskRow.status != TaskStatus.PAUSED, ~TaskRow.final
+    for request_id in _with_tasks(ctx, RequestState.PAUSED, TaskRow.status != TaskStatus.PAUSED):
+        if repair:
+            yield from look_at(request_id, _rest(ctx, request_id))
+
+
+def _rest(ctx: Context, request_id: str) -> Iterator[Finding]:
+    if told := rest(ctx, request_id).tasks:
+        yield Finding(request_id, f"tasks {told} went on while it is paused", "the pause had not arrived", True)
+
+
+def _asleep(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Running requests with tasks that rest: who resumed it died midway, or somebody paused them in the monitor."""
+    for request_id in _with_tasks(ctx, RequestState.RUNNING, TaskRow.status == TaskStatus.PAUSED):
+        yield from look_at(request_id, _wake(ctx, request_id, repair))
+
+
+def _wake(ctx: Context, request_id: str, repair: bool) -> Iterator[Finding]:
+    if repair:
+        tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
+    what, cause = "its tasks rest in PanDA while it is running", "the resume had not arrived, or they were paused there"
+    yield Finding(request_id, what, cause, repair, f"to let it rest: prodsys request pause {request_id}")
+
+
+def _unheard(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Answers of people that runs may not have heard: Airflow was away, or who answered died before telling it."""
+    for request_id, words in wake_answered(ctx) if repair else ():
+        yield Finding(request_id, words, "the answer had not arrived", True)
+
+
+def _with_tasks(ctx: Context, state: RequestState, seen: ColumnElement[bool]) -> Sequence[str]:
+    """Requests in this state with tasks that have not ended and were seen so."""
+    wanted = (
+        select(RequestRow.request_id)
+        .join(StepRow, StepRow.request_id == RequestRow.request_id)
+        .join(TaskRow, TaskRow.step_id == StepRow.step_id)
+        .where(RequestRow.state == state, TaskRow.jedi_task_id.is_not(None), ~TaskRow.final, seen)
+    )
     with transaction(ctx.sessions) as session:
-        wanted = (
-            select(RequestRow.request_id)
-            .join(StepRow, StepRow.request_id == RequestRow.request_id)
-            .join(TaskRow, TaskRow.step_id == StepRow.step_id)
-            .where(RequestRow.state == RequestState.PAUSED, *awake)
-        )
-        ids = session.scalars(wanted.distinct()).all()
-    for request_id in ids:
-        told = rest(ctx, request_id).tasks if repair else ()
-        if told:
-            yield Finding(request_id, f"tasks {told} went on while it is paused", "the pause had not arrived", True)
+        return session.scalars(wanted.distinct()).all()

@@ -13,9 +13,8 @@ from prodsys.actions.keeping import ensure_kept, requests_of
 from prodsys.actions.launching import launch
 from prodsys.actions.planning import approve, plan
 from prodsys.errors import SpecInvalid, TrialMissing
-from prodsys.ledger.ids import lock_ids
 from prodsys.ledger.requests import get_request
-from prodsys.ledger.seeds import lock_configuration, reserved_by, take_reserved
+from prodsys.ledger.seeds import reserved_by, take_reserved
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RecurringRow
 from prodsys.model import seeds as seeds_of
@@ -23,6 +22,8 @@ from prodsys.model.moves import Act, Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState
+
+AGAINST_IT = {Act.WITHDRAW: "took its approval back", Act.REJECT: "rejected its plan"}
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,12 @@ def _ensure_request(ctx: Context, template: RecurringSpec, ordinal: int) -> tupl
     """Id of the request of an interval, and whether it was made now; the unique key is (template, interval)."""
     begin, end = template.bounds(ordinal)
     with transaction(ctx.sessions) as session:
-        ensure_kept(session, ctx, template)
-        lock_ids(session, template.id_prefix)  # one at a time looks and makes
+        ensure_kept(session, ctx, template)  # one at a time looks and makes: it locks the configuration, then the ids
         found = requests_of(session, template.name).get(begin)
         if found is not None:
             return found.request_id, False
         spec = template.request_of(ordinal, ctx.catalogue.partitions)
         configuration = Configuration.of(spec).digest()
-        lock_configuration(session, configuration)
         source = {"template": template.name, "interval": [begin.isoformat(), end.isoformat()], "ordinal": ordinal}
         origin = Origin(template=template.name, interval_start=begin, requester=template.requester)
         create_request(session, ctx.who, spec, source, origin)
@@ -110,8 +109,8 @@ def _ensure_request(ctx: Context, template: RecurringSpec, ordinal: int) -> tupl
 
 def _bring_on(ctx: Context, template: RecurringSpec, request_id: str, *, created: bool) -> str:
     """Plan, approve and launch as the template wants; what a person has decided stays decided."""
-    if not created and _withdrawn(ctx, request_id):
-        return "a person took its approval back: whoever approves it decides"
+    if not created and (decided := _refused_by_person(ctx, request_id)):
+        return f"a person {decided}: whoever approves it decides"
     if _state(ctx, request_id) in {RequestState.DRAFT, RequestState.CHECKED}:
         plan(ctx, request_id)
     if template.approve == "by hand":
@@ -136,10 +135,12 @@ def _state(ctx: Context, request_id: str) -> RequestState:
         return RequestState(get_request(session, request_id).state)
 
 
-def _withdrawn(ctx: Context, request_id: str) -> bool:
-    wanted = select(AuditRow.audit_id).where(AuditRow.request_id == request_id, AuditRow.action == Act.WITHDRAW)
+def _refused_by_person(ctx: Context, request_id: str) -> str:
+    """What a person last said against it, in words; "" when nobody did."""
+    wanted = select(AuditRow.action).where(AuditRow.request_id == request_id, AuditRow.action.in_(AGAINST_IT))
     with transaction(ctx.sessions) as session:
-        return session.scalars(wanted.limit(1)).first() is not None
+        found = session.scalars(wanted.order_by(AuditRow.audit_id.desc()).limit(1)).first()
+    return AGAINST_IT[Act(found)] if found else ""
 
 
 def catch_up(ctx: Context, template: RecurringSpec, *, now: datetime | None = None) -> list[IntervalAnswer]:

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from prodsys.actions.context import Clients, Context
+from prodsys.ledger.session import translated
 
 READS = (
     "get_",
@@ -31,6 +33,8 @@ READS = (
     "pfns",
 )
 """How calls begin that change nothing outside."""
+LOCK_WAIT_S = 5  # for somebody who changes what is rehearsed
+SILENCE_S = 30  # while PanDA or Rucio is asked; others wait no longer than this for the rows a rehearsal has locked
 
 
 @dataclass
@@ -63,12 +67,19 @@ def rehearse(ctx: Context) -> Iterator[Rehearsal]:
     """Yield hands whose changes of the ledger are seen by themselves alone and undone at the end."""
     effects: list[str] = []
     engine = ctx.sessions.kw["bind"]
-    with engine.connect() as connection, connection.begin() as outer:
+    with translated(), engine.connect() as connection, connection.begin() as outer:
+        _bound(connection)
         sessions = sessionmaker(
             connection, class_=Session, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
-        yield Rehearsal(replace(ctx, sessions=sessions, clients=_spectators(ctx, effects)), effects)
+        yield Rehearsal(replace(ctx, sessions=sessions, clients=_spectators(ctx, effects), rehearsing=True), effects)
         outer.rollback()
+
+
+def _bound(connection: Connection) -> None:
+    """Let the database end a rehearsal that waits too long for others, or keeps them waiting."""
+    for name, seconds in (("lock_timeout", LOCK_WAIT_S), ("idle_in_transaction_session_timeout", SILENCE_S)):
+        connection.execute(text("select set_config(:name, :value, true)"), {"name": name, "value": f"{seconds}s"})
 
 
 def _spectators(ctx: Context, effects: list[str]) -> Clients:

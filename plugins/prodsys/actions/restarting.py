@@ -7,21 +7,22 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from prodsys.actions.asking import Question, answer, open_questions
+from prodsys.actions.asking import answer, last_answer, open_questions
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import LaunchAnswer, start
-from prodsys.errors import AttemptOpen, NothingMissing, ServiceUnavailable, SpecInvalid
+from prodsys.actions.waiting import has_ended
+from prodsys.errors import AnswerRefused, AttemptOpen, NothingMissing, ServiceUnavailable, SpecInvalid, TaskUnknown
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, list_steps, move, refusal
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow, StepRow
-from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks
+from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
+from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
-from prodsys.model.statuses import DELIVERED, FINAL, RequestState
+from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 
 Prepared = tuple[Mapping[str, object], str]  # words of the audit line, and what is said of it
 
@@ -39,13 +40,24 @@ class Restarted:
 def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
     """Start another run of a failed request: it goes on where the ledger stands, nothing is done twice.
 
+    A step whose PanDA task ended without any output would fail as it did before: it is run again, as `recover` does.
+
     Raises
     ------
     MoveRefused
         The request has not failed.
+    PandaUnavailable
+        A step brought nothing, and PanDA does not say whether its tasks have ended.
     """
     ctx.check_right("retry", Right.REPAIR)
-    return _again(ctx, request_id, Act.RETRY, lambda *_: ({}, "goes on where it stands"), wait=wait)
+    fruitless = _fruitless(ctx, request_id)
+
+    def grant(session: Session, _: RequestRow) -> Prepared:
+        again = _grant(session, [step for step in list_steps(session, request_id) if step.step_id in fruitless])
+        words = f"; runs again {_in_words(again)}" if again else ""
+        return {"again": again} if again else {}, f"goes on where it stands{words}"
+
+    return _again(ctx, request_id, Act.RETRY, grant, wait=wait)
 
 
 def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = True) -> Restarted:
@@ -53,6 +65,8 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
 
     Raises
     ------
+    AnswerRefused
+        It waits for more than one answer: each question is answered by its number.
     NothingMissing
         Every seed came, or what is missing was never run.
     AttemptOpen
@@ -61,16 +75,15 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
         The request runs, or cannot be opened again.
     """
     ctx.check_right("recover", Right.REPAIR)
-    if question := _open_question(ctx, request_id):
-        return _answered(answer(ctx, question.question_id, Answer.RECOVER, reason))
+    if answered := _as_answer(ctx, request_id, Answer.RECOVER, reason):
+        return answered
     _check_final(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
         missing = _grant(session, list_steps(session, request_id))
         if not missing:
             raise NothingMissing(request_id)
-        words = ", ".join(f"{step}: seeds {seeds}" for step, seeds in missing.items())
-        return {"missing": missing, "reason": reason}, f"runs again {words}"
+        return {"missing": missing, "reason": reason}, f"runs again {_in_words(missing)}"
 
     return _again(ctx, request_id, Act.RECOVER, grant, wait=wait)
 
@@ -80,6 +93,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
 
     Raises
     ------
+    AnswerRefused
+        It waits for more than one answer: what one bunch lost is not waived by a word about another.
     SpecInvalid
         The reason is missing.
     NothingMissing
@@ -90,8 +105,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
     ctx.check_right("accept a partial result", Right.ACCEPT)
     if not reason.strip():
         raise SpecInvalid("reason", "accepting a partial result needs one", "it stands in the certificate")
-    if question := _open_question(ctx, request_id):
-        return _answered(answer(ctx, question.question_id, Answer.ACCEPT, reason))
+    if answered := _as_answer(ctx, request_id, Answer.ACCEPT, reason):
+        return answered
 
     def waive(session: Session, row: RequestRow) -> Prepared:
         if find_move(RequestState(row.state), Act.ACCEPT) is None:
@@ -169,12 +184,25 @@ def _start(ctx: Context, request_id: str, message: str, *, wait: bool) -> Restar
     return Restarted(request_id, state, f"{message}; {started.message}", started)
 
 
-def _answered(question: Question) -> Restarted:
-    return Restarted(question.request_id, RequestState.RUNNING, f"question {question.question_id}: {question.said}")
+def _as_answer(ctx: Context, request_id: str, given: Answer, reason: str) -> Restarted | None:
+    """What an act on a request is while a person is asked: the answer; None when nobody is.
 
-
-def _open_question(ctx: Context, request_id: str) -> Question | None:
-    return next(iter(open_questions(ctx, request_id)), None)
+    Said again before the run has heard it, the run is told again; another question is not answered by that.
+    """
+    asked = open_questions(ctx, request_id)
+    question = last_answer(ctx, request_id, given) or next(iter(asked), None)
+    if question is None:
+        return None
+    if question.answer is None and len(asked) > 1:
+        numbers = ", ".join(str(one.question_id) for one in asked)
+        remedy = f"answer each by its number: prodsys request answer N '{given}'"
+        raise AnswerRefused(question.question_id, f"{request_id} waits for {len(asked)} answers ({numbers}); {remedy}")
+    taken = answer(ctx, question.question_id, given, reason)
+    with transaction(ctx.sessions) as session:
+        state = get_request(session, request_id).state
+    others = [str(one.question_id) for one in asked if one.question_id != taken.question_id]
+    left = f"; not answered: {', '.join(others)} (prodsys request answer N)" if others else ""
+    return Restarted(request_id, state, f"question {taken.question_id}: {taken.said}{left}")
 
 
 def _check_final(ctx: Context, request_id: str) -> None:
@@ -184,12 +212,48 @@ def _check_final(ctx: Context, request_id: str) -> None:
         if RequestState(row.state) not in {RequestState.FAILED, RequestState.READY, *DELIVERED}:
             raise refusal(row, Act.RECOVER)
         tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
-    open_ones = [task.task_name for task in tasks if task.jedi_task_id is None and is_open(task)]
-    for task in tasks:
-        if task.jedi_task_id is not None and ctx.panda.get_status(task.jedi_task_id) not in FINAL:
-            open_ones.append(f"{task.task_name} ({task.jedi_task_id})")
-    if open_ones:
+    if open_ones := _still_open(ctx, tasks):
         raise AttemptOpen(request_id, open_ones)
+
+
+def _still_open(ctx: Context, tasks: Iterable[TaskRow]) -> list[str]:
+    """The tasks that may still bring something; one that PanDA does not show may be on its way."""
+    found = []
+    for task in tasks:
+        if task.jedi_task_id is None and is_open(task):
+            found.append(task.task_name)
+        elif task.jedi_task_id is not None and not _is_final(ctx, task.jedi_task_id):
+            found.append(f"{task.task_name} ({task.jedi_task_id})")
+    return found
+
+
+def _is_final(ctx: Context, jedi_task_id: int) -> bool:
+    try:
+        return ctx.panda.get_status(jedi_task_id) in FINAL
+    except TaskUnknown:
+        return False
+
+
+def _fruitless(ctx: Context, request_id: str) -> frozenset[int]:
+    """Steps of a failed request whose latest task ended without output, that delivered nothing and rest in PanDA."""
+    with transaction(ctx.sessions) as session:
+        if RequestState(get_request(session, request_id).state) is not RequestState.FAILED:
+            return frozenset()
+        steps = [step.step_id for step in list_steps(session, request_id) if not step.seeds_delivered]
+        tasks = {step_id: list_step_tasks(session, step_id) for step_id in steps}
+    return frozenset(
+        step_id for step_id, found in tasks.items() if _ended_in_vain(found) and not _still_open(ctx, found)
+    )
+
+
+def _ended_in_vain(tasks: Iterable[TaskRow]) -> bool:
+    """Whether the latest of these tasks of a step ended and has no output."""
+    usable = [task for task in tasks if task.intent != IntentState.SPENT]
+    return bool(usable) and has_ended(usable[-1]) and TaskStatus(usable[-1].status or "") not in WITH_OUTPUT
+
+
+def _in_words(again: Mapping[str, str]) -> str:
+    return ", ".join(f"{step}: seeds {seeds}" for step, seeds in again.items())
 
 
 def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
@@ -200,7 +264,7 @@ def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
             name = step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
-            found[name] = "not settled yet" if missing is None else seeds_of.show(seeds_of.from_seeds(missing))
+            found[name] = seeds_of.show(seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing))
     return found
 
 
@@ -210,3 +274,8 @@ def _missing(session: Session, step: StepRow) -> list[int] | None:
     if not rows:
         return None if list_step_tasks(session, step.step_id) else []
     return [one.seed for one in rows if one.state != SeedState.DELIVERED and one.lost_in in {"", step.kind}]
+
+
+def _seeds_run(session: Session, step: StepRow) -> list[int]:
+    """Every seed that a task of the step was to run; what of them came, settle finds out."""
+    return sorted({seed for task in list_step_tasks(session, step.step_id) for seed in seeds_of_task(task)})

@@ -16,7 +16,7 @@ from prodsys.actions.covering import cover_seeds
 from prodsys.actions.importing import Origin, create_request
 from prodsys.actions.planning import PlanAnswer, plan
 from prodsys.errors import MoveRefused, SpecInvalid
-from prodsys.ledger.history import list_trials
+from prodsys.ledger.history import Trial, list_trials
 from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
@@ -75,6 +75,7 @@ def start_trial(
     if trial_id is not None:
         ctx.catalogue.policy.check_prefix(trial_id)
     with transaction(ctx.sessions) as session:
+        _lock_for(session, ctx, request_id, trial_id)
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in MAY_BE_TRIED or row.trial_of is not None:
             raise refusal(row, "a trial")
@@ -87,9 +88,23 @@ def start_trial(
     return TrialAnswer(request_id, made_id, now, seeds_of.show(tried.seeds), tried.events, answer)
 
 
-def _rule(ctx: Context, spec: RequestSpec) -> TrialRule:
+def _lock_for(session: Session, ctx: Context, request_id: str, trial_id: str | None) -> None:
+    """Keep others from seeds and ids: the configuration, then the ids, then rows, in the order of all who make any."""
+    spec = get_spec(session, request_id)
+    lock_configuration(session, Configuration.of(spec).digest())
+    if trial_id:
+        lock_ids(session, RequestId.parse(trial_id).prefix)
+    elif rule := _find_rule(ctx, spec):
+        lock_ids(session, rule.prefix)
+
+
+def _find_rule(ctx: Context, spec: RequestSpec) -> TrialRule | None:
     partition = ctx.catalogue.partitions.partition_of(spec)
-    rule = ctx.catalogue.policy.trial_rule(spec.request_id, spec.chain, partition)
+    return ctx.catalogue.policy.trial_rule(spec.request_id, spec.chain, partition)
+
+
+def _rule(ctx: Context, spec: RequestSpec) -> TrialRule:
+    rule = _find_rule(ctx, spec)
     if rule is None:
         raise SpecInvalid(
             "policy.yaml", f"no rule of trial fits {spec.request_id}", "add one that says how many seeds and where"
@@ -98,14 +113,17 @@ def _rule(ctx: Context, spec: RequestSpec) -> TrialRule:
 
 
 def _open_trial(session: Session, spec: RequestSpec) -> str | None:
-    """The newest trial of this request that did not fail, or None."""
+    """The newest trial of this request that did not fail, or None; one that was put away must have succeeded."""
     trials = list_trials(session, Configuration.of(spec).digest())
-    mine = [one for one in trials if one.trial_of == spec.request_id and one.state not in FRUITLESS]
+    mine = [one for one in trials if one.trial_of == spec.request_id and not _fruitless(one)]
     return mine[-1].request_id if mine else None
 
 
+def _fruitless(trial: Trial) -> bool:
+    return trial.state in FRUITLESS or (trial.state is RequestState.ARCHIVED and trial.plan is None)
+
+
 def _next_id(session: Session, rule: TrialRule, spec: RequestSpec) -> str:
-    lock_ids(session, rule.prefix)
     return next_free_id(session, rule.prefix, RequestId.parse(spec.request_id).year)
 
 
@@ -131,7 +149,6 @@ def _tried(spec: RequestSpec, trial_id: str, rule: TrialRule, seed_count: int | 
 def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -> tuple[RequestState, RequestSpec]:
     """Have the trial in the ledger, its seeds reused from whoever owns them; its state, and what it asks for."""
     configuration = Configuration.of(spec).digest()
-    lock_configuration(session, configuration)
     found = find_request(session, tried.request_id, lock=True)
     if found is not None:
         if found.trial_of != spec.request_id:

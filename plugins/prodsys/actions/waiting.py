@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
@@ -119,10 +120,19 @@ def _record(ctx: Context, info: TaskInfo, reason: str = "") -> WaitTarget | None
     with transaction(ctx.sessions) as session:
         task = find_task(session, jedi_task_id, lock=True)
         if task is not None:
-            task.status, task.status_reason, task.status_at = info.status, reason, datetime.now(UTC)
             if info.status not in FINAL:  # it has begun again, if it had ended
-                task.retried_at, task.final = None, False
+                task.retried_at = None
+            if info.status != task.status and task.final:  # another end than the settled one has to be settled, too
+                _open_again(session, task)
+            task.status, task.status_reason, task.status_at = info.status, reason, datetime.now(UTC)
     return None if info.status in FINAL else _target(ctx, jedi_task_id)
+
+
+def _open_again(session: Session, task: TaskRow) -> None:
+    """The task is not final any more. One whose seeds another open attempt has stays so: settle waits for both."""
+    with suppress(IntegrityError), session.begin_nested():
+        session.execute(update(TaskRow).where(TaskRow.task_row_id == task.task_row_id).values(final=False))
+    session.refresh(task)
 
 
 def _look(ctx: Context, jedi_task_id: int) -> TaskInfo:
@@ -190,9 +200,20 @@ def tasks_at_rest(
             return tuple(tasks), still or _target(ctx, task.jedi_task_id)
     with transaction(ctx.sessions) as session:
         tasks = _usable_tasks(session, request_id, step, bunch)
-        for task in tasks:
-            task.final = True
-    return tuple(tasks), None
+        return tuple(tasks), _mark_final(session, tasks)
+
+
+def _mark_final(session: Session, tasks: Sequence[TaskRow]) -> WaitTarget | None:
+    """Mark the tasks as final, unless one has begun (again) since they were read: then the first of those."""
+    for task in tasks:
+        session.refresh(task, with_for_update=True)
+        if task.jedi_task_id is None:
+            raise PandaUnavailable(f"the submission of {task.task_name} is not settled yet")
+        if not has_ended(task):
+            return _as_target(task)
+    for task in tasks:
+        task.final = True
+    return None
 
 
 def _retry_is_coming(ctx: Context, task: TaskRow) -> bool:

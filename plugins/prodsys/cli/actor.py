@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 
 from prodsys.settings import Settings
 
@@ -15,6 +16,14 @@ def current_actor(settings: Settings, who: str | None = None) -> tuple[str, froz
     name = who or settings.get("USER") or _login_name()
     roles = settings.get("ROLES", DEFAULT_ROLES) or DEFAULT_ROLES
     return name, frozenset(role.strip() for role in roles.split(",") if role.strip())
+
+
+def account_name() -> str:
+    """The account that runs this process, whatever the environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid{os.getuid()}"
 
 
 def _login_name() -> str:

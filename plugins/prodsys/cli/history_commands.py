@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from prodsys.cli.doing import DryRun, do
 from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, Who, acting
+
+if TYPE_CHECKING:
+    from prodsys.actions.recalling import HistoryAnswer
 
 app = typer.Typer()
 
@@ -27,23 +30,34 @@ def import_list(
 ) -> None:
     """Import lists of tasks."""
     from prodsys.actions.recalling import import_history
-    from prodsys.cli.findings import print_faults, print_notes
     from prodsys.intake.history import read_history, read_units
 
     units = read_units(walltime or [])
-    ctx, doubtful = acting(who), False
-    for path in files:
-        history = read_history(path, units)
-        answer, _ = do(ctx, lambda hands, found=history: import_history(hands, found), dry_run=dry_run)  # type: ignore[misc]
-        doubtful = doubtful or bool(answer.flags or answer.faults)
-        if as_json:
-            print_json({"file": str(path), **asdict(answer)} | ({"dry_run": True} if dry_run else {}))
-            continue
-        print_notes(answer.notes)
-        print_faults([*answer.faults, *answer.flags])
-        counts = ", ".join(f"{len(getattr(answer, word))} {word}" for word in ("created", "changed", "unchanged"))
-        print_text(f"{path}: {'would be: ' if dry_run else ''}{counts}; {len(answer.flags)} figures are not used")
-    raise typer.Exit(FINDINGS if doubtful else CLEAN)
+    histories = [read_history(path, units) for path in files]
+    answers, _ = do(acting(who), lambda ctx: [import_history(ctx, one) for one in histories], dry_run=dry_run)
+    if as_json:
+        print_json(_joined(files, answers) | ({"dry_run": True} if dry_run else {}))
+    else:
+        for path, answer in zip(files, answers, strict=True):
+            _print_import(path, answer, dry_run=dry_run)
+    raise typer.Exit(FINDINGS if any(one.flags or one.faults for one in answers) else CLEAN)
+
+
+def _joined(files: list[Path], answers: list[HistoryAnswer]) -> dict[str, Any]:
+    """What the import of all files did, in one document; faults and flags name their file."""
+    bodies = [asdict(one) for one in answers]
+    return {"files": [str(path) for path in files]} | {
+        key: [item for body in bodies for item in body[key]] for key in bodies[0]
+    }
+
+
+def _print_import(path: Path, answer: HistoryAnswer, *, dry_run: bool) -> None:
+    from prodsys.cli.findings import print_faults, print_notes
+
+    print_notes(answer.notes)
+    print_faults([*answer.faults, *answer.flags])
+    counts = ", ".join(f"{len(getattr(answer, word))} {word}" for word in ("created", "changed", "unchanged"))
+    print_text(f"{path}: {'would be: ' if dry_run else ''}{counts}; {len(answer.flags)} figures are not used")
 
 
 @app.command("list", help="Tasks of imported lists, and what of them is not used.", epilog=EXIT_CODES)

@@ -11,7 +11,6 @@ from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS
 
 if TYPE_CHECKING:
     from prodsys.intake.result import Accepted, Intake
-    from prodsys.settings import Settings
 
 app = typer.Typer()
 
@@ -32,7 +31,7 @@ def import_requests(
 
     settings = read_settings()
     intake = read_files(files, load_catalogue(settings.specs, settings.profile))
-    has_faults = _show_dry_run(intake, as_json) if dry_run else _import(intake, settings, who, as_json)
+    has_faults = _show_dry_run(intake, as_json) if dry_run else _import(intake, who, as_json)
     raise typer.Exit(FINDINGS if has_faults else CLEAN)
 
 
@@ -74,13 +73,12 @@ def _show_dry_run(intake: Intake, as_json: bool) -> bool:
     return bool(intake.faults)
 
 
-def _import(intake: Intake, settings: Settings, who: str | None, as_json: bool) -> bool:
-    from prodsys.actions.context import make_context
+def _import(intake: Intake, who: str | None, as_json: bool) -> bool:
     from prodsys.actions.importing import import_intake
-    from prodsys.cli.actor import current_actor
     from prodsys.cli.output import print_json, print_text
+    from prodsys.cli.request_commands import acting
 
-    answer = import_intake(make_context(*current_actor(settings, who), settings=settings), intake)
+    answer = import_intake(acting(who), intake)
     done = {"created": answer.created, "revised": answer.revised, "unchanged": answer.unchanged}
     if as_json:
         accepted = [_accepted_json(one) for one in intake.accepted]

@@ -115,7 +115,7 @@ def reconcile(
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command; an error of ours becomes one message on stderr and exit code 1."""
+    """Run the command; an error becomes one message on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows question marks
@@ -126,6 +126,17 @@ def main(args: list[str] | None = None) -> None:
             raise
         print_error(f"prodsys: {error}")
         sys.exit(FINDINGS)
+    except Exception as error:  # the border: what nobody expected becomes a sentence too
+        if os.environ.get("PRODSYS_DEBUG") == "1":
+            raise
+        print_error(f"prodsys: {_sentence(error)} (not expected here: PRODSYS_DEBUG=1 shows the traceback)")
+        sys.exit(FINDINGS)
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of an error with its kind."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from prodsys.cli.doing import DryRun, do
+from prodsys.cli.moments import parse_moment
 from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, Who, acting
 
@@ -83,7 +84,12 @@ def show(name: Name, as_json: AsJson = False) -> None:
 def run(
     name: Name,
     interval: Annotated[
-        datetime | None, typer.Option(help="Beginning of the interval, UTC: 2027-01-04; default: all that were missed.")
+        datetime | None,
+        typer.Option(
+            parser=parse_moment,
+            metavar="MOMENT",
+            help="Beginning of the interval, UTC unless told: 2027-01-04; default: all that were missed.",
+        ),
     ] = None,
     dry_run: DryRun = False,
     who: Who = None,
@@ -93,10 +99,9 @@ def run(
     from prodsys.actions.recurring import catch_up, recur
 
     template = _template(name)
-    begin = interval.replace(tzinfo=UTC) if interval else None
     made, effects = do(
         acting(who),
-        lambda ctx: [recur(ctx, template, begin)] if begin else catch_up(ctx, template),
+        lambda ctx: [recur(ctx, template, interval)] if interval else catch_up(ctx, template),
         dry_run=dry_run,
     )
     if as_json:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from prodsys.cli.doing import DryRun, do, tell
+from prodsys.cli.moments import parse_future
 from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, print_text
+from prodsys.model.statuses import RequestState
 
 if TYPE_CHECKING:
     from prodsys.actions.context import Context
@@ -22,16 +25,18 @@ Who = Annotated[str | None, typer.Option("--as", help="Who acts; default: PRODSY
 def acting(who: str | None) -> Context:
     """Hands of the acting person."""
     from prodsys.actions.context import make_context
-    from prodsys.cli.actor import current_actor
+    from prodsys.cli.actor import account_name, current_actor
+    from prodsys.ledger.session import signed
     from prodsys.settings import read_settings
 
     settings = read_settings()
-    return make_context(*current_actor(settings, who), settings=settings)
+    ctx, account = make_context(*current_actor(settings, who), settings=settings), account_name()
+    return ctx if ctx.who == account else replace(ctx, sessions=signed(ctx.sessions, account))
 
 
 @app.command("list", help="Requests of the ledger.", epilog=EXIT_CODES)
 def list_requests(
-    state: Annotated[list[str] | None, typer.Option(help="Only these states.")] = None,
+    state: Annotated[list[RequestState] | None, typer.Option(help="Only these states.")] = None,
     like: Annotated[str | None, typer.Option(help="Only ids that hold this text.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +97,12 @@ def _print_picture(found: dict[str, Any]) -> None:
 def launch(
     request_id: RequestId,
     wait: Annotated[bool, typer.Option(help="Wait until Airflow shows the DAG.")] = True,
-    at: Annotated[datetime | None, typer.Option(help="Not before this time, UTC: 2026-12-01T08:00:00.")] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=parse_future, metavar="MOMENT", help="Not before this time, UTC unless told: 2026-12-01T08:00:00."
+        ),
+    ] = None,
     dry_run: DryRun = False,
     who: Who = None,
     as_json: AsJson = False,
@@ -100,10 +110,7 @@ def launch(
     """Launch an approved request."""
     from prodsys.actions.launching import launch as do_launch
 
-    moment = at.replace(tzinfo=UTC) if at else None
-    answer, effects = do(
-        acting(who), lambda ctx: do_launch(ctx, request_id, wait=wait, not_before=moment), dry_run=dry_run
-    )
+    answer, effects = do(acting(who), lambda ctx: do_launch(ctx, request_id, wait=wait, not_before=at), dry_run=dry_run)
     sentence = f"{answer.request_id}: {answer.message} (DAG {answer.dag_id}, run {answer.dag_run_id})"
     tell(answer, sentence, effects, dry_run=dry_run, as_json=as_json)
 
@@ -114,12 +121,17 @@ def certificate(request_id: RequestId, as_json: AsJson = False) -> None:
     from prodsys.actions.showing import show_certificate
 
     found = show_certificate(acting(None), request_id)
-    if found is None:
-        print_text(f"{request_id} has no certificate yet")
-        raise typer.Exit(FINDINGS)
     if as_json:
-        print_json(found["body"])
-        return
+        print_json(found["body"] if found else {"certificate": None})
+    elif found:
+        _print_certificate(request_id, found)
+    else:
+        print_text(f"{request_id} has no certificate yet")
+    if found is None:
+        raise typer.Exit(FINDINGS)
+
+
+def _print_certificate(request_id: str, found: dict[str, Any]) -> None:
     body = found["body"]
     print_text(found["path"])
     print_text(f"{request_id}: {body['verdict']}; plan {body['plan_digest']}, approved by {body['approved_by']}")
@@ -130,5 +142,12 @@ def certificate(request_id: RequestId, as_json: AsJson = False) -> None:
     for one in body["seeds_missing"]:
         print_text(f"missing: seed {one['seed']}, lost at {one['step']}: {one['reason']}")
     columns = ("dataset", "files", "events", "bytes", "replicas")
-    rows = [(one["did"], len(one["files"]), one["events"], one["bytes"], one["replicas"]) for one in body["datasets"]]
+    rows = [
+        (one["did"], len(one["files"]), one["events"], one["bytes"], _shown(one["replicas"]))
+        for one in body["datasets"]
+    ]
     print_table(columns, rows, title="Datasets")
+
+
+def _shown(replicas: dict[str, int]) -> str:
+    return ", ".join(f"{rse} {files}" for rse, files in replicas.items())

@@ -54,8 +54,8 @@ def is_last_try(context: AirflowContext) -> bool:
 def _tell(ctx: Context, context: AirflowContext, request_id: str, words: str) -> None:
     from prodsys.actions.driving import note_failure
 
-    run = context["dag_run"]
+    run, bunch = context["dag_run"], getattr(context.get("task"), "bunch", None)
     try:
-        note_failure(ctx, request_id, run.dag_id, run.run_id, words)
+        note_failure(ctx, request_id, run.dag_id, run.run_id, words, bunch)
     except ProductionError as silence:
         log.error("the ledger does not know yet that run %s failed: %s", run.run_id, silence)

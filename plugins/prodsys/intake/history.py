@@ -47,6 +47,7 @@ FINISHED_SHARE = 0.5  # a `finished` task brought at least so much of what it wa
 DAY_H, GB = 24.0, 10**9
 _DATES = ("%d %b %Y", "%Y-%m-%d", "%d.%m.%Y")
 _DECIMAL = re.compile(r"\d+(?:[.,]\d+)?", re.ASCII)
+_TWO_WAYS = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)  # thousands, or a decimal comma
 
 
 class WallUnit(StrEnum):
@@ -199,6 +200,9 @@ def _read_status(text: str) -> Reading[TaskStatus]:
 def _read_decimal(text: str) -> Reading[float]:
     if not _DECIMAL.fullmatch(text):
         raise CellRefused("is not a number", "digits and a point: 18358.86")
+    if _TWO_WAYS.fullmatch(text):
+        remedy = f"write {text.replace(',', '')}, or {text.replace(',', '.')} when the comma is a decimal one"
+        raise CellRefused("can be read in two ways", remedy)
     return Reading(float(text.replace(",", ".")))
 
 

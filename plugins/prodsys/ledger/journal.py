@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from prodsys.errors import LedgerUnavailable
-from prodsys.ledger.session import SessionFactory, transaction
+from prodsys.ledger.session import ACCOUNT, SessionFactory, transaction
 from prodsys.ledger.tables import AuditRow, CallRow
 
 log = logging.getLogger(__name__)
@@ -44,4 +44,6 @@ class LedgerJournal:
 
 def write_audit(session: Session, who: str, action: str, request_id: str | None, **detail: Any) -> None:
     """One audit line, in the caller's transaction: it is there exactly when the change is."""
+    if account := session.info.get(ACCOUNT):
+        detail[ACCOUNT] = account
     session.add(AuditRow(who=who, action=action, request_id=request_id, detail=detail))

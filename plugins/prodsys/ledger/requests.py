@@ -140,15 +140,15 @@ def move(row: RequestRow, act: Act, reason: str = "") -> None:
 
 
 def list_requests(
-    session: Session, states: Collection[str] = (), like: str | None = None, limit: int = 1000
+    session: Session, states: Collection[str] = (), like: str | None = None
 ) -> list[tuple[RequestRow, RevisionRow]]:
-    """Requests with their current revisions, by id."""
+    """All requests with their current revisions, by id, or those in these states and with this text in their id."""
     conditions: list[ColumnElement[bool]] = [RequestRow.state.in_(states)] if states else []
     if like:
-        conditions.append(RequestRow.request_id.ilike(f"%{like}%"))
+        conditions.append(RequestRow.request_id.icontains(like, autoescape=True))
     current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)
     wanted = select(RequestRow, RevisionRow).join(RevisionRow, current).where(*conditions)
-    return [(row, revision) for row, revision in session.execute(wanted.order_by(RequestRow.request_id).limit(limit))]
+    return [(row, revision) for row, revision in session.execute(wanted.order_by(RequestRow.request_id))]
 
 
 def waiting_requests(session: Session) -> list[RequestRow]:

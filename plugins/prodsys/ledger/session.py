@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,6 +15,9 @@ from prodsys.errors import LedgerUnavailable
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
+NOT_MIGRATED = frozenset({"3F000", "42P01"})  # SQLSTATE: no such schema, no such table
+TOO_SILENT = "25P03"  # SQLSTATE: ended by idle_in_transaction_session_timeout
+ACCOUNT = "account"  # in the info of a session
 SessionFactory = sessionmaker[Session]
 
 
@@ -31,6 +34,35 @@ def make_session_factory(url: str) -> SessionFactory:
     return sessionmaker(make_engine(url), expire_on_commit=False)
 
 
+def signed(factory: SessionFactory, account: str) -> SessionFactory:
+    """The same sessions, whose audit lines name the account that acted under another name."""
+    info = {**(factory.kw.get("info") or {}), ACCOUNT: account}
+    return sessionmaker(class_=factory.class_, **{**factory.kw, "info": info})
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the connection, and of a ledger without its tables, become LedgerUnavailable."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = _why_away(error)
+        if reason is None:
+            raise
+        raise LedgerUnavailable(reason) from error
+    except NoConnectionFree as error:
+        raise LedgerUnavailable("all connections of this process are in use") from error
+
+
+def _why_away(error: DBAPIError) -> str | None:
+    """Why the ledger cannot be used now; None when it can, and what it was asked is wrong."""
+    words = str(error.orig or error).strip().splitlines()[0]
+    state = getattr(error.orig, "sqlstate", None)
+    if state in NOT_MIGRATED:
+        return f"its tables are not those of this version, it has to be migrated ({words})"
+    return words if isinstance(error, OperationalError | InterfaceError) or state == TOO_SILENT else None
+
+
 @contextmanager
 def transaction(factory: SessionFactory) -> Iterator[Session]:
     """One transaction: committed at the end, rolled back on any error.
@@ -40,10 +72,5 @@ def transaction(factory: SessionFactory) -> Iterator[Session]:
     LedgerUnavailable
         The database did not answer.
     """
-    try:
-        with factory.begin() as session:
-            yield session
-    except (OperationalError, InterfaceError) as error:
-        raise LedgerUnavailable(str(error.orig or error).strip().splitlines()[0]) from error
-    except NoConnectionFree as error:
-        raise LedgerUnavailable("all connections of this process are in use") from error
+    with translated(), factory.begin() as session:
+        yield session

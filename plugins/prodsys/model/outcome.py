@@ -133,8 +133,8 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     """Outcome of a step.
 
     A file is bound to its seed by its job, never by the number in its name: second attempts take the next free serial
-    number. A RECO job's seed is that of the SIM job whose files it read; when they come from two SIM jobs, both seeds
-    are mispaired and the whole step is.
+    number. Of several jobs that finished a seed the earliest whole one counts. A RECO job's seed is that of the SIM job
+    whose files it read; when they come from two SIM jobs, both seeds are mispaired and the whole step is.
     """
     by_seed: dict[int, list[JobRecord]] = defaultdict(list)
     lost: dict[int, list[JobRecord]] = defaultdict(list)
@@ -171,11 +171,18 @@ def _settle_seed(
         return SeedOutcome(
             seed, SeedState.MISSING, last.panda_job_id if last else None, last.site if last else "", reason=reason
         )
-    job = min(finished, key=lambda one: one.panda_job_id)
-    if len(finished) > 1:
-        others = ", ".join(str(one.panda_job_id) for one in finished if one is not job)
-        notes.append(f"seed {seed} came more than once: job {job.panda_job_id} counts, not {others}")
-    return _settle_job(seed, finished, job, question)
+    jobs = sorted(finished, key=lambda one: one.panda_job_id)
+    brought = [_settle_job(seed, finished, job, question) for job in jobs]
+    best = next((one for one in brought if one.state is SeedState.DELIVERED), brought[0])
+    if len(brought) > 1:
+        others = ", ".join(_set_aside(one) for one in brought if one is not best)
+        notes.append(f"seed {seed} came more than once: job {best.panda_job_id} counts, not {others}")
+    return best
+
+
+def _set_aside(one: SeedOutcome) -> str:
+    """The job that does not count, with what it lacks."""
+    return f"{one.panda_job_id} ({one.reason})" if one.reason else str(one.panda_job_id)
 
 
 def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: StepQuestion) -> SeedOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -23,6 +24,7 @@ FREE_TO_CHANGE = frozenset({"description", "active", "intervals", "requester", "
 """Keys of a template that may change although it has made requests; ids, seeds and what they ask for may not."""
 _FOLLOWING = {"request_id", "events", "seeds", "recorded_status", "description"}  # from the interval
 _READING = {"inputs", "input_request"}  # of requests whose seeds are those of files that exist
+_DRAWN = re.compile(r"(?<![a-z])[hr](?![a-z])", re.IGNORECASE | re.ASCII)  # fields that croniter draws by lot
 _WORDS = {  # what people say -> cron at the hour and day of the start
     "daily": "{minute} {hour} * * *",
     "weekly": "{minute} {hour} * * {weekday}",
@@ -41,6 +43,8 @@ def _known_cron(text: str) -> str:
 
     if text not in _WORDS and not (len(text.split()) == 5 and croniter.is_valid(text)):
         raise ValueError(f"{text!r} is not {', '.join(_WORDS)} or a cron expression of five fields, such as 0 3 * * 1")
+    if text not in _WORDS and _DRAWN.search(text):
+        raise ValueError(f"{text!r} would be another moment at each reading: write numbers in place of R and H")
     return text
 
 

@@ -66,7 +66,7 @@ class DrivingOperator(RequestOperator):
 
         run = context["dag_run"]
         answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id)
-        if not (answer.drive or self.ends_delivered):
+        if not (answer.drive or (answer.delivered and self.ends_delivered)):
             raise AirflowSkipException(answer.message)
         return self.drive(ctx, context)
 

@@ -16,7 +16,25 @@ if TYPE_CHECKING:
     from prodsys.actions.context import Context
 
 
-class CollectOperator(DrivingOperator):
+class ClosingOperator(DrivingOperator):
+    """Base of operators that find out when a task of a settled step works again; this run is past that step."""
+
+    def drive(self, ctx: Context, context: AirflowContext) -> Any:
+        """Close; or have another run settle that step, and end."""
+        from prodsys.actions.restarting import reopen_running
+
+        try:
+            return self.close(ctx, context)
+        except StepReopened as moved:
+            answer = reopen_running(ctx, self.request_id, str(moved))
+            raise AirflowFailException(f"{moved}; {answer.message}") from moved
+
+    def close(self, ctx: Context, context: AirflowContext) -> Any:
+        """Call the action."""
+        raise NotImplementedError
+
+
+class CollectOperator(ClosingOperator):
     """Puts the datasets into their containers, with metadata, closes them and reads back."""
 
     ui_color = "#d3ead2"
@@ -24,16 +42,11 @@ class CollectOperator(DrivingOperator):
     def __init__(self, *, pool: str = POOL, **kwargs: Any) -> None:
         super().__init__(pool=pool, **kwargs)
 
-    def drive(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
+    def close(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
         """DIDs of the containers."""
         from prodsys.actions.closing import ensure_collected
-        from prodsys.actions.restarting import reopen_running
 
-        try:
-            containers = ensure_collected(ctx, self.request_id)
-        except StepReopened as moved:  # this run is past that step: another one settles it
-            answer = reopen_running(ctx, self.request_id, str(moved))
-            raise AirflowFailException(f"{moved}; {answer.message}") from moved
+        containers = ensure_collected(ctx, self.request_id)
         self.log.info("containers of %s: %s", self.request_id, ", ".join(containers))
         return list(containers)
 
@@ -55,13 +68,13 @@ class ReplicateOperator(DrivingOperator):
         return list(rules)
 
 
-class CertifyOperator(DrivingOperator):
+class CertifyOperator(ClosingOperator):
     """Closes the request with its certificate and hand-over lists."""
 
     ui_color = "#f4e8c1"
     ends_delivered = True  # a try that died after the last word finds the certificate
 
-    def drive(self, ctx: Context, context: AirflowContext) -> str:
+    def close(self, ctx: Context, context: AirflowContext) -> str:
         """Path of the certificate."""
         from prodsys.actions.closing import certify
         from prodsys.actions.driving import start_closing

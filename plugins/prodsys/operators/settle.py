@@ -122,12 +122,13 @@ class SettleOperator(StepOperator):
     def _take(self, ctx: Context, context: AirflowContext, event: Any, question_id: int) -> Question:
         """The question as it stands after this event."""
         from prodsys.actions.answering import acting_at_airflow
-        from prodsys.actions.asking import answer, expire, find_question
+        from prodsys.actions.asking import answer, expire, find_question, finish_abort
 
         found = find_question(ctx, question_id)
         if found is None:
             raise AnswerRefused(question_id, "the ledger does not know this question")
         if found.answer is not None:
+            finish_abort(ctx, found)
             return found
         given = read_answer(event)
         if given is None:

@@ -28,6 +28,7 @@ USERS = "/auth/fab/v1/users"  # of the auth manager FAB
 PAGE = 100  # rows a page, the server's maximum
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 SHOWN_LENGTH = 300
+NOTE_LENGTH = 1000  # of a run's note; Airflow refuses more
 
 
 class AirflowClient:
@@ -72,6 +73,10 @@ class AirflowClient:
         """Let it go on."""
         self._patch(f"/dags/{_part(dag_id)}", {"is_paused": False})
 
+    def list_paused_dags(self) -> frozenset[str]:
+        """Ids of the DAGs of which no new airflow task starts."""
+        return frozenset(self._rows("/dags", "dags", lambda dag: str(dag["dag_id"]), paused=True))
+
     def import_errors(self) -> tuple[ImportFault, ...]:
         """DAG files that Airflow cannot read."""
         return tuple(self._rows("/importErrors", "import_errors", import_fault))
@@ -81,7 +86,8 @@ class AirflowClient:
         self, dag_id: str, dag_run_id: str, conf: Mapping[str, object] | None = None, note: str = ""
     ) -> RunInfo:
         """The run of this id, started now or long ago: the id makes the call repeatable."""
-        body = {"dag_run_id": dag_run_id, "logical_date": None, "conf": dict(conf or {}), "note": note or None}
+        body = {"dag_run_id": dag_run_id, "logical_date": None, "conf": dict(conf or {})}
+        body["note"] = note[:NOTE_LENGTH] or None
         try:
             return _shaped(run_info, self._call("POST", f"/dags/{_part(dag_id)}/dagRuns", json=body))
         except AirflowRefused as refusal:
@@ -108,8 +114,8 @@ class AirflowClient:
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
 
     def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
-        """The run with its new note, cut to the 1000 characters Airflow keeps."""
-        return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:1000]}))
+        """The run with its new note, cut to what Airflow keeps."""
+        return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:NOTE_LENGTH]}))
 
     def list_task_instances(self, dag_id: str, dag_run_id: str) -> tuple[AirflowTaskInfo, ...]:
         """All airflow tasks of a run in their latest try."""

@@ -252,6 +252,8 @@ def _name_differences(dataset: str, expected: Expected) -> Iterator[Difference]:
     except SpecInvalid:
         yield Difference("dataset", f"{dataset} keeps its name", "names by the rule", harmless=True)
         return
+    if name.attempt is None:
+        yield Difference("dataset", dataset, "that name for a container, which Rucio cannot have beside it")
     pairs = {
         "request": (name.sample.request_id, ours.request_id),
         "step": (name.step or "none", expected.kind),

@@ -25,14 +25,21 @@ from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
 from prodsys.panel.entry import Entry
-from prodsys.panel.problems import problem_responses
-from prodsys.panel.refusals import ConditionMissing, TooBusy
+from prodsys.panel.problems import MEDIA_TYPE, problem_of, problem_responses
+from prodsys.panel.refusals import AnswerLost, ConditionMissing, TooBusy
 from prodsys.panel.replies import ANY, JSON, etag, tags_in
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
 REPLAYED = "Idempotency-Replayed"
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a call came: once the act has returned, the ledger holds what it did."""
+
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def perform(request: Request, ctx: Context, order: Order) -> Response:
     slots: Slots = request.app.state.slots
     with slots.one():
         if order.key is None or order.dry_run:
-            return _response(_do(request, ctx, order))
+            return _response(_do(request, ctx, order, Progress()))
         return _response(_once(request, ctx, order, order.key))
 
 
@@ -144,13 +151,31 @@ def _once(request: Request, ctx: Context, order: Order, key: str) -> StoredAnswe
     held = claim_key(ctx.sessions, call)
     if isinstance(held, StoredAnswer):
         return StoredAnswer(held.status, {**held.headers, REPLAYED: "true"}, held.body)
+    progress = Progress()
     try:
-        answer = _do(request, ctx, order)
-    except BaseException:
-        _quietly(lambda: let_go(ctx.sessions, call, held))
+        answer = _do(request, ctx, order, progress)
+    except BaseException as error:
+        if progress.done:
+            _quietly(lambda: keep_answer(ctx.sessions, call, held, _lost(request, order)))
+        elif not (_makes_another(order) and isinstance(error, LedgerUnavailable)):  # else it may have been committed
+            _quietly(lambda: let_go(ctx.sessions, call, held))
         raise
     _quietly(lambda: keep_answer(ctx.sessions, call, held, answer))
     return answer
+
+
+def _makes_another(order: Order) -> bool:
+    """Whether doing it twice makes two requests: the id is left to the server."""
+    return order.entry.creates and getattr(order.body, "request_id", None) is None
+
+
+def _lost(request: Request, order: Order) -> StoredAnswer:
+    """What the next call with the key is told, when the act was done and its answer could not be made."""
+    about = order.subject or "the list of requests"
+    if order.entry.creates and order.subject:
+        about = f"what was made of {about} (GET /requests?related_to={about})"
+    problem = problem_of(AnswerLost(about), request.url.path)
+    return StoredAnswer(problem.status_code, {"Content-Type": MEDIA_TYPE}, bytes(problem.body).decode())
 
 
 def _quietly(change: Callable[[], None]) -> None:
@@ -161,11 +186,12 @@ def _quietly(change: Callable[[], None]) -> None:
         log.warning("an idempotency key was left as it was: %s", error)
 
 
-def _do(request: Request, ctx: Context, order: Order) -> StoredAnswer:
+def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> StoredAnswer:
     entry = order.entry
     with rehearse(ctx) if order.dry_run else nullcontext(Rehearsal(ctx)) as stage:
         hands = _expecting(stage.ctx, order)
         found = entry.do(hands, order.subject, order.body)
+        progress.done = True
         about = entry.about(order.subject, found)
         look = show_look(stage.ctx, about)
         done = Done[entry.answer](  # type: ignore[name-defined]

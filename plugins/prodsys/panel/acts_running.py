@@ -96,7 +96,8 @@ RUNNING: tuple[Entry, ...] = (
     Entry(
         "retry",
         "Start another run of a failed request",
-        "It goes on where the ledger stands; nothing is done twice.",
+        "It goes on where the ledger stands; nothing is done twice. A step whose PanDA task ended without output is "
+        "run again.",
         Right.REPAIR,
         lambda ctx, request_id, body: restarting.retry(ctx, request_id, wait=body.wait),
         bodies.StartedAgain,
@@ -105,7 +106,8 @@ RUNNING: tuple[Entry, ...] = (
     Entry(
         "recover",
         "Run again what is missing, and nothing else",
-        "Of a request that waits for an answer this is the answer. Refused while an attempt on these seeds is open.",
+        "Of a request that waits for one answer this is the answer; of several, each is given by its number. Refused "
+        "while an attempt on these seeds is open.",
         Right.REPAIR,
         lambda ctx, request_id, body: restarting.recover(ctx, request_id, body.reason, wait=body.wait),
         bodies.StartedAgain,
@@ -114,7 +116,8 @@ RUNNING: tuple[Entry, ...] = (
     Entry(
         "accept",
         "Take what came, and waive the rest",
-        "With a reason, which stands in the certificate. Of a request that waits for an answer this is the answer.",
+        "With a reason, which stands in the certificate. Of a request that waits for one answer this is the answer; of "
+        "several, each is given by its number.",
         Right.ACCEPT,
         lambda ctx, request_id, body: restarting.accept(ctx, request_id, body.reason, wait=body.wait),
         bodies.StartedAgain,

@@ -55,6 +55,7 @@ class Kind:
 
 S = HTTPStatus
 UNEXPECTED = Kind(S.INTERNAL_SERVER_ERROR, "unexpected", "Something went wrong here", open=False)
+NO_JSON = Kind(S.BAD_REQUEST, "no-json", "The body is no JSON")
 FAULTY_VALUE = Kind(S.UNPROCESSABLE_ENTITY, "invalid", "A value cannot be")
 KINDS: dict[type[BaseException], Kind] = {  # the nearest ancestor counts
     errors.ProductionError: Kind(S.CONFLICT, "refused", "Refused"),
@@ -64,6 +65,13 @@ KINDS: dict[type[BaseException], Kind] = {  # the nearest ancestor counts
     ),
     errors.IdentityUnavailable: Kind(
         S.SERVICE_UNAVAILABLE, "identity-unavailable", "The identity provider does not answer", open=False, retry=True
+    ),
+    errors.AirflowUnavailable: Kind(
+        S.SERVICE_UNAVAILABLE,
+        "airflow-unavailable",
+        "Airflow does not answer, or does not show the DAG yet",
+        open=False,
+        retry=True,
     ),
     errors.RequestUnavailable: Kind(S.SERVICE_UNAVAILABLE, "request-paused", "The request rests", retry=True),
     errors.SpecInvalid: FAULTY_VALUE,
@@ -90,6 +98,15 @@ KINDS: dict[type[BaseException], Kind] = {  # the nearest ancestor counts
     refusals.AccessRefused: Kind(S.FORBIDDEN, "access-refused", "Airflow does not let you see it"),
     refusals.BodyTooLarge: Kind(S.REQUEST_ENTITY_TOO_LARGE, "too-large", "The body is too large"),
     refusals.ConditionMissing: Kind(S.PRECONDITION_REQUIRED, "condition-missing", "If-Match is missing"),
+}
+PLAIN = {  # what the framework refuses before a route of ours is reached, or while it reads the body
+    kind.status: kind
+    for kind in (
+        NO_JSON,
+        KINDS[refusals.BodyTooLarge],
+        Kind(S.NOT_FOUND, "path-unknown", "No such path"),
+        Kind(S.METHOD_NOT_ALLOWED, "method-unknown", "Not with this method"),
+    )
 }
 
 
@@ -162,7 +179,8 @@ def install(app: FastAPI) -> None:
 
     async def plain(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        kind = Kind(S(error.status_code), "http", S(error.status_code).phrase)
+        status = S(error.status_code)
+        kind = PLAIN.get(status) or Kind(status, "http", status.phrase)
         return _response(kind, str(error.detail), request.url.path, {}, error.headers)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -179,7 +197,7 @@ def _faulty(request: Request, error: RequestValidationError) -> JSONResponse:
     """A body that is no JSON is a bad request; a value that cannot be is named with its place."""
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
-        return _response(Kind(S.BAD_REQUEST, "no-json", "The body is no JSON"), "send JSON", request.url.path, {})
+        return _response(NO_JSON, "send JSON", request.url.path, {})
     faults = [
         {"place": ".".join(map(str, one["loc"])), "message": one["msg"].removeprefix("Value error, ")[:SHOWN]}
         for one in found

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from prodsys.actions import listing
 from prodsys.actions.looking import show_look
 from prodsys.actions.showing_seeds import show_shared_seeds
+from prodsys.errors import SpecInvalid
 from prodsys.ledger import searching
 from prodsys.ledger.searching import AuditFilter, DatasetFilter, RequestFilter, TaskFilter
 from prodsys.model.moves import Right
@@ -234,9 +235,16 @@ def list_seeds(
     limit: Limit = 50,
 ) -> Response:
     """By configuration and seeds; `first` and `last` ask for what overlaps these seeds."""
-    asked = SeedRange(first=first or 1, last=max(last or MAX_SEED, first or 1)) if first or last else None
+    asked = _seeds_between(first, last) if first or last else None
     window = window_of(offset, limit)
     return page(request, listing.list_claims(ctx, window, configuration, request_id, asked), window, views.Claim)
+
+
+def _seeds_between(first: int | None, last: int | None) -> SeedRange:
+    begin, end = first or 1, last or MAX_SEED
+    if end < begin:
+        raise SpecInvalid("query.last", f"{end} lies before first, {begin}", "swap them, or leave one out")
+    return SeedRange(first=begin, last=end)
 
 
 @router.get(

@@ -48,6 +48,17 @@ class ConditionMissing(ProductionError):
         )
 
 
+class AnswerLost(ProductionError):
+    """The call with this key was done, and its answer was lost."""
+
+    def __init__(self, about: str) -> None:
+        self.about = about
+        super().__init__(
+            f"the call with this idempotency key was done, its answer was lost on the way: look at {about}; "
+            "take a new key to do it once more"
+        )
+
+
 class SpecsFaulty(ProductionError):
     """The specs of this server cannot be read; whoever calls can do nothing about it."""
 

@@ -21,10 +21,13 @@ def etag(tag: str) -> str:
 
 
 def tags_in(header: str, *, strong: bool) -> tuple[str, ...]:
-    """Tags of an If-Match or If-None-Match header; ``*`` stands for any. ``strong``: weak ones match nothing."""
+    """Tags of an If-Match or If-None-Match header; ``*`` stands for any. ``strong``: weak ones match nothing.
+
+    A star in quotes is a tag like another, and no picture has it.
+    """
     if header.strip() == ANY:
         return (ANY,)
-    return tuple(tag for weak, tag in _TAG.findall(header) if not (strong and weak))
+    return tuple(tag for weak, tag in _TAG.findall(header) if tag != ANY and not (strong and weak))
 
 
 def reply(

@@ -14,8 +14,9 @@ from airflow.sdk.execution_time import task_runner
 from prodsys.actions.asking import find_question
 from prodsys.hooks.context import build_context
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import QuestionRow, StepRow
+from prodsys.ledger.tables import QuestionRow, RequestRow, RunRow, StepRow
 from prodsys.model.policy import Answer
+from prodsys.model.statuses import RequestState
 from prodsys.operators.settle import SettleOperator
 from tests.airflow.operators.conftest import REQUEST
 from tests.airflow.operators.supervisor import Supervisor
@@ -132,3 +133,32 @@ def test_an_answer_is_the_persons_and_ends_the_question(
         row = session.get_one(QuestionRow, question_id)
         assert (row.answer, row.answered_by) == (str(Answer.FAIL), "manager")
     assert supervisor.asked == []
+
+
+def test_an_abort_whose_giver_died_is_carried_out_by_the_run_that_finds_it(
+    ledger: Ledger, run: dict[str, Any], question_id: int, supervisor: Supervisor
+) -> None:
+    with transaction(ledger.sessions) as session:
+        row = session.get_one(QuestionRow, question_id)
+        row.answer, row.answered_by, row.answered_at = str(Answer.ABORT), "manager", datetime.now(UTC)
+    with pytest.raises(AirflowFailException, match="manager said abort"):
+        settling().answered(run, event(str(Answer.ABORT)), question_id)
+    with transaction(ledger.sessions) as session:
+        assert session.get_one(RequestRow, REQUEST).state == RequestState.ABORTED
+
+
+def test_the_failure_of_a_bunch_is_told_as_that_of_the_bunch(
+    ledger: Ledger, run: dict[str, Any], question_id: int, supervisor: Supervisor
+) -> None:
+    operator = SettleOperator(task_id="b002.sim.settle", request_id=REQUEST, revision=1, step="SIM", bunch=2)
+    with transaction(ledger.sessions) as session:
+        session.get_one(RequestRow, REQUEST).state = RequestState.RUNNING
+        session.add(
+            RunRow(dag_id=run["dag_run"].dag_id, dag_run_id=run["dag_run"].run_id, request_id=REQUEST, revision=1,
+                   driving=True, airflow_state="running")
+        )  # fmt: skip
+    with pytest.raises(AirflowFailException):
+        operator.answered(run | {"task": operator}, event(str(Answer.FAIL)), question_id)
+    with transaction(ledger.sessions) as session:
+        row = session.get_one(RequestRow, REQUEST)
+        assert (row.state, "b002.sim.settle: " in row.reason) == (RequestState.RUNNING, True)

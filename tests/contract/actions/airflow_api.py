@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,11 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Airflow:
     """What the API answers, and what it was asked to do."""
 
-    digest: str = ""
+    digest: str = ""  # of the DAG; several stand side by side
     busy: int = 0
     shown: bool = True
     started: list[str] = field(default_factory=list)
     paused: list[bool] = field(default_factory=list)
+    pages: dict[str, dict] = field(default_factory=dict)  # path under /api/v2 -> what a GET shows
+    refused: frozenset[str] = frozenset()  # paths under /api/v2 that may not be changed
+    changed: list[tuple[str, dict]] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)  # ids of runs that it does not take
+    meanwhile: Callable[[], object] | None = None  # done once, while a DAG is being paused
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
         """Status and body of one call."""
@@ -27,6 +32,17 @@ class Airflow:
             return 503, {"detail": "busy"}
         if path == "/auth/token":
             return 201, {"access_token": "t"}
+        if method == "POST" and body.get("dag_run_id") in self.refuses:
+            return 403, {"detail": "forbidden"}
+        place = path.removeprefix("/api/v2")
+        if method == "GET" and place in self.pages:
+            return 200, self.pages[place]
+        if method == "PATCH":
+            if place in self.refused:
+                return 404, {"detail": "the DAG is gone"}
+            self.changed.append((place, body))
+            if "/dagRuns/" in place:
+                return 200, {"dag_id": "d", "dag_run_id": place.rpartition("/")[2], **body}
         if method == "POST" and path.endswith("/dagRuns"):
             self.started.append(body["dag_run_id"])
             return 200, {"dag_id": "d", "dag_run_id": body["dag_run_id"], "state": "queued"}
@@ -35,8 +51,11 @@ class Airflow:
         if not self.shown:
             return 404, {"detail": "not found"}
         if method == "PATCH" and "is_paused" in body:
+            if body["is_paused"] and (act := self.meanwhile):
+                self.meanwhile = None
+                act()
             self.paused.append(body["is_paused"])
-        tags = [{"name": self.digest}]
+        tags = [{"name": one} for one in self.digest.split()]
         return 200, {
             "dag_id": "d",
             "is_stale": False,

@@ -11,11 +11,20 @@ import pytest
 from prodsys.actions.cloning import CloneOrder, clone
 from prodsys.actions.extending import extend
 from prodsys.actions.importing import import_intake
+from prodsys.actions.looking import expect, show_look
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.reusing import declare_reuse
 from prodsys.actions.showing import show_audit, show_claims, show_request
 from prodsys.actions.showing_seeds import show_shared_seeds
-from prodsys.errors import ConfigurationChanged, MoveRefused, NotAllowed, RequestUnknown, SeedsTaken, SpecInvalid
+from prodsys.errors import (
+    ConfigurationChanged,
+    MoveRefused,
+    NotAllowed,
+    RequestChanged,
+    RequestUnknown,
+    SeedsTaken,
+    SpecInvalid,
+)
 from prodsys.intake.files import read_files
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec
@@ -254,3 +263,14 @@ def test_a_clone_of_a_request_that_reads_keeps_its_seeds_and_owns_none(ctx, read
         clone(ctx, reading, None, CloneOrder(seed_count=10_001))
     with pytest.raises(SpecInvalid, match="there are no next seeds"):
         extend(ctx, reading)
+
+
+@pytest.mark.parametrize("make", [lambda ctx: clone(ctx, NEWEST, None, SMALL), lambda ctx: extend(ctx, NEWEST)])
+def test_what_is_made_of_a_request_is_made_of_the_picture_that_was_seen(ctx, make):
+    """Compared once more when the original is locked: somebody else was faster than the answer to the first look."""
+    seen = show_look(ctx, NEWEST)
+    hands = expect(ctx, NEWEST, (seen.tag,))
+    with transaction(ctx.sessions) as session:
+        session.get_one(RequestRow, NEWEST).priority = 7
+    with pytest.raises(RequestChanged):
+        make(hands)

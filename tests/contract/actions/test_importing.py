@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+from prodsys.actions.drafting import draft
+from prodsys.actions.importing import create_request, lock_for, revision_row
 from prodsys.actions.showing import show_claims, show_list, show_request
+from prodsys.errors import MoveRefused
+from prodsys.ledger.requests import get_request, get_spec
+from prodsys.ledger.session import transaction
+from prodsys.model.request import Configuration, RequestSpec
+from prodsys.model.statuses import RequestState
 
 from .conftest import DEMO
 
@@ -96,3 +104,43 @@ def test_the_source_of_a_request_is_kept(ctx, import_demo):
     assert Path(source["file"]).name == SHEET
     assert source["row"] == 10
     assert any("Runnig" in note for note in source["notes"])
+
+
+def test_of_two_who_write_one_new_id_with_other_configurations_the_second_is_told(ctx, import_demo):
+    import_demo(SHEET)
+    with transaction(ctx.sessions) as session:
+        first = get_spec(session, "PROD2025-016").model_dump(mode="json")
+    first |= {"request_id": "DEMO2026-001", "recorded_status": "draft", "seeds": "900001-900003", "events": 12000}
+    first |= {"events_per_file": 4000}
+    other = RequestSpec.checked(first | {"geometry": "other"})
+    assert Configuration.of(other).digest() != Configuration.of(RequestSpec.checked(first)).digest()
+    refused: list[Exception] = []
+
+    def write_other() -> None:
+        try:
+            draft(ctx, other)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            refused.append(error)
+
+    thread = threading.Thread(target=write_other)
+    with transaction(ctx.sessions) as session:
+        lock_for(session, RequestSpec.checked(first))
+        create_request(session, "manager", RequestSpec.checked(first), {})
+        thread.start()
+        thread.join(timeout=1)
+        assert thread.is_alive()
+    thread.join(timeout=30)
+    assert [type(one) for one in refused] == [MoveRefused]
+
+
+def test_history_that_was_moved_by_an_adoption_is_imported_again_without_a_fault(ctx, import_demo):
+    """Adoption itself is tried in tests/contract/chain; it leaves a revision of its own and a request that runs."""
+    import_demo(SHEET)
+    with transaction(ctx.sessions) as session:
+        row = get_request(session, "PROD2025-014", lock=True)
+        moved = get_spec(session, row.request_id).model_copy(update={"partition": "test"})
+        session.add(revision_row("manager", moved, 2, {}))
+        row.revision, row.state = 2, RequestState.RUNNING
+    answer = import_demo(SHEET)
+    assert (answer.faults, "PROD2025-014" in answer.unchanged) == ([], True)
+    assert show_request(ctx, "PROD2025-014")["revision"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from prodsys.actions.cloning import CloneOrder, clone
 from prodsys.actions.launching import dispatch, launch
 from prodsys.actions.planning import approve, plan
+from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.showing import show_request
 from prodsys.errors import AirflowUnavailable
 
@@ -52,3 +54,27 @@ def test_past_the_limit_a_request_waits_as_ready_and_the_most_urgent_comes_first
     assert [show_request(ctx, f"DEMO2025-{number:03d}")["state"] for number in (17, 18)] == ["ready", "ready"]
     assert [answer.request_id for answer in dispatch(ctx)] == ["DEMO2025-018", "DEMO2025-017"]
     assert airflow.started == ["DEMO2025-016-r1"]
+
+
+def test_what_airflow_refuses_keeps_none_of_the_others_from_starting(approved, airflow):
+    clone(approved, "PROD2025-016", "DEMO2025-017", CloneOrder(seed_count=3, events_per_file=20, priority=950))
+    plan(approved, "DEMO2025-017")
+    airflow.digest += " " + approve(approved, "DEMO2025-017").digest
+    airflow.busy = 10_000
+    for number in (16, 17):
+        with pytest.raises(AirflowUnavailable):
+            launch(approved, f"DEMO2025-{number:03d}")
+    airflow.busy, airflow.refuses = 0, {"DEMO2025-017-r1"}
+    answers = dispatch(approved)
+    assert [(one.request_id, one.started) for one in answers] == [("DEMO2025-017", False), ("DEMO2025-016", True)]
+    assert "forbidden" in answers[0].message
+
+
+def test_a_rehearsal_waits_for_nobody(approved, airflow):
+    times = approved.catalogue.profile.times.model_copy(update={"dag_visible_max_s": 60})
+    profile = approved.catalogue.profile.model_copy(update={"times": times})
+    patient = replace(approved, catalogue=approved.catalogue.model_copy(update={"profile": profile}))
+    airflow.digest, began = "sha256:another", time.monotonic()
+    with rehearse(patient) as rehearsal:
+        assert "does not show its DAG yet" in launch(replace(rehearsal.ctx, rehearsing=True), "DEMO2025-016").message
+    assert time.monotonic() - began < 20

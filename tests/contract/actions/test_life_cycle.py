@@ -8,16 +8,25 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from prodsys.actions.aborting import abort
+from prodsys.actions.cleaning import abort_and_clean
 from prodsys.actions.controlling import archive, finish, set_priority, withdraw
-from prodsys.actions.launching import dispatch, launch
+from prodsys.actions.driving import enter
+from prodsys.actions.intents import ensure_intents
+from prodsys.actions.launching import dag_id_of, dispatch, launch
 from prodsys.actions.pausing import pause, resume
 from prodsys.actions.planning import approve, plan
 from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.restarting import retry
 from prodsys.actions.showing import show_audit, show_request
-from prodsys.errors import MoveRefused, NotAllowed, SpecInvalid
+from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, SpecInvalid
 from prodsys.ledger.publications import active_publications, current_version
+from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow
+from prodsys.ledger.tables import CertificateRow, RequestRow, TaskRow
+from prodsys.ledger.tasks import to_multirange
+from prodsys.model.seeds import parse_seeds
+from prodsys.model.statuses import IntentState
 
 REQUEST = "DEMO2025-016"
 SOON = timedelta(hours=1)
@@ -80,6 +89,59 @@ def test_an_approval_can_be_taken_back_until_the_run_is_started(approved, airflo
         withdraw(approved, REQUEST, "too late")
 
 
+def test_an_approval_is_not_taken_back_from_what_has_run(approved, airflow):
+    put(approved, state="failed", launched_at=datetime.now(UTC))
+    airflow.busy = 10_000
+    with pytest.raises(AirflowUnavailable):
+        retry(approved, REQUEST)
+    assert state(approved) == "ready"
+    with pytest.raises(MoveRefused, match=r"whose run was started or that has a task.*possible now: delay, abort"):
+        withdraw(approved, REQUEST, "its seeds are spent")
+    assert published(approved) == [REQUEST]
+
+
+def test_an_approval_is_not_taken_back_from_what_has_a_task_or_a_certificate(approved):
+    put(approved, state="ready")
+    with transaction(approved.sessions) as session:
+        session.add(_adopted(get_step(session, REQUEST, "SIM").step_id))
+    with pytest.raises(MoveRefused, match="that has a task"):
+        withdraw(approved, REQUEST, "a task was adopted")
+    with transaction(approved.sessions) as session:
+        session.query(TaskRow).delete()
+        session.add(CertificateRow(request_id=REQUEST, certificate_revision=1, digest="d", body={}, path="c.json"))
+    with pytest.raises(MoveRefused):
+        withdraw(approved, REQUEST, "it has delivered")
+
+
+def _adopted(step_id: int) -> TaskRow:
+    return TaskRow(
+        step_id=step_id,
+        attempt=1,
+        task_name="made.by.hand",
+        seeds=to_multirange(parse_seeds("1-3")),
+        task_map={},
+        adopted=True,
+        intent=IntentState.CONFIRMED,
+    )
+
+
+def test_what_was_approved_and_never_run_leaves_the_bundle_when_it_is_archived(approved):
+    abort(approved, REQUEST, "not needed")
+    assert published(approved) == [REQUEST]
+    archive(approved, REQUEST)
+    assert published(approved) == []
+
+
+def test_what_a_certificate_has_promised_is_not_cleaned_away_with_an_abort(approved):
+    put(approved, state="ready")
+    with transaction(approved.sessions) as session:
+        session.add(CertificateRow(request_id=REQUEST, certificate_revision=1, digest="d", body={}, path="c.json"))
+    with pytest.raises(MoveRefused, match="what a certificate has promised"):
+        abort_and_clean(approved, REQUEST, "enough")
+    assert state(approved) == "ready"
+    assert abort(approved, REQUEST, "enough").state == "aborted"
+
+
 def test_what_has_ended_is_archived_and_leaves_the_bundle(approved):
     with pytest.raises(MoveRefused):
         archive(approved, REQUEST)
@@ -105,6 +167,24 @@ def test_a_priority_is_changed_until_the_request_is_over(approved):
         set_priority(approved, REQUEST, 900)
 
 
+def test_a_priority_holds_for_tasks_that_are_yet_to_come(approved):
+    set_priority(approved, REQUEST, 950)
+    launch(approved, REQUEST)
+    assert enter(approved, REQUEST, 1, dag_id_of(REQUEST), f"{REQUEST}-r1").drive
+    [task] = ensure_intents(approved, REQUEST, "SIM")
+    assert task.task_map["taskPriority"] == 950
+    set_priority(approved, REQUEST, 960)
+    [same] = ensure_intents(approved, REQUEST, "SIM")
+    assert same.task_map["taskPriority"] == 950, "what is written down is what is sent"
+
+
+def test_an_abort_that_overtakes_a_pause_leaves_no_dag_asleep(approved, airflow):
+    put(approved, state="running")
+    airflow.meanwhile = lambda: abort(approved, REQUEST, "enough")
+    assert pause(approved, REQUEST).state == "aborted"
+    assert airflow.paused[-1] is False
+
+
 def test_pausing_rests_the_dag_and_resuming_wakes_it(approved, airflow):
     with pytest.raises(MoveRefused):
         pause(approved, REQUEST)
@@ -115,6 +195,35 @@ def test_pausing_rests_the_dag_and_resuming_wakes_it(approved, airflow):
     assert resume(approved, REQUEST).state == "running"
     assert airflow.paused == [True, True, False]
     assert (acts(approved).count("pause"), acts(approved).count("resume")) == (1, 1)
+
+
+def test_a_resume_that_overtakes_a_pause_wins(approved, airflow):
+    put(approved, state="running")
+    airflow.meanwhile = lambda: resume(replace(approved, who="deputy"), REQUEST)
+    assert pause(approved, REQUEST).state == "running"
+    assert airflow.paused == [False, True, False]
+
+
+def test_what_failed_while_it_was_paused_is_woken_before_it_is_started_again(approved, airflow):
+    put(approved, state="running", launched_at=datetime.now(UTC))
+    pause(approved, REQUEST)
+    put(approved, state="failed")
+    assert retry(approved, REQUEST).launch.started
+    assert (airflow.paused, airflow.started) == ([True, False], ["DEMO2025-016-r1.2"])
+    put(approved, state="failed")
+    retry(approved, REQUEST)
+    assert airflow.paused == [True, False]  # once
+
+
+def test_the_dag_of_a_paused_request_is_woken_when_it_is_aborted_so_that_its_run_ends(approved, airflow):
+    put(approved, state="running", launched_at=datetime.now(UTC))
+    pause(approved, REQUEST)
+    airflow.busy = 1
+    with pytest.raises(AirflowUnavailable):
+        abort(approved, REQUEST, "enough")
+    assert state(approved) == "aborted"
+    assert abort(approved, REQUEST, "enough").state == "aborted"
+    assert airflow.paused == [True, False]
 
 
 def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflow):

@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import DataError
 
 from prodsys.actions.showing import show_list, show_request
 from prodsys.cli import main as cli
+from prodsys.cli.actor import account_name
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import AuditRow
 from prodsys.settings import REPOSITORY
 
 Run = Callable[..., tuple[int, str, str]]
@@ -154,3 +159,57 @@ def test_faulty_templates_are_named_with_place_and_remedy(run, specs):
     [first, *_] = json.loads(run("recurring", "lint", path, "--json")[1])["faults"]
     assert (first["column"], first["row"]) == ("schedul", 8)
     assert run("recurring", "show", "weekly")[0] == 1
+
+
+def test_a_launch_at_a_time_with_an_offset_waits_until_that_time(run, ctx):
+    run("request", "clone", "PROD2025-016", "DEMO2026-001", "--seed-count", 3, "--events-per-file", 20)
+    run("request", "plan", "DEMO2026-001")
+    assert run("request", "approve", "DEMO2026-001")[0] == 0
+    day = f"{datetime.now(UTC) + timedelta(days=3):%Y-%m-%d}"
+    code, out, _ = run("request", "launch", "DEMO2026-001", "--at", f"{day}T08:00:00+03:00")
+    assert (code, f"waits until {day} 05:00 UTC" in out) == (0, True)
+
+
+def test_a_part_of_an_id_is_taken_as_it_is_written(run):
+    assert json.loads(run("request", "list", "--like", "PROD_", "--json")[1]) == []
+    assert json.loads(run("request", "list", "--like", "%", "--json")[1]) == []
+    [one] = json.loads(run("request", "list", "--like", "prod2025-016", "--json")[1])
+    assert one["request_id"] == "PROD2025-016"
+
+
+def test_a_certificate_that_is_not_there_is_null(run):
+    code, out, _ = run("request", "certificate", "PROD2025-016", "--json")
+    assert (code, json.loads(out)) == (1, {"certificate": None})
+    assert run("request", "certificate", "PROD2025-016")[:2] == (1, "PROD2025-016 has no certificate yet\n")
+
+
+def test_the_audit_names_the_account_beside_the_name_that_was_given(run, ctx):
+    run("request", "clone", "PROD2025-016", "DEMO2026-001", "--seed-count", 3, "--as", "somebody")
+    run("request", "clone", "PROD2025-016", "DEMO2026-002", "--seed-count", 3, "--as", account_name())
+    with transaction(ctx.sessions) as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.request_id.like("DEMO2026-%")))
+        found = {(row.who, row.detail.get("account")) for row in rows}
+    assert found == {("somebody", account_name()), (account_name(), None)}
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_ledger_that_is_down_or_empty_is_a_sentence(run, monkeypatch, fresh_database, dry_run):
+    monkeypatch.setenv("PRODSYS_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    code, out, err = run("request", "plan", "PROD2025-016", *dry_run)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("prodsys: ledger is not available: connection")
+    monkeypatch.setenv("PRODSYS_DATABASE_URL", fresh_database())
+    code, out, err = run("request", "plan", "PROD2025-016", *dry_run)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "it has to be migrated" in err
+
+
+def test_what_nobody_expected_is_a_sentence_too(run, monkeypatch):
+    line = ("request", "answer", "9" * 20, "abort", "--reason", "r")
+    code, out, err = run(*line)
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    assert "out of range" in err
+    monkeypatch.setenv("PRODSYS_DEBUG", "1")
+    with pytest.raises(DataError):
+        cli.main(list(line))

@@ -110,6 +110,14 @@ def test_history_is_imported_with_flags_and_a_dry_run_keeps_nothing(run):
     assert "has no unit" not in run("history", "list")[1]
 
 
+def test_an_import_of_several_files_prints_one_document(run, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text(TASKS.read_text())
+    answer = json.loads(run("history", "import", TASKS, other, "--json")[1])
+    assert answer["files"] == [str(TASKS), str(other)]
+    assert (len(answer["created"]), len(answer["unchanged"])) == (10, 10)
+
+
 def test_reject_says_why_and_keeps_nothing_in_a_dry_run(run):
     run("request", "plan", REQUEST)
     code, out, _ = run("request", "reject", REQUEST, "--reason", "too many seeds", "--dry-run")

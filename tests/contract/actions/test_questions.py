@@ -122,8 +122,15 @@ def test_past_its_time_the_default_is_the_answer_and_nobody_gave_it(running: Con
     overdue(running, question)
     late = asked(running)
     assert (late.question_id, late.answer, late.answered_by) == (question.question_id, Answer.FAIL, "nobody")
-    with pytest.raises(AnswerRefused, match="not open"):
-        expire(running, question.question_id)
+
+
+def test_a_person_who_answers_in_the_last_moment_is_heard(running: Context) -> None:
+    question = asked(running)
+    overdue(running, question)
+    given = answer(running, question.question_id, Answer.RECOVER)
+    assert expire(running, question.question_id) == given
+    with pytest.raises(AnswerRefused, match="no such question"):
+        expire(running, 4711)
 
 
 def test_an_abort_is_an_answer(running: Context) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prodsys.actions.aborting import abort
+from prodsys.actions.approving import reject
 from prodsys.actions.cloning import CloneOrder, clone
 from prodsys.actions.controlling import withdraw
 from prodsys.actions.extending import extend
@@ -250,6 +251,14 @@ def test_what_a_person_took_back_is_not_approved_again_by_a_second_run(ctx):
     withdraw(ctx, "DEMO2026-502", "not needed")
     abort(ctx, "DEMO2026-502", "not needed")
     assert recur(ctx, template, START + WEEK, now=NOW).state == "aborted"
+
+
+def test_a_plan_that_a_person_rejected_is_not_made_again_by_a_second_run(ctx):
+    template = make(approve="automatically")
+    recur(ctx, make(), START, now=NOW)
+    reject(ctx, "DEMO2026-501", "the field map is wrong")
+    answer = recur(ctx, template, START, now=NOW)
+    assert (answer.state, answer.message) == ("checked", "a person rejected its plan: whoever approves it decides")
 
 
 def test_an_import_does_not_change_what_a_template_made(ctx):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from prodsys.actions.showing import show_audit, show_claims, show_request
 from prodsys.actions.trial import start_trial
 from prodsys.errors import MoveRefused, NotAllowed, RequestUnknown, SpecInvalid, TrialMissing
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow
+from prodsys.ledger.tables import CertificateRow, RequestRow
 from prodsys.model.seeds import parse_seeds
 from prodsys.settings import REPOSITORY
 
@@ -69,6 +70,32 @@ def test_asked_for_again_a_trial_is_the_same_and_after_a_failure_another(ctx):
     assert (on_its_way.trial, on_its_way.state, on_its_way.plan) == (first.trial, "running", None)
     put(ctx, first.trial, "failed")
     assert start_trial(ctx, MASS).trial == "TEST2025-002"
+
+
+def test_a_trial_that_was_put_away_counts_when_it_succeeded(ctx):
+    first = start_trial(ctx, MASS).trial
+    put(ctx, first, "archived")
+    second = start_trial(ctx, MASS).trial
+    assert second == "TEST2025-002"
+    approve(ctx, second)
+    put(ctx, second, "archived")
+    with transaction(ctx.sessions) as session:
+        session.add(CertificateRow(request_id=second, certificate_revision=1, digest="d", body={}, path="c.json"))
+    assert start_trial(ctx, MASS).trial == second
+
+
+def test_a_trial_and_a_clone_with_the_same_id_at_once_make_one_request(ctx):
+    def ask(number: int) -> str:
+        try:
+            if number % 2:
+                return start_trial(ctx, MASS, "TEST2025-050").trial
+            return clone(ctx, MASS, "TEST2025-050", CloneOrder(seed_count=2)).request_id
+        except MoveRefused as refused:
+            return type(refused).__name__
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert sorted(set(answers)) == ["MoveRefused", "TEST2025-050"]
 
 
 def test_a_trial_may_have_another_id_and_fewer_seeds(ctx):

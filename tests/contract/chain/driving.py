@@ -17,12 +17,14 @@ from prodsys.actions.closing import CertifyAnswer, certify, ensure_collected, en
 from prodsys.actions.context import Context
 from prodsys.actions.data import ensure_step_data
 from prodsys.actions.driving import enter
-from prodsys.actions.launching import dag_id_of
+from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.settling import SettleAnswer, settle_step
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import RuleSeen, record_rules, record_status, rules_to_wait_for, task_to_wait_for
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import SeedsLost, ServiceUnavailable, StepFailed, TaskUnknown
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import FINAL
 from tests.contract.chain.site import Calls, Killed, Site
@@ -43,9 +45,15 @@ def patiently(done: Callable[[], T | None], what: str) -> T:
 
 
 def take_wheel(ctx: Context, request_id: str) -> None:
-    """As the gate of a run."""
-    answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
+    """As the gate of the run that was started last."""
+    answer = enter(ctx, request_id, 1, *newest_run(ctx, request_id))
     assert answer.drive, answer.message
+
+
+def newest_run(ctx: Context, request_id: str) -> tuple[str, str]:
+    """DAG and run that launching, or opening the request again, started last."""
+    with transaction(ctx.sessions) as session:
+        return dag_id_of(request_id), run_id_of(get_request(session, request_id))
 
 
 def wait_for_task(ctx: Context, request_id: str, kind: str, bunch: int | None = None) -> None:
@@ -157,7 +165,7 @@ class Course:
         self._do("collect", lambda ctx: ensure_collected(ctx, self.request_id))
         self._do("rules", lambda ctx: ensure_rules(ctx, self.request_id))
         wait_for_rules(self.site.context(), self.request_id)
-        run = (dag_id_of(self.request_id), f"{self.request_id}-r1")
+        run = newest_run(self.site.context(), self.request_id)
         return self._do("certify", lambda ctx: certify(ctx, self.request_id, *run))
 
     def _do(self, name: str, act: Callable[[Context], T]) -> T:

@@ -210,7 +210,14 @@ def _register_failed_attempt(production: Production, kind: str) -> None:
 
 LOST_REPLIES = ("DEMO2025-951", "DEMO2025-952")
 """Requests whose first submission of SIM is not answered."""
-SLOW_ONES = ("DEMO2025-930", "DEMO2025-931", "DEMO2025-932", "DEMO2025-933")  # their jobs leave time for a command
+SLOW_ONES = (
+    "DEMO2025-930",
+    "DEMO2025-931",
+    "DEMO2025-932",
+    "DEMO2025-933",
+    "DEMO2025-934",
+    "DEMO2025-946",
+)  # their jobs leave time for a command
 ALWAYS: list[dict[str, Any]] = [
     *({"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES),
     *({"match": {"task": rf"^{one}\.SIM"}, "slow": {"wall_s": 20}} for one in SLOW_ONES),
@@ -245,6 +252,8 @@ PRODUCTIONS = {
         answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
     ),
     "retried-late": Order(927, "none", fail_thrice=(2,)),
+    "retried-unseen": Order(941, "none", fail_thrice=(2,)),
+    "retried-closing": Order(942, "none", fail_thrice=(2,)),
     "waived": Order(928, fail_always=(0, 2)),
     "lifeless": Order(929, "none", seeds=2, fail_always=(0, 1)),
     "repaired": Order(925, fail_thrice=(1,)),

@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import inspect
 
 from prodsys.actions.adopting import adopt
-from prodsys.actions.closing import CertifyAnswer
+from prodsys.actions.closing import CertifyAnswer, ensure_collected
 from prodsys.actions.driving import enter
 from prodsys.actions.importing import import_intake
 from prodsys.actions.launching import dag_id_of
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.showing import show_audit, show_request
 from prodsys.actions.submitting import ensure_submitted
-from prodsys.errors import MoveRefused, NotAdoptable, NotAllowed, SpecInvalid, TaskUnknown
+from prodsys.errors import DatasetConflict, MoveRefused, NotAdoptable, NotAllowed, SpecInvalid, TaskUnknown
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_tasks
+from prodsys.model.names import Did
 from prodsys.model.plan import LOG, Plan, build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.statuses import FINAL, RecordedStatus
@@ -216,6 +219,26 @@ def test_what_an_adopted_task_left_out_is_run_by_an_attempt_of_ours(site: Site) 
     assert (body["verdict"], body["seeds_delivered"]) == ("full", "809781-809783")
     names = [one["task_name"] for one in body["tasks"] if one["step"] == "SIM"]
     assert names == ["by.hand.978", f"{request_id}.SIM.2"]
+
+
+def test_odd_names_join_the_containers_and_what_comes_after_those_were_closed_is_named(site: Site) -> None:
+    request_id, prefix = running_in_the_book(site, 979, seeds=2), "MC2025_S2.by-hand_979"
+    task = made_by_hand(site, build_sim_map(order_by_hand(site, request_id, "SIM", "by.hand.979", prefix)))
+    adopt(site.context(), request_id, "SIM", task)
+    body = certificate(drive(site, request_id))
+    container = plan_of(site, request_id).sample.step_container("SIM", "S")
+    client = site.rucio_client()
+    assert body["verdict"] == "full"
+    assert [one.name for one in client.list_children(Did("MC2025_S2", container))] == [f"{prefix}.S"]
+
+    late = Did("MC2025_S2", f"{prefix}.late.S")
+    client.ensure_dataset(late)
+    with transaction(site.sessions) as session:
+        like = session.get_one(DatasetRow, f"MC2025_S2:{prefix}.S")
+        same = {one.key: getattr(like, one.key) for one in inspect(DatasetRow).column_attrs}
+        session.add(DatasetRow(**same | {"did": str(late)}))
+    with pytest.raises(DatasetConflict, match=rf"{container} .*closed and lacks {late.name}: have an administrator"):
+        ensure_collected(site.context(), request_id)
 
 
 def test_a_task_for_an_approved_request_launches_it(site: Site) -> None:

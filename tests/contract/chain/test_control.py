@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +16,8 @@ from prodsys.actions.reconciling import reconcile
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.errors import PandaUnavailable, RequestUnavailable, TaskUnknown
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
 from prodsys.model.statuses import FINAL, TaskStatus
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
@@ -24,9 +27,15 @@ from tests.contract.chain.site import Site
 
 
 @pytest.fixture
-def hands(sites: dict[str, Site], started: object) -> Iterator[Context]:
-    """Yield hands at the quieter site, with an Airflow that notes what it is told."""
-    with serve(Airflow()) as url:
+def airflow() -> Airflow:
+    """An Airflow that notes what it is told."""
+    return Airflow()
+
+
+@pytest.fixture
+def hands(sites: dict[str, Site], started: object, airflow: Airflow) -> Iterator[Context]:
+    """Yield hands at the quieter site, with that Airflow."""
+    with serve(airflow) as url:
         ctx = sites["none"].context()
         yield replace(ctx, clients=replace(ctx.clients, airflow=lambda: AirflowClient(url, "prodsys", "p", 5)))
 
@@ -95,3 +104,51 @@ def test_a_finish_ends_the_task_with_what_it_has(sites: dict[str, Site], hands: 
     assert finish(hands, SLOW_ONES[2], "the beam time is over").tasks == (task,)
     until(hands, task, *FINAL)
     assert finish(hands, SLOW_ONES[2]).refused
+
+
+def looked(ctx: Context, request_id: str) -> str:
+    """What the reconciler, mending, says of one request."""
+    return "; ".join(one.what for one in reconcile(ctx, repair=True) if one.request_id == request_id)
+
+
+def test_what_a_pause_or_resume_left_half_done_is_mended(
+    sites: dict[str, Site], hands: Context, airflow: Airflow
+) -> None:
+    request_id = SLOW_ONES[4]
+    dag_id, task = f"prod__{request_id}", running(sites["none"], hands, request_id)
+    pause(hands, request_id)
+    until(hands, task, TaskStatus.PAUSED)
+    hands.panda.resume(task)
+    until(hands, task, TaskStatus.RUNNING)
+    airflow.refused = frozenset({f"/dags/{dag_id}"})
+    found = reconcile(hands, repair=True)
+    assert [one.cause for one in found if one.request_id == request_id and "could not be compared" in one.what]
+    airflow.refused = frozenset()
+    assert "went on while it is paused" in looked(hands, request_id)
+    until(hands, task, TaskStatus.PAUSED)
+
+    nowhere = sites["none"].context(panda_url="http://127.0.0.1:1")
+    with pytest.raises(PandaUnavailable):
+        resume(replace(nowhere, clients=replace(nowhere.clients, airflow=hands.clients.airflow)), request_id)
+    airflow.pages["/dags"] = {"dags": [{"dag_id": dag_id}, {"dag_id": "another"}], "total_entries": 2}
+    said = looked(hands, request_id)
+    assert f"its DAG {dag_id} is paused while it runs" in said
+    assert "its tasks rest in PanDA while it is running" in said
+    assert airflow.changed[-1] == (f"/dags/{dag_id}", {"is_paused": False})
+    until(hands, task, TaskStatus.RUNNING, TaskStatus.DONE)
+    airflow.pages.clear()
+    assert "while" not in looked(hands, request_id)
+
+
+def test_a_run_that_lives_on_after_the_abort_is_ended(sites: dict[str, Site], hands: Context, airflow: Airflow) -> None:
+    request_id = "DEMO2025-943"
+    sites["none"].approved(request_id)
+    abort(hands, request_id, "not needed")
+    runs = [{"dag_id": f"prod__{one}", "dag_run_id": f"{one}-r1", "state": "running"} for one in (request_id, "other")]
+    airflow.pages["/dags/~/dagRuns"] = {"dag_runs": runs, "total_entries": 2}
+    assert looked(hands, request_id) == "", "it may still end by itself"
+    with transaction(hands.sessions) as session:
+        get_request(session, request_id).changed_at = datetime.now(UTC) - timedelta(hours=1)
+    assert looked(hands, request_id) == f"run {request_id}-r1 lived on after the abort"
+    path = f"/dags/prod__{request_id}/dagRuns/{request_id}-r1"
+    assert airflow.changed == [(path, {"state": "failed"})]

@@ -13,9 +13,11 @@ import pytest
 from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
 from prodsys.actions.reconciling import reconcile
+from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.restarting import accept, recover, retry, settle_again
+from prodsys.actions.settling import settle_step
 from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.waiting import task_to_wait_for
+from prodsys.actions.waiting import recovery_granted, task_to_wait_for
 from prodsys.errors import AttemptOpen, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow
@@ -24,8 +26,8 @@ from prodsys.model.names import Did
 from prodsys.model.statuses import FINAL, RequestState, Verdict
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
-from tests.contract.chain.driving import Course, patiently, take_wheel
-from tests.contract.chain.productions import SLOW_ONES, Production
+from tests.contract.chain.driving import Course, newest_run, patiently, take_wheel, wait_for_task
+from tests.contract.chain.productions import SLOW_ONES, Order, Production, prepare
 from tests.contract.chain.site import Site
 
 
@@ -49,8 +51,8 @@ def run_again(production: Production) -> dict:
 
 def failed(production: Production) -> None:
     """As the operators: the run that stopped is noted, and lets go."""
-    run = (f"prod__{production.request_id}", f"{production.request_id}-r1")
-    note_failure(production.site.context(), production.request_id, *run, str(production.error))
+    ctx = production.site.context()
+    note_failure(ctx, production.request_id, *newest_run(ctx, production.request_id), str(production.error))
 
 
 def test_a_closed_partial_is_recovered_into_the_same_containers_and_gets_a_new_revision(produced) -> None:
@@ -117,6 +119,29 @@ def test_a_failed_request_whose_task_brought_nothing_is_recovered_by_a_person(pr
         course.conclude("SIM")
     again = production.task("SIM")
     assert again.retries == 1 or again.attempt == task.attempt + 1, "a round was made of exactly these seeds"
+
+
+def test_a_retry_runs_a_step_again_whose_task_ended_without_output(sites: dict[str, Site], started: object) -> None:
+    production = prepare(sites["none"], "killed", Order(946, "none", seeds=2))
+    ctx, request_id = production.site.context(), production.request_id
+    take_wheel(ctx, request_id)
+    [task] = patiently(lambda: _submitted(ctx, request_id), "the submission")
+    patiently(lambda: _seen(ctx, request_id), "the task")
+    failed(production)
+    with with_airflow(production) as (hands, _):
+        with rehearse(hands) as rehearsal:
+            assert retry(rehearsal.ctx, request_id).message.startswith("goes on where it stands; started"), "it works"
+        ctx.panda.kill(task)
+        wait_for_task(ctx, request_id, "SIM")
+        first, last = production.seeds
+        assert retry(hands, request_id).message.startswith(
+            f"goes on where it stands; runs again SIM: seeds {first}-{last}; "
+        )
+    take_wheel(ctx, request_id)
+    assert recovery_granted(ctx, request_id, "SIM"), "the wait does not end at the task that was killed"
+    settled = settle_step(ctx, request_id, "SIM")
+    assert settled.wait.task_name == f"{request_id}.SIM.2"
+    assert seeds_of_task(production.task("SIM")) == production.seeds
 
 
 def test_recovery_waits_for_a_task_that_may_still_bring_its_seeds(sites: dict[str, Site], started: object) -> None:

@@ -124,11 +124,14 @@ def test_a_run_lives(airflow: Airflow):
     assert (run.airflow_state, run.conf, run.note) == ("queued", {"step": "SIM"}, "launched by manager")
     assert client.list_runs(dag_id) == (run,)
     assert run in client.list_runs("~")
+    assert run in client.list_runs("~", ("queued", "running"))
     assert client.set_run_note(dag_id, run_id, "x" * 1500).note == "x" * 1000
     assert client.set_run_state(dag_id, run_id, "failed").airflow_state == "failed"
     assert [task.task_id for task in client.list_task_instances(dag_id, run_id)] == ["gate"]
     client.unpause_dag(dag_id)
+    assert dag_id not in client.list_paused_dags()
     client.pause_dag(dag_id)
+    assert dag_id in client.list_paused_dags()
     lines = client.event_log(dag_id, before)
     assert {line.owner for line in lines} == {USER}
     assert [line.event_log_id for line in lines] == sorted(line.event_log_id for line in lines)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import text
 
-from prodsys.ledger.session import transaction
+from prodsys.actions.context import Context
+from prodsys.actions.looking import show_look
+from prodsys.actions.rehearsing import rehearse
+from prodsys.errors import LedgerUnavailable
+from prodsys.ledger.session import make_session_factory, transaction
 from prodsys.ledger.tables import RequestRow
 from tests.contract.rest.conftest import API
 
@@ -261,3 +267,50 @@ def test_no_more_acts_at_once_than_slots(draft, api):
     for one in taken:
         one.__exit__(None, None, None)
     assert draft.post(f"{HERE}/plan").status_code == 200
+
+
+def test_a_star_in_quotes_is_a_tag_that_none_has(draft):
+    answer = draft.post(f"{HERE}/priority", {"priority": 7}, headers={"If-Match": '"*"'})
+    assert (answer.status_code, answer.json()["type"]) == (412, "urn:prodsys:problem:request-changed")
+
+
+@pytest.mark.parametrize("origin", ["trial_of", "template"])
+def test_what_people_cannot_change_is_refused_and_stays(draft, ctx, origin):
+    with transaction(ctx.sessions) as session:
+        row = session.get_one(RequestRow, NEW)
+        setattr(row, origin, "weekly" if origin == "template" else "PROD2025-016")
+        row.interval_start = datetime.now(UTC) if origin == "template" else None
+    spec = draft.ask(HERE)["spec"] | {"description": "changed"}
+    answer = draft.call("PUT", HERE, json=spec, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:prodsys:problem:id-taken")
+    assert draft.ask(HERE)["revision"] == 1
+
+
+def test_a_dry_run_does_not_wait_for_long_for_a_change_under_way(draft, ctx):
+    with transaction(ctx.sessions) as session:
+        session.get_one(RequestRow, NEW, with_for_update=True)
+        answer = draft.post(f"{HERE}/plan?dry_run=true")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:prodsys:problem:ledger-unavailable")
+    assert draft.post(f"{HERE}/plan?dry_run=true").status_code == 200
+
+
+def test_a_dry_run_keeps_nobody_waiting_for_long(draft, ctx):
+    """While another service is asked the ledger is silent; then its rows are free again after a while."""
+
+    def lock_and_be_silent(hands: Context) -> None:
+        with transaction(hands.sessions) as session:
+            session.get_one(RequestRow, NEW, with_for_update=True)
+            session.execute(text("set local idle_in_transaction_session_timeout = '100ms'"))
+        with transaction(ctx.sessions) as session:  # somebody else: waits until the rehearsal is ended
+            session.get_one(RequestRow, NEW, with_for_update=True)
+        show_look(hands, NEW)
+
+    with pytest.raises(LedgerUnavailable, match="idle-in-transaction"), rehearse(ctx) as rehearsal:
+        lock_and_be_silent(rehearsal.ctx)
+
+
+def test_a_dry_run_without_a_ledger_is_503(application, draft, ctx):
+    away = make_session_factory("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    application.context = replace(ctx, sessions=away)
+    answer = draft.post(f"{HERE}/plan?dry_run=true")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:prodsys:problem:ledger-unavailable")

@@ -95,8 +95,24 @@ def test_a_huge_body_is_refused(manager, chunked):
     text = b'{"reason": "' + b"x" * 300_000 + b'"}'
     content = (part for part in (text[:200_000], text[200_000:])) if chunked else text
     answer = manager.call("POST", "/requests/PROD2025-016/pause", content=content)
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:prodsys:problem:too-large")
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"reason": ' + "9" * 5000 + "}", "{"])
+def test_a_body_that_cannot_be_read_is_no_json(manager, text):
+    headers = {"Content-Type": "application/json"}
+    answer = manager.call("POST", "/requests/PROD2025-016/pause", content=text, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:prodsys:problem:no-json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "name"),
+    [("GET", "/nowhere", 404, "path-unknown"), ("DELETE", "/requests", 405, "method-unknown")],
+)
+def test_what_is_no_route_is_a_problem_with_a_name(manager, method, path, status, name):
+    answer = manager.call(method, path)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:prodsys:problem:{name}")
 
 
 def test_every_answer_is_data_for_this_person_and_never_a_page(manager):

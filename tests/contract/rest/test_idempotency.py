@@ -58,6 +58,30 @@ def test_a_refused_call_may_be_mended_under_its_key(manager):
     assert manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY).status_code == 201
 
 
+def test_a_call_whose_answer_was_lost_is_not_done_again(manager, ctx):
+    """The act is committed, then the ledger fails while its answer is made."""
+    rename(ctx, "question", "question_away")
+    assert manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY).status_code == 503
+    rename(ctx, "question_away", "question")
+    again = manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:prodsys:problem:answer-lost")
+    assert again.headers["content-type"] == "application/problem+json"
+    assert "related_to=PROD2025-016" in again.json()["detail"]
+    assert clones(manager) == 1
+
+
+def test_where_it_is_not_known_whether_a_new_request_was_made_the_key_stays(manager, ctx):
+    rename(ctx, "seed_claim", "seed_claim_away")
+    assert manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY).status_code == 503
+    named = {"Idempotency-Key": "with-an-id"}
+    body = {"seed_count": 3, "request_id": "DEMO2026-001"}
+    assert manager.post(f"{SOURCE}/clone", body, headers=named).status_code == 503
+    rename(ctx, "seed_claim_away", "seed_claim")
+    again = manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:prodsys:problem:key-busy")
+    assert manager.post(f"{SOURCE}/clone", body, headers=named).status_code == 201  # its id makes it repeatable
+
+
 def test_a_dry_run_takes_no_key(manager):
     manager.post(f"{SOURCE}/clone?dry_run=true", {"seed_count": 3}, headers=KEY)
     assert manager.post(f"{SOURCE}/clone", {"seed_count": 3}, headers=KEY).status_code == 201
@@ -121,3 +145,8 @@ def move_back(ctx, interval: str) -> None:
             text("update prodsys.idempotency set claimed_at = claimed_at - cast(:interval as interval)"),
             {"interval": interval},
         )
+
+
+def rename(ctx, table: str, name: str) -> None:
+    with transaction(ctx.sessions) as session:
+        session.execute(text(f"alter table prodsys.{table} rename to {name}"))

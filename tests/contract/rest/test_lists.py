@@ -153,6 +153,11 @@ def test_seeds_are_found_by_what_they_overlap(manager):
     assert manager.ask("/seeds", configuration=one["configuration"], first=free)["total"] == 0
 
 
+def test_seeds_turned_round_are_refused(manager):
+    answer = manager.get("/seeds?first=100&last=50")
+    assert (answer.status_code, answer.json()["place"]) == (422, "query.last")
+
+
 def test_the_history_of_a_request_is_told_from_its_beginning(manager):
     manager.do("/requests/PROD2025-016/clone", {"request_id": "PROD2026-001", "seed_count": 3})
     manager.do("/requests/PROD2026-001/plan")

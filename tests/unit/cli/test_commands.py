@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prodsys.cli import main as cli
+from prodsys.cli.moments import parse_moment
 from prodsys.errors import SpecInvalid
 from tests.unit.intake.corpus import DEMO, REPOSITORY, SPECS, csv_text, request, sheet
 
@@ -217,3 +218,44 @@ sys.exit(f"imported {sorted(found)}" if found else 0)
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-12-01", "2026-12-01T00:00:00+00:00"),
+        ("2026-12-01T08:00:00", "2026-12-01T08:00:00+00:00"),
+        ("2026-12-01 08:00", "2026-12-01T08:00:00+00:00"),
+        ("2026-12-01T08:00:00Z", "2026-12-01T08:00:00+00:00"),
+        ("2026-12-01T08:00:00+03:00", "2026-12-01T05:00:00+00:00"),
+    ],
+)
+def test_a_moment_is_utc_unless_it_brings_an_offset(written, moment):
+    assert parse_moment(written).isoformat() == moment
+
+
+@pytest.mark.parametrize(
+    ("command", "written", "says"),
+    [
+        ("launch", "5", "is no moment"),
+        ("launch", "20261201", "is no moment"),
+        ("launch", "2026-12-01T08", "is no moment"),
+        ("launch", "2026-12-01T08:00:00+99:00", "is no moment"),
+        ("launch", "2020-01-01T00:00:00Z", "has passed"),
+        ("run", "20270104", "is no moment"),
+        ("run", "2027-13-04", "is no moment"),
+    ],
+)
+def test_what_is_no_moment_is_wrong_usage_with_place_value_and_remedy(run, command, written, says):
+    group, option = ("request", "--at") if command == "launch" else ("recurring", "--interval")
+    code, out, err = run(group, command, "PROD2025-016", option, written)
+    assert (code, out) == (2, "")
+    words = " ".join(err.replace("│", " ").split())
+    assert f"'{option}': '{written}' {says}" in words
+    assert "write it as 2026-12-01" in words or "take a later time" in words
+
+
+def test_a_state_misspelt_is_wrong_usage(run):
+    code, out, err = run("request", "list", "--state", "runnning")
+    assert (code, out) == (2, "")
+    assert "'running'" in err

@@ -82,6 +82,7 @@ def test_a_good_row_has_all_its_figures(read):
         ({"jobs": "9"}, "Total events", "9 jobs of 4000 are 36000"),
         ({"jobs": "many"}, "Total jobs", "not a whole number"),
         ({"size": "0.00"}, "Out DS size, GB", "no size of an output"),
+        ({"size": '"18,358"'}, "Out DS size, GB", "in two ways"),
         ({"size": "18 TB"}, "Out DS size, GB", "not a number"),
     ],
 )

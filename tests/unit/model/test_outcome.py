@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prodsys.model.outcome import JobFile, JobRecord, SeedState, StepQuestion, settle
@@ -101,6 +103,29 @@ def test_a_seed_that_came_twice_counts_once_and_is_noted():
     assert (outcome.verdict, outcome.events, outcome.seeds[0].panda_job_id) == (Verdict.FULL, 20, 2)
     assert "more than once" in outcome.notes[0]
     assert {file.lfn for file in outcome.seeds[0].files.values()} == {f"{name}.000002.root" for name in TYPES}
+
+
+def _without_log(number: int, seed: int) -> JobRecord:
+    return sim_job(number, seed, outputs=sim_job(number, seed).outputs[:2])
+
+
+def _short(number: int, seed: int) -> JobRecord:
+    outputs = tuple(JobFile(file.lfn, file.dataset, events=3) for file in sim_job(number, seed).outputs)
+    return sim_job(number, seed, outputs=outputs)
+
+
+@pytest.mark.parametrize("first", [_without_log(2, 7), _short(2, 7), sim_job(2, 7)], ids=["no log", "short", "lost"])
+def test_of_a_seed_that_came_twice_the_first_whole_one_counts(first):
+    question = replace(sim_question(7), lost=frozenset({"d.SIM.1.S.000002.root"}))
+    outcome = settle(question, [sim_job(9, 7), first, sim_job(5, 7)])
+    assert (outcome.verdict, outcome.seeds[0].panda_job_id) == (Verdict.FULL, 5)
+    assert "job 5 counts, not 2 (" in outcome.notes[0]
+
+
+def test_of_a_seed_that_never_came_whole_the_first_is_told():
+    outcome = settle(sim_question(7), [_short(5, 7), _without_log(2, 7)])
+    [seed] = outcome.seeds
+    assert (seed.state, seed.panda_job_id, "wrote no log" in seed.reason) == (SeedState.MISSING, 2, True)
 
 
 def test_a_job_of_a_foreign_seed_is_noted_and_counts_for_nobody():

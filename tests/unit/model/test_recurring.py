@@ -111,6 +111,8 @@ def test_a_moment_at_which_no_interval_begins_names_one_that_does():
         ({"schedule": "fortnightly"}, "is not daily, weekly, monthly or a cron expression"),
         ({"schedule": "0 0 * * * *"}, "of five fields"),
         ({"schedule": "@weekly"}, "of five fields"),
+        ({"schedule": "R R * * *"}, "another moment at each reading"),
+        ({"schedule": "30 r(1-5) * * 1"}, "another moment at each reading"),
         ({"schedule": "0 0 * * 3"}, "no moment of the schedule; the next is 2026-10-07"),
         ({"schedule": "monthly", "start": "2027-01-31"}, "not every month has a day 31"),
         ({"start": "2026-10-05 03:30:15"}, "no moment of the schedule"),

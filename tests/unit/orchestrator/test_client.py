@@ -120,6 +120,12 @@ def test_a_dag_that_airflow_does_not_know_is_not_ready(airflow: Airflow, client:
     assert client.get_run("x", "r") is None
 
 
+def test_paused_dags_are_told_by_their_ids(airflow: Airflow, client: AirflowClient):
+    airflow.say("GET", "/dags", 200, {"dags": [DAG], "total_entries": 1})
+    assert client.list_paused_dags() == {"prod__DEMO2025-010"}
+    assert airflow.asked[-1].url.params["paused"] == "true"
+
+
 def test_a_token_that_is_not_taken_any_more_is_renewed_once(airflow: Airflow, client: AirflowClient):
     def only_the_second(request: httpx.Request) -> httpx.Response:
         known = request.headers["authorization"] == "Bearer t2"
@@ -153,6 +159,12 @@ def test_all_pages_are_read(airflow: Airflow, client: AirflowClient):
     asked = dict(airflow.asked[-1].url.params)
     assert asked["after"] == "2026-11-21T00:00:00+00:00"
     assert (asked["limit"], asked["order_by"], "task_id" in asked) == (str(PAGE), "event_log_id", False)
+
+
+def test_a_note_is_as_long_as_airflow_takes_it(airflow: Airflow, client: AirflowClient):
+    airflow.say("POST", "/dags/d/dagRuns", 200, RUN)
+    client.start_run("d", "r", note="x" * 1001)
+    assert json.loads(airflow.asked[-1].content)["note"] == "x" * 1000
 
 
 def test_states_and_notes_are_changed_alone(airflow: Airflow, client: AirflowClient):

@@ -82,6 +82,11 @@ def test_our_own_task_has_no_difference():
     assert partition_of_outputs(hand()) == "MC2025_S2"
 
 
+def test_a_dataset_that_has_the_name_of_a_container_is_refused():
+    made = hand(renamed(json.dumps(SIM_MAP), ".SIM.1.S", ".SIM.S"))
+    assert ("dataset", False) in found(made)
+
+
 def test_the_next_attempt_never_writes_where_this_one_writes():
     odd = {"task_name": "by.hand"}
     assert attempt_of(hand(), SIM) == attempt_of(hand(info=odd), SIM) == 1

@@ -71,7 +71,7 @@ def test_a_problem_carries_the_ids_of_its_error(error, status, members):
     assert members.items() <= body.items()
 
 
-@pytest.mark.parametrize("kind", [errors.PandaUnavailable, errors.RucioUnavailable, errors.AirflowUnavailable])
+@pytest.mark.parametrize("kind", [errors.PandaUnavailable, errors.RucioUnavailable])
 def test_what_may_come_back_says_when_to_ask_again(kind):
     answer = problem_of(kind("no answer"), "/here")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -82,6 +82,7 @@ def test_what_may_come_back_says_when_to_ask_again(kind):
     "error",
     [
         errors.LedgerUnavailable("connection to db.example.org failed: user prodsys"),
+        errors.AirflowUnavailable("GET http://airflow.example.org:8080/api/v2/dags: <html> of somebody else"),
         errors.IdentityUnavailable("https://iam.example.org did not answer db.example.org"),
         errors.SettingMissing("PRODSYS_PANDA_URL", "write it into /home/db.example.org"),
         KeyError("db.example.org"),

@@ -1,0 +1,56 @@
+"""Compare the ledger with Airflow: DAGs that rest though their request runs, runs that live though it was aborted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+
+from prodsys.actions.context import Context
+from prodsys.actions.findings import Finding, look_at
+from prodsys.actions.launching import dag_id_of
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import RequestRow
+from prodsys.model.statuses import RequestState
+
+AWAKE = frozenset({RequestState.READY, RequestState.RUNNING, RequestState.CLOSING})
+LIVING = ("queued", "running")  # Airflow's states of a run that goes on
+
+
+def resting_dags(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Requests that run while their DAG is paused: who resumed it died midway, or somebody paused it in Airflow."""
+    dags = _dags_of(ctx, AWAKE)
+    for dag_id in sorted(ctx.airflow.list_paused_dags() & dags.keys()) if dags else ():
+        yield from look_at(dags[dag_id], _unpause(ctx, dag_id, dags[dag_id], repair))
+
+
+def _unpause(ctx: Context, dag_id: str, request_id: str, repair: bool) -> Iterator[Finding]:
+    if repair:
+        ctx.airflow.unpause_dag(dag_id)
+    what, cause = f"its DAG {dag_id} is paused while it runs", "the resume had not arrived, or it was paused in Airflow"
+    yield Finding(request_id, what, cause, repair, f"to let it rest: prodsys request pause {request_id}")
+
+
+def runs_after_abort(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Runs that go on though their request was aborted; most end by themselves when their task is killed."""
+    grace = timedelta(seconds=ctx.catalogue.profile.times.dag_visible_max_s)
+    dags = _dags_of(ctx, {RequestState.ABORTED}, before=datetime.now(UTC) - grace)
+    for run in ctx.airflow.list_runs("~", LIVING) if dags else ():
+        if run.dag_id in dags:
+            yield from look_at(dags[run.dag_id], _end(ctx, run.dag_id, run.dag_run_id, dags[run.dag_id], repair))
+
+
+def _end(ctx: Context, dag_id: str, dag_run_id: str, request_id: str, repair: bool) -> Iterator[Finding]:
+    if repair:
+        ctx.airflow.set_run_state(dag_id, dag_run_id, "failed")
+    yield Finding(request_id, f"run {dag_run_id} lived on after the abort", "it waited for something else", repair)
+
+
+def _dags_of(ctx: Context, states: Collection[RequestState], before: datetime | None = None) -> dict[str, str]:
+    """DAG -> request, of the requests in these states; with ``before`` those that have not changed since."""
+    wanted = select(RequestRow.request_id).where(RequestRow.state.in_([str(one) for one in states]))
+    if before is not None:
+        wanted = wanted.where(RequestRow.changed_at < before)
+    with transaction(ctx.sessions) as session:
+        return {dag_id_of(one): one for one in session.scalars(wanted)}
