@@ -22,6 +22,7 @@ UV := .venvs/uv/bin/uv
 BIN := $(MAIN)/bin
 PRODSYS := bin/prodsys
 PYTEST := $(BIN)/python -m pytest
+SLOWEST := --durations=30 --durations-min=5
 STACKLESS := $(wildcard tests/unit tests/airflow tests/dags tests/contract)
 LOGS := .venvs/log
 
@@ -71,10 +72,10 @@ test: dev  ## Run all tests, those without the stack first
 	@$(MAKE) test-stackless test-system
 
 test-stackless: dev
-	$(PYTEST) $(STACKLESS)
+	$(PYTEST) $(SLOWEST) $(STACKLESS)
 
 test-system: dev
-	$(if $(wildcard tests/system/test_*.py tests/system/*/test_*.py),$(PYTEST) tests/system,@echo "there are no system tests")
+	$(if $(wildcard tests/system/test_*.py tests/system/*/test_*.py),$(PYTEST) $(SLOWEST) tests/system,@echo "there are no system tests")
 
 CHECKS := check-lint check-format check-types check-yaml check-specs check-layers
 .PHONY: $(CHECKS)

@@ -28,7 +28,7 @@ from prodsys.model.names import DataName, Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import DELIVERED, GOOD, RequestState, RuleState, Verdict
 
-OPEN_IT = "have an administrator of Rucio open it, then retry the request"
+OPEN_IT = "have an administrator of Rucio open it, then say it again"
 STEP_CONTAINER, REQUEST_CONTAINER = "step container", "request container"
 
 
@@ -113,6 +113,18 @@ def _check_room(ctx: Context, container: Did, content: Sequence[Did]) -> None:
     held = ctx.rucio.list_children(container)
     if lacking := [f"it is closed and lacks {one.name}: {OPEN_IT}" for one in content if one not in held]:
         raise DatasetConflict(str(container), lacking)
+
+
+def check_room_for_more(ctx: Context, request_id: str) -> None:
+    """DatasetConflict when a container is closed, so that what is recovered now could not join it."""
+    with transaction(ctx.sessions) as session:
+        closed = DatasetRow.kind.in_([STEP_CONTAINER, REQUEST_CONTAINER]), DatasetRow.closed
+        wanted = select(DatasetRow.did).where(DatasetRow.request_id == request_id, *closed).order_by(DatasetRow.did)
+        dids = [Did.parse(did) for did in session.scalars(wanted)]
+    for did in dids:
+        info = ctx.rucio.dataset_info(did)
+        if info is not None and not info.open:
+            raise DatasetConflict(str(did), [f"it is closed, nothing that is recovered can join it: {OPEN_IT}"])
 
 
 def _datasets(session: Session, request_id: str) -> list[DatasetRow]:

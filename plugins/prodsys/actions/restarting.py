@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from prodsys.actions.asking import answer, last_answer, open_questions
+from prodsys.actions.closing import check_room_for_more
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import LaunchAnswer, start
@@ -73,6 +74,8 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
         A task on these seeds may still bring them: what was delivered cannot be established.
     MoveRefused
         The request runs, or cannot be opened again.
+    DatasetConflict
+        It was complete once, and its containers are closed.
     """
     ctx.check_right("recover", Right.REPAIR)
     if answered := _as_answer(ctx, request_id, Answer.RECOVER, reason):
@@ -211,9 +214,13 @@ def _check_final(ctx: Context, request_id: str) -> None:
         row = get_request(session, request_id)
         if RequestState(row.state) not in {RequestState.FAILED, RequestState.READY, *DELIVERED}:
             raise refusal(row, Act.RECOVER)
-        tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
+        steps = list_steps(session, request_id)
+        tasks = [task for step in steps for task in list_step_tasks(session, step.step_id)]
+        missing = any(_missing(session, step) for step in steps)
     if open_ones := _still_open(ctx, tasks):
         raise AttemptOpen(request_id, open_ones)
+    if missing:
+        check_room_for_more(ctx, request_id)
 
 
 def _still_open(ctx: Context, tasks: Iterable[TaskRow]) -> list[str]:

@@ -18,11 +18,13 @@ from prodsys.actions.restarting import accept, recover, retry, settle_again
 from prodsys.actions.settling import settle_step
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import recovery_granted, task_to_wait_for
-from prodsys.errors import AttemptOpen, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
+from prodsys.errors import AttemptOpen, DatasetConflict, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
+from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow
-from prodsys.ledger.tasks import list_step_tasks, seeds_of_task
+from prodsys.ledger.tasks import list_outcomes, list_step_tasks, seeds_of_task
 from prodsys.model.names import Did
+from prodsys.model.outcome import SeedState
 from prodsys.model.statuses import FINAL, RequestState, Verdict
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
@@ -53,6 +55,19 @@ def failed(production: Production) -> None:
     """As the operators: the run that stopped is noted, and lets go."""
     ctx = production.site.context()
     note_failure(ctx, production.request_id, *newest_run(ctx, production.request_id), str(production.error))
+
+
+def test_what_was_complete_is_not_recovered_into_containers_that_are_closed(produced) -> None:
+    production = produced("healed")
+    assert production.finished().state == RequestState.COMPLETE
+    with rehearse(production.site.context()) as stage:
+        with pytest.raises(NothingMissing):
+            recover(stage.ctx, production.request_id)
+        with transaction(stage.ctx.sessions) as session:
+            step = get_step(session, production.request_id, "SIM")
+            list_outcomes(session, step.step_id)[0].state = SeedState.MISSING  # as when its file vanished since
+        with pytest.raises(DatasetConflict, match="it is closed, nothing that is recovered can join it"):
+            recover(stage.ctx, production.request_id)
 
 
 def test_a_closed_partial_is_recovered_into_the_same_containers_and_gets_a_new_revision(produced) -> None:
