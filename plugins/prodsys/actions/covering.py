@@ -6,6 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from prodsys.errors import SeedsTaken
+from prodsys.ledger.requests import get_request, get_spec
 from prodsys.ledger.seeds import (
     Owned,
     add_reuse,
@@ -19,12 +20,18 @@ from prodsys.ledger.seeds import (
     same_beam_elsewhere,
     uncovered,
 )
-from prodsys.ledger.tables import SeedReuseRow
+from prodsys.ledger.tables import RequestRow, SeedReuseRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.plan import Plan
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import ReuseKind
+
+
+def lock_with_seeds(session: Session, request_id: str) -> RequestRow:
+    """A request, its row locked after the seeds of its configuration, as whoever makes requests locks them."""
+    lock_configuration(session, Configuration.of(get_spec(session, request_id)).digest())
+    return get_request(session, request_id, lock=True)
 
 
 def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.covering import borrow_seeds, cover_seeds, find_open_seeds, seed_warnings
+from prodsys.actions.covering import borrow_seeds, cover_seeds, find_open_seeds, lock_with_seeds, seed_warnings
 from prodsys.actions.doubles import refuse_doubles
 from prodsys.actions.foreseeing import foresee
 from prodsys.actions.outside import Own, look_outside, what_is_known
@@ -20,7 +20,6 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, store_plan
 from prodsys.ledger.publications import publish
 from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move, refusal
-from prodsys.ledger.seeds import lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
 from prodsys.model.estimate import Estimate
@@ -66,7 +65,7 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
     estimate = foresee(ctx, built)
     said = look_outside(ctx, built, estimate, own)
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
+        row = lock_with_seeds(session, request_id)
         move(row, Act.PLAN)
         now = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, built.reading)
         if now.digest() != built.digest():  # somebody revised it while we looked around
@@ -84,7 +83,6 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
 
 def _keep_reading(session: Session, who: str, built: Plan, reading: Reading) -> None:
     """Write down what the request reads, and whose seeds these are."""
-    lock_configuration(session, built.configuration_digest)
     replace_inputs(session, built.request_id, reading.files)
     refuse_doubles(session, built, reading.files)
     borrow_seeds(session, built, who)
@@ -132,7 +130,7 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
     """
     ctx.check_right("approve", Right.APPROVE)
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
+        row = lock_with_seeds(session, request_id)
         stored = find_plan(session, request_id)
         if RequestState(row.state) is RequestState.APPROVED and stored and stored.digest == (digest or stored.digest):
             return _answer(session, row, stored)
@@ -143,7 +141,6 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
         if current.digest() != stored.digest or (digest and digest != stored.digest):
             raise PlanChanged(request_id, digest or stored.digest, current.digest())
         if current.reading is not None:
-            lock_configuration(session, current.configuration_digest)
             refuse_doubles(session, current, list_inputs(session, request_id))
         core_hours, volume = _size(stored, current)
         _check_trial(session, ctx, row, current, core_hours)

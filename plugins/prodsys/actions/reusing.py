@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from prodsys.actions.context import Context
+from prodsys.actions.covering import lock_with_seeds
 from prodsys.errors import SpecInvalid
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_spec, refusal
-from prodsys.ledger.seeds import Owned, add_reuse, find_owners, lock_configuration
+from prodsys.ledger.seeds import Owned, add_reuse, find_owners
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Right
@@ -40,13 +41,12 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
     if owner == request_id:
         raise SpecInvalid("reuse", f"{request_id} owns its own seeds", "name the request whose seeds are used again")
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
+        row = lock_with_seeds(session, request_id)
         get_request(session, owner)
         if RequestState(row.state) not in OPEN:
             raise refusal(row, "declaring reuse of seeds")
         spec = get_spec(session, request_id)
         configuration = Configuration.of(spec).digest()
-        lock_configuration(session, configuration)
         shared = [one for one in find_owners(session, configuration, spec.seeds, but=request_id) if one.owner == owner]
         if not shared:
             asked = seeds_of.show(spec.seeds)

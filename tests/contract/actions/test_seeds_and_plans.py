@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -182,3 +183,18 @@ def test_an_approved_request_cannot_be_changed_by_an_import(ctx, import_demo, tm
     answer = import_demo(sheet)
     assert [fault.value for fault in answer.faults] == ["PROD2025-016"]
     assert show_request(ctx, "PROD2025-016")["seeds"] == "40001-40003"
+
+
+def test_planning_and_importing_one_request_at_once_never_wait_for_each_other_in_a_ring(ctx, import_demo):
+    """All who take seeds lock these first and the request then: in another order PostgreSQL ends one of the two."""
+
+    def import_again(_: int) -> None:
+        import_demo("requests_sheet.csv")
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(work, number) for number in range(24) for work in (import_again, plan_again(ctx))]
+        assert [type(one.exception()).__name__ for one in done if one.exception()] == []
+
+
+def plan_again(ctx):
+    return lambda _: plan(ctx, "PROD2025-016")
