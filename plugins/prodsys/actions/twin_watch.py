@@ -25,6 +25,7 @@ from prodsys.ledger.tasks import seeds_of_task
 from prodsys.model.names import TaskName
 from prodsys.model.outcome import TaskInfo
 from prodsys.model.statuses import DEAD, FINAL, IntentState, RequestState
+from prodsys.panda.task_map import datasets_of_map
 
 UNSETTLED = frozenset({IntentState.SENDING, IntentState.IN_DOUBT})
 SAME_WORK = ("transPath", "container_name")  # with the script's words: what makes equal seeds equal events
@@ -179,10 +180,10 @@ def _strangers(ctx: Context, known: _Known, strangers: Sequence[TaskInfo]) -> It
     work = any(info.status not in FINAL for info in strangers)
     ours = [_with_map(ctx, task) for task in known.by_name.values() if work and not task.final]
     for info in strangers:
-        yield from _stranger(known, info, ours)
+        yield from _stranger(ctx, known, info, ours)
 
 
-def _stranger(known: _Known, info: TaskInfo, ours: Sequence[TaskRow]) -> Iterator[Finding]:
+def _stranger(ctx: Context, known: _Known, info: TaskInfo, ours: Sequence[TaskRow]) -> Iterator[Finding]:
     """A live task the ledger does not know: an attempt it has forgotten, or our seeds under another name."""
     about = f"task {info.jedi_task_id} ({info.task_name}) of {info.user_name or 'nobody'}"
     request_id = _our_request(known, info.task_name or "")
@@ -193,11 +194,27 @@ def _stranger(known: _Known, info: TaskInfo, ours: Sequence[TaskRow]) -> Iterato
         return
     if info.status in FINAL:
         return
+    yield from _second_readers(ctx, known, info, about)
     for task in ours:
         if shared := _shared_seeds(task, info):
             what = f"{about} runs {len(shared)} seeds of {task.task_name}, the first is {shared[0]}"
             advice = "it is not ours to kill: ask its user"
             yield Finding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)
+
+
+def _second_readers(ctx: Context, known: _Known, info: TaskInfo, about: str) -> Iterator[Finding]:
+    """A reconstruction of what a task of ours has read, or reads, with the same script, under another name."""
+    theirs = {_name(one) for one in datasets_of_map(info.task_map, "input")}
+    for task in known.by_name.values():
+        read = {_name(one) for one in task.inputs.values()}
+        if theirs and theirs == read and _same_script(_with_map(ctx, task).task_map, info.task_map):
+            what = f"{about} reads what {task.task_name} reads ({sorted(read)[0]}), with the same script"
+            advice = "ask its user: the same events would be reconstructed twice"
+            yield Finding(_request_of(task.task_name), what, "a second task on the same input", False, advice)
+
+
+def _name(dataset: str) -> str:
+    return dataset.rpartition(":")[2]
 
 
 def _our_request(known: _Known, task_name: str) -> str:
@@ -211,11 +228,15 @@ def _our_request(known: _Known, task_name: str) -> str:
 def _shared_seeds(task: TaskRow, info: TaskInfo) -> Sequence[int]:
     """Seeds that a task of another name works on with the same script."""
     ours, theirs = task.task_map, info.task_map
-    if any(ours.get(key) != theirs.get(key) for key in SAME_WORK) or _script(ours) != _script(theirs):
+    if not _same_script(ours, theirs):
         return ()
     listed = theirs.get("pfnList")
     seeds = {str(one) for one in listed} if isinstance(listed, list) else set()
     return [seed for seed in seeds_of_task(task) if str(seed) in seeds] if seeds else ()
+
+
+def _same_script(ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
+    return all(ours.get(key) == theirs.get(key) for key in SAME_WORK) and _script(ours) == _script(theirs)
 
 
 def _script(task_map: Mapping[str, object]) -> str:

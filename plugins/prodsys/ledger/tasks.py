@@ -107,7 +107,7 @@ def list_outcomes(session: Session, step_id: int) -> list[SeedOutcomeRow]:
 def lost_files(session: Session, step_id: int) -> dict[str, int]:
     """LFN -> seed of files of a step that were reported and are not to be had."""
     wanted = select(LostFileRow.lfn, LostFileRow.seed).where(LostFileRow.step_id == step_id)
-    return dict(session.execute(wanted).tuples().all())
+    return dict(session.execute(wanted).all())
 
 
 def list_files(session: Session, step_id: int, data_type: str | None = None) -> list[FileRow]:

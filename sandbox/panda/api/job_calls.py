@@ -23,8 +23,7 @@ def get_status(call: Call, job_ids: list[int], timeout: int = 60) -> Reply:  # n
     with call.engine.connect() as connection:
         query = select(j.panda_id, j.status, j.command_to_pilot).where(j.panda_id.in_(job_ids), j.status != "pending")
         known = {
-            panda_id: {"command": command, "status": status}
-            for panda_id, status, command in connection.execute(query).tuples()
+            panda_id: {"command": command, "status": status} for panda_id, status, command in connection.execute(query)
         }
     return Reply(data=[known.get(one, UNKNOWN_JOB) for one in job_ids])
 

@@ -70,7 +70,7 @@ def _jobs_by_site(call: Call) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     with call.engine.connect() as connection:
         query = select(j.site, j.status, func.count()).group_by(j.site, j.status)
-        for site, status, count in connection.execute(query).tuples():
+        for site, status, count in connection.execute(query):
             counts.setdefault(site, dict.fromkeys(_ACTIVE, 0))[status] = count
     return counts
 

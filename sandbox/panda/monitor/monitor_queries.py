@@ -50,20 +50,20 @@ def _slots_of(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[int
         .where(d.jedi_task_id.in_(ids), d.master)
         .group_by(d.jedi_task_id)
     )
-    return {key: (total, good, bad) for key, total, good, bad in connection.execute(query).tuples()}
+    return {key: (total, good, bad) for key, total, good, bad in connection.execute(query)}
 
 
 def count_tasks(connection: Connection) -> list[tuple[str, int]]:
     """Numbers of all tasks by status."""
     query = select(t.task.c.status, func.count()).group_by(t.task.c.status).order_by(t.task.c.status)
-    return [(status, count) for status, count in connection.execute(query).tuples()]
+    return [(status, count) for status, count in connection.execute(query)]
 
 
 def count_jobs(connection: Connection, jedi_task_id: int, column: str) -> list[tuple[Any, int]]:
     """Numbers of a task's jobs by one of their columns."""
     key = t.job.c[column]
     query = select(key, func.count()).where(t.job.c.jedi_task_id == jedi_task_id).group_by(key).order_by(key)
-    return [(name, count) for name, count in connection.execute(query).tuples()]
+    return [(name, count) for name, count in connection.execute(query)]
 
 
 def summarise_errors(connection: Connection, jedi_task_id: int) -> list[dict[str, Any]]:
@@ -81,9 +81,7 @@ def summarise_errors(connection: Connection, jedi_task_id: int) -> list[dict[str
     texts = dict(
         connection.execute(
             select(t.job.c.panda_id, t.job.c.errors).where(t.job.c.panda_id.in_([row.sample for row in rows]))
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return [
         {
@@ -164,7 +162,7 @@ def describe_datasets(connection: Connection, jedi_task_id: int) -> list[dict[st
     )
     states: dict[int, list[tuple[str, int]]] = {}
     sizes: dict[int, int] = {}
-    for dataset_id, status, count, size in connection.execute(query).tuples():
+    for dataset_id, status, count, size in connection.execute(query):
         states.setdefault(dataset_id, []).append((status, count))
         sizes[dataset_id] = sizes.get(dataset_id, 0) + int(size or 0)
     return [

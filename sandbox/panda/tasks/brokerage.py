@@ -88,7 +88,7 @@ def count_jobs(connection: Connection, statuses: Sequence[str] = UNFINISHED_JOB)
     """Return the number of jobs in some statuses by queue."""
     j = t.job.c
     query = select(j.site, func.count()).where(j.status.in_(statuses)).group_by(j.site)
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def choose_site(

@@ -113,4 +113,4 @@ def _struck_files(connection: Connection, rules: TaskRules, panda_id: int) -> di
 def _datasets(connection: Connection, panda_id: int) -> dict[str, str]:
     f = t.job_file.c
     query = select(f.lfn, f.dataset).where(f.panda_id == panda_id, f.type.in_(("output", "log")))
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())

@@ -180,7 +180,7 @@ def _candidates(
     if set(statuses) & FINAL:
         query = query.where(c.state_change_time >= moment.since)
     with engine.connect() as connection:
-        rows = connection.execute(query.order_by(c.jedi_task_id)).tuples().all()
+        rows = connection.execute(query.order_by(c.jedi_task_id)).all()
         meant = [jedi_task_id for jedi_task_id, name in rows if rule.match.hits_task(name or "")]
         struck = count_struck(connection, [rule.key]) if meant else {}
     return [one for one in meant if within(times, struck.get((rule.key, f"task {one}"), 0))]

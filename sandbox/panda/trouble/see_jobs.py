@@ -23,7 +23,7 @@ def see_job(connection: Connection, job: RowMapping, task: RowMapping | None = N
     )
     file_id = connection.execute(mine).scalar_one() or 0
     query = select(func.count(), func.count().filter(f.file_id < file_id)).where(f.dataset_id == dataset_id)
-    total, before = connection.execute(query).tuples().one()
+    total, before = connection.execute(query).one()
     wanted = task["params"].get("nFilesPerJob", 1)
     per_job = wanted if isinstance(wanted, int) and wanted > 0 else 1
     return JobSeen(

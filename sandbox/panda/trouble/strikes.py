@@ -269,7 +269,7 @@ def count_struck(
         query = query.where(j.jedi_task_id == jedi_task_id)
     if since is not None:
         query = query.where(j.happened >= since)
-    return Counter({(rule, target): count for rule, target, count in connection.execute(query).tuples()})
+    return Counter({(rule, target): count for rule, target, count in connection.execute(query)})
 
 
 def write_strikes(connection: Connection, strikes: Iterable[Strike]) -> None:

@@ -221,6 +221,7 @@ SLOW_ONES = (
 ALWAYS: list[dict[str, Any]] = [
     *({"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES),
     *({"match": {"task": rf"^{one}\.SIM"}, "slow": {"wall_s": 20}} for one in SLOW_ONES),
+    {"match": {"task": r"^by\.hand\.second"}, "slow": {"wall_s": 20}},
 ]
 PRODUCTIONS = {
     "mortal": Order(901, "none", mortal=True),

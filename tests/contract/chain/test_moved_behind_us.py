@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,13 +11,15 @@ from prodsys.actions.closing import certify, ensure_collected, ensure_rules
 from prodsys.actions.launching import dag_id_of
 from prodsys.actions.reconciling import reconcile
 from prodsys.actions.restarting import reopen_running, settle_again
+from prodsys.actions.twin_watch import look_for_twins
 from prodsys.actions.waiting import record_status, tasks_at_rest
 from prodsys.errors import StepReopened
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import find_task, list_tasks
-from prodsys.model.statuses import FINAL, RequestState, TaskStatus
+from prodsys.model.statuses import DEAD, FINAL, RequestState, TaskStatus
 from tests.contract.chain.driving import Course, patiently, take_wheel, wait_for_rules
 from tests.contract.chain.productions import Production
+from tests.contract.chain.test_adopting import made_by_hand
 from tests.contract.chain.test_restarting import run_again, with_airflow
 
 
@@ -130,3 +133,17 @@ def test_a_retry_that_is_noticed_while_the_step_is_settled_is_not_overrun(produc
     tasks, still = tasks_at_rest(ctx, production.request_id, "SIM")
     assert still is None
     assert all(task.final for task in tasks)
+
+
+def test_a_second_reconstruction_of_the_same_simulation_by_hand_is_named_and_not_killed(produced) -> None:
+    production, ctx = produced("unregistered"), produced("unregistered").site.context()
+    assert production.finished().state == RequestState.COMPLETE
+    ours = production.task("RECO")
+    renamed = json.dumps(ours.task_map).replace(f"{production.request_id}.RECO", "by.hand.second.RECO")
+    by_hand = made_by_hand(production.site, json.loads(renamed))
+    [told] = [one for one in look_for_twins(ctx, repair=True) if one.request_id == production.request_id]
+    assert f"task {by_hand} (by.hand.second.RECO)" in told.what
+    assert f"reads what {ours.task_name} reads" in told.what
+    assert (told.repaired, told.cause) == (False, "a second task on the same input")
+    assert ctx.panda.get_status(by_hand) not in DEAD
+    ctx.panda.kill(by_hand)
