@@ -212,7 +212,7 @@ def _check_final(ctx: Context, request_id: str) -> None:
     """Every task has ended, asked of PanDA now, not of what the ledger saw."""
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
-        if RequestState(row.state) not in {RequestState.FAILED, RequestState.READY, *DELIVERED}:
+        if not (_is_on_its_way(row) or RequestState(row.state) in {RequestState.FAILED, *DELIVERED}):
             raise refusal(row, Act.RECOVER)
         steps = list_steps(session, request_id)
         tasks = [task for step in steps for task in list_step_tasks(session, step.step_id)]

@@ -1,0 +1,92 @@
+"""Every act in every state that does not allow it: refused with what is possible, and nothing is changed or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prodsys.actions.aborting import abort
+from prodsys.actions.adopting import adopt
+from prodsys.actions.approving import reject
+from prodsys.actions.checking import check
+from prodsys.actions.context import Context
+from prodsys.actions.controlling import archive, withdraw
+from prodsys.actions.launching import launch
+from prodsys.actions.pausing import pause, resume
+from prodsys.actions.planning import approve, plan
+from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.restarting import accept, recover, retry, settle_again
+from prodsys.actions.showing import show_audit
+from prodsys.errors import MoveRefused
+from prodsys.ledger.requests import get_request
+from prodsys.ledger.session import transaction
+from prodsys.model.moves import Act, find_move, possible_acts
+from prodsys.model.statuses import RequestState
+
+REQUEST = "DEMO2025-016"
+LATER = datetime.now(UTC) + timedelta(days=1)
+ACTS: dict[Act, Callable[[Context], object]] = {
+    Act.CHECK: lambda ctx: check(ctx, REQUEST),
+    Act.PLAN: lambda ctx: plan(ctx, REQUEST),
+    Act.APPROVE: lambda ctx: approve(ctx, REQUEST),
+    Act.REJECT: lambda ctx: reject(ctx, REQUEST, "no"),
+    Act.WITHDRAW: lambda ctx: withdraw(ctx, REQUEST, "no"),
+    Act.DELAY: lambda ctx: launch(ctx, REQUEST, not_before=LATER),
+    Act.LAUNCH: lambda ctx: launch(ctx, REQUEST, wait=False),
+    Act.PAUSE: lambda ctx: pause(ctx, REQUEST),
+    Act.RESUME: lambda ctx: resume(ctx, REQUEST),
+    Act.RETRY: lambda ctx: retry(ctx, REQUEST, wait=False),
+    Act.RECOVER: lambda ctx: recover(ctx, REQUEST, wait=False),
+    Act.ACCEPT: lambda ctx: accept(ctx, REQUEST, "why", wait=False),
+    Act.REOPEN: lambda ctx: settle_again(ctx, REQUEST, "why", wait=False),
+    Act.ADOPT: lambda ctx: adopt(ctx, REQUEST, "SIM", 1),
+    Act.ABORT: lambda ctx: abort(ctx, REQUEST, "why"),
+    Act.ARCHIVE: lambda ctx: archive(ctx, REQUEST),
+}
+NO_ERROR = {  # what a person may have said a moment ago, or what moves nothing
+    Act.CHECK: {RequestState.PLANNED},
+    Act.APPROVE: {RequestState.APPROVED},
+    Act.REJECT: {RequestState.CHECKED},
+    Act.WITHDRAW: {RequestState.PLANNED},
+    Act.LAUNCH: {
+        RequestState.READY,
+        RequestState.RUNNING,
+        RequestState.PAUSED,
+        RequestState.CLOSING,
+        RequestState.COMPLETE,
+        RequestState.ACCEPTED,
+    },
+    Act.PAUSE: {RequestState.PAUSED},
+    Act.RESUME: {RequestState.RUNNING},
+    Act.ABORT: {RequestState.ABORTED},
+    Act.ARCHIVE: {RequestState.ARCHIVED},
+    Act.RECOVER: {RequestState.COMPLETE},  # nothing is missing, and that is said
+    Act.ADOPT: {RequestState.READY, RequestState.RUNNING, RequestState.PAUSED, RequestState.FAILED},  # a later step
+}
+
+
+def test_the_table_knows_no_act_of_people_that_is_not_tried_here():
+    assert set(ACTS) == {act for state in RequestState for act in possible_acts(state)}
+
+
+@pytest.mark.parametrize("act", list(ACTS), ids=str)
+def test_an_act_in_a_state_that_does_not_allow_it_is_refused_with_what_is_possible(approved, act):
+    for state in RequestState:
+        if find_move(state, act) is None and state not in NO_ERROR.get(act, ()):
+            refused_in(approved, act, state)
+
+
+def refused_in(ctx: Context, act: Act, state: RequestState) -> None:
+    with rehearse(ctx) as stage:
+        with transaction(stage.ctx.sessions) as session:
+            get_request(session, REQUEST).state = state
+        told = len(show_audit(stage.ctx, REQUEST))
+        with pytest.raises(MoveRefused) as refused:
+            ACTS[act](stage.ctx)
+        assert refused.value.state == state
+        assert set(refused.value.possible) <= set(possible_acts(state))
+        with transaction(stage.ctx.sessions) as session:
+            assert get_request(session, REQUEST).state == state
+        assert (len(show_audit(stage.ctx, REQUEST)), stage.effects) == (told, [])
