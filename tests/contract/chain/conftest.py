@@ -26,6 +26,7 @@ from tests.rucio_fixture import RucioServer
 
 Produce = Callable[[str], Production]
 AT_ONCE = 6
+EVERYBODY = 1000  # requests that may run at once: many tests leave theirs running
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def _site(adder: str, postgres: PostgresHandle, rucio: RucioServer, folder: Path
         site = Site(sandbox, rucio, make_session_factory(url), home, read_catalogue(), url)
         sheet = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
         import_intake(site.context(), read_files([sheet], site.catalogue))
-        yield site
+        yield site.with_policy(running_limit=EVERYBODY)
     make_engine(url).dispose()
 
 
