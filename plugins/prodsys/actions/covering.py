@@ -54,12 +54,12 @@ def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...
 
 
 def cover_seeds(session: Session, spec: RequestSpec) -> None:
-    """Make the request the owner of its seeds that nobody owns; SeedsTaken as `find_open_seeds`."""
-    if spec.reads:
-        return
-    configuration = Configuration.of(spec).digest()
-    lock_configuration(session, configuration)
-    claim(session, configuration, spec.request_id, find_open_seeds(session, spec))
+    """Make the request the owner of its seeds that nobody owns; SeedsTaken as `find_open_seeds`.
+
+    The caller has locked the seeds of its configuration, before any row.
+    """
+    if not spec.reads:
+        claim(session, Configuration.of(spec).digest(), spec.request_id, find_open_seeds(session, spec))
 
 
 def borrow_seeds(session: Session, plan: Plan, who: str) -> None:

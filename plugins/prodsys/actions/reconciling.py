@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import defer
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.asking import wake_answered
@@ -30,7 +29,7 @@ from prodsys.errors import ProductionError
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
-from prodsys.ledger.tasks import is_open, list_tasks
+from prodsys.ledger.tasks import is_open, list_all_tasks, list_tasks
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 from prodsys.orchestrator.entries import LogEntry, RunInfo
 
@@ -132,14 +131,7 @@ def _lost_starts(ctx: Context, repair: bool) -> Iterator[Finding]:
 def _statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Tasks whose status in PanDA is not the one in the ledger."""
     with transaction(ctx.sessions) as session:
-        wanted = (
-            select(TaskRow, RequestRow)
-            .join(StepRow, StepRow.step_id == TaskRow.step_id)
-            .join(RequestRow, RequestRow.request_id == StepRow.request_id)
-            .where(TaskRow.jedi_task_id.is_not(None), RequestRow.state != RequestState.ARCHIVED)
-            .options(defer(TaskRow.task_map))  # it lists every seed, and this runs every minute
-        )
-        rows = [(task, request) for task, request in session.execute(wanted)]
+        rows = list_all_tasks(session, TaskRow.jedi_task_id.is_not(None), RequestRow.state != RequestState.ARCHIVED)
     if not rows:
         return
     ids = {task.jedi_task_id for task, _ in rows if task.jedi_task_id is not None}
@@ -196,14 +188,8 @@ def _reopened(ctx: Context, task: TaskRow, request: RequestRow, now: TaskStatus,
 def _unsettled(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Closed requests with a task that is open: it began again while the certificate was being written."""
     with transaction(ctx.sessions) as session:
-        wanted = (
-            select(TaskRow, StepRow.request_id)
-            .join(StepRow, StepRow.step_id == TaskRow.step_id)
-            .join(RequestRow, RequestRow.request_id == StepRow.request_id)
-            .where(RequestRow.state.in_([str(one) for one in DELIVERED]), ~TaskRow.final)
-            .options(defer(TaskRow.task_map))
-        )
-        found = {request_id: task for task, request_id in session.execute(wanted) if is_open(task)}
+        rows = list_all_tasks(session, RequestRow.state.in_([str(one) for one in DELIVERED]), ~TaskRow.final)
+    found = {request.request_id: task for task, request in rows if is_open(task)}
     for request_id, task in found.items():
         yield from look_at(request_id, _settle_open(ctx, request_id, task, repair))
 

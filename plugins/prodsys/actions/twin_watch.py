@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
-from sqlalchemy.orm import defer
 
 from prodsys.actions.context import Context
 from prodsys.actions.findings import Finding
@@ -20,12 +19,12 @@ from prodsys.errors import SpecInvalid
 from prodsys.ledger import turns
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
-from prodsys.ledger.tasks import seeds_of_task
+from prodsys.ledger.tables import RequestRow, TaskRow
+from prodsys.ledger.tasks import list_all_tasks, seeds_of_task
 from prodsys.model.names import TaskName
 from prodsys.model.outcome import TaskInfo
 from prodsys.model.statuses import DEAD, FINAL, IntentState, RequestState
-from prodsys.panda.task_map import datasets_of_map
+from prodsys.panda.task_map import datasets_of_map, plain_name
 
 UNSETTLED = frozenset({IntentState.SENDING, IntentState.IN_DOUBT})
 SAME_WORK = ("transPath", "container_name")  # with the script's words: what makes equal seeds equal events
@@ -77,17 +76,10 @@ def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) ->
 
 def _read_ledger(ctx: Context) -> _Known:
     with transaction(ctx.sessions) as session:
-        wanted = (
-            select(TaskRow, RequestRow.state)
-            .options(defer(TaskRow.task_map))  # 100 kB each, and most are never looked at
-            .join(StepRow, StepRow.step_id == TaskRow.step_id)
-            .join(RequestRow, RequestRow.request_id == StepRow.request_id)
-            .where(RequestRow.state != RequestState.ARCHIVED)
-        )
-        rows = [(task, RequestState(state)) for task, state in session.execute(wanted)]
+        rows = list_all_tasks(session, RequestRow.state != RequestState.ARCHIVED)
         requests = frozenset(session.scalars(select(RequestRow.request_id)))
     by_name = {task.task_name: task for task, _ in rows}
-    return _Known(by_name, {task.task_row_id: state for task, state in rows}, requests)
+    return _Known(by_name, {task.task_row_id: RequestState(request.state) for task, request in rows}, requests)
 
 
 def _with_map(ctx: Context, task: TaskRow) -> TaskRow:
@@ -204,17 +196,13 @@ def _stranger(ctx: Context, known: _Known, info: TaskInfo, ours: Sequence[TaskRo
 
 def _second_readers(ctx: Context, known: _Known, info: TaskInfo, about: str) -> Iterator[Finding]:
     """A reconstruction of what a task of ours has read, or reads, with the same script, under another name."""
-    theirs = {_name(one) for one in datasets_of_map(info.task_map, "input")}
+    theirs = {plain_name(one) for one in datasets_of_map(info.task_map, "input")}
     for task in known.by_name.values():
-        read = {_name(one) for one in task.inputs.values()}
+        read = {plain_name(one) for one in task.inputs.values()}
         if theirs and theirs == read and _same_script(_with_map(ctx, task).task_map, info.task_map):
             what = f"{about} reads what {task.task_name} reads ({sorted(read)[0]}), with the same script"
             advice = "ask its user: the same events would be reconstructed twice"
             yield Finding(_request_of(task.task_name), what, "a second task on the same input", False, advice)
-
-
-def _name(dataset: str) -> str:
-    return dataset.rpartition(":")[2]
 
 
 def _our_request(known: _Known, task_name: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.dialects.postgresql import MultiRange, Range
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from prodsys.ledger.requests import get_step, list_steps
 from prodsys.ledger.seeds import to_range
-from prodsys.ledger.tables import FileRow, LostFileRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.tables import FileRow, LostFileRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import SeedRange
@@ -71,6 +71,18 @@ def list_tasks(session: Session, request_id: str) -> list[tuple[StepRow, TaskRow
     wanted = select(TaskRow).where(TaskRow.step_id.in_(steps)).order_by(TaskRow.attempt)
     found = [(steps[task.step_id], task) for task in session.scalars(wanted)]
     return sorted(found, key=lambda pair: (pair[0].ordinal, pair[0].bunch or 0, pair[1].attempt))
+
+
+def list_all_tasks(session: Session, *conditions: ColumnElement[bool]) -> list[tuple[TaskRow, RequestRow]]:
+    """Tasks of all requests that meet these conditions, with their requests, without maps: these list every seed."""
+    wanted = (
+        select(TaskRow, RequestRow)
+        .join(StepRow, StepRow.step_id == TaskRow.step_id)
+        .join(RequestRow, RequestRow.request_id == StepRow.request_id)
+        .where(*conditions)
+        .options(defer(TaskRow.task_map))
+    )
+    return [(task, request) for task, request in session.execute(wanted)]
 
 
 def open_task_ids(session: Session, request_id: str) -> list[int]:

@@ -122,8 +122,8 @@ def outputs_of_map(task_map: Mapping[str, object]) -> dict[str, str]:
     SpecInvalid
         A dataset does not end with a data type, or two datasets have the same.
     """
-    found = {_plain(name): _data_type(name) for name in datasets_of_map(task_map, "output")}
-    found |= {_plain(name): "log" for name in datasets_of_map(task_map, "log")}
+    found = {plain_name(name): _data_type(name) for name in datasets_of_map(task_map, "output")}
+    found |= {plain_name(name): "log" for name in datasets_of_map(task_map, "log")}
     if len(set(found.values())) != len(found):
         raise SpecInvalid(str(task_map.get("taskName")), f"two outputs of one data type: {', '.join(found)}")
     return found
@@ -131,7 +131,7 @@ def outputs_of_map(task_map: Mapping[str, object]) -> dict[str, str]:
 
 def inputs_of_map(task_map: Mapping[str, object]) -> dict[str, str]:
     """Data type -> name of the dataset a task reads, in the order PanDA pairs them; {} for a simulation."""
-    return {_data_type(name): _plain(name) for name in datasets_of_map(task_map, "input")}
+    return {_data_type(name): plain_name(name) for name in datasets_of_map(task_map, "input")}
 
 
 def datasets_of_map(task_map: Mapping[str, object], kind: str) -> list[str]:
@@ -142,7 +142,8 @@ def datasets_of_map(task_map: Mapping[str, object], kind: str) -> list[str]:
     return list(dict.fromkeys(str(one["dataset"]) for one in found if one.get("dataset")))
 
 
-def _plain(dataset: str) -> str:
+def plain_name(dataset: str) -> str:
+    """Name of a dataset without its scope, as PanDA takes it either way."""
     return dataset.rpartition(":")[2]
 
 
