@@ -11,6 +11,7 @@ from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.publications import Publication, publish
 from prodsys.ledger.session import SessionFactory, transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, RevisionRow
+from prodsys.model.estimate import Estimate, Measure, build_estimate
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
@@ -53,7 +54,15 @@ class Ledger:
     sessions: SessionFactory
     catalogue: Catalogue
 
-    def publish(self, request_id: str, revision: int = 1, *, owner: str = "mgr", retired: bool = False) -> int:
+    def publish(
+        self,
+        request_id: str,
+        revision: int = 1,
+        *,
+        owner: str = "mgr",
+        retired: bool = False,
+        measures: Iterable[Measure] = (),
+    ) -> int:
         plan = make_plan(self.catalogue, request_id, revision, seeds=2 + revision)
         with transaction(self.sessions) as session:
             if session.get(RequestRow, request_id) is None:
@@ -71,12 +80,23 @@ class Ledger:
                 session.get_one(RequestRow, request_id).revision = revision
                 session.add(_revision(plan, owner))
             if session.get(PlanRow, (request_id, plan.digest())) is None:
-                body = plan.model_dump(mode="json")
-                session.add(
-                    PlanRow(request_id=request_id, digest=plan.digest(), revision=revision, body=body, planned_by=owner)
-                )
+                session.add(_plan_row(plan, self._estimate(plan, measures), owner))
                 session.flush()
             return publish(session, request_id, revision, plan.digest(), owner, retired=retired)
+
+    def _estimate(self, plan: Plan, measures: Iterable[Measure]) -> Estimate:
+        return build_estimate(plan, self.catalogue.chains[plan.spec.chain], {}, measures)
+
+
+def _plan_row(plan: Plan, estimate: Estimate, owner: str) -> PlanRow:
+    return PlanRow(
+        request_id=plan.request_id,
+        digest=plan.digest(),
+        revision=plan.revision,
+        body=plan.model_dump(mode="json"),
+        estimate=estimate.model_dump(mode="json"),
+        planned_by=owner,
+    )
 
 
 def _revision(plan: Plan, owner: str) -> RevisionRow:

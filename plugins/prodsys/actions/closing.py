@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -71,17 +71,28 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
         # of the ledger, not of the name: an adopted dataset keeps whatever name it has
         container = Did(plan.partition, plan.sample.step_container(row.step or "", row.data_type or ""))
         children.setdefault(container, []).append(Did.parse(row.did))
+    whole = Did.parse(plan.request_container)
+    events = _events_of_containers(plan, steps.values(), datasets, children)
     for container, content in children.items():
         _check_room(ctx, container, content)
         ctx.rucio.ensure_container(container, content)
-        ctx.rucio.ensure_metadata(container, _common(plan))
-    whole = Did.parse(plan.request_container)
+        ctx.rucio.ensure_metadata(container, _common(plan) | {"n_events": events[container]})
     ctx.rucio.ensure_container(whole, list(children))
-    ctx.rucio.ensure_metadata(whole, _common(plan))
+    ctx.rucio.ensure_metadata(whole, _common(plan) | {"n_events": events[whole]})
     if all(step.verdict == Verdict.FULL for step in steps.values()):  # else what is recovered later joins them
         for container in (*children, whole):
             ctx.rucio.ensure_closed(container)
-    return _write_containers(ctx, plan, children, whole)
+    return _write_containers(ctx, plan, events, whole)
+
+
+def _events_of_containers(
+    plan: Plan, steps: Iterable[StepRow], datasets: Iterable[DatasetRow], children: Mapping[Did, Sequence[Did]]
+) -> dict[Did, int]:
+    """Events of each container: the sum of its datasets; of the request's, what its last step delivered."""
+    held = {row.did: row.events for row in datasets}
+    events = {container: sum(held[str(child)] for child in content) for container, content in children.items()}
+    delivered = sum(step.events or 0 for step in steps if step.kind == plan.steps[-1].kind)
+    return events | {Did.parse(plan.request_container): delivered}
 
 
 def step_of(row: DatasetRow) -> tuple[str, int | None]:
@@ -167,8 +178,8 @@ def _metadata(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
     return _common(plan) | own
 
 
-def _write_containers(ctx: Context, plan: Plan, children: dict[Did, list[Did]], whole: Did) -> tuple[str, ...]:
-    found = {did: ctx.rucio.dataset_info(did) for did in (*children, whole)}
+def _write_containers(ctx: Context, plan: Plan, events: Mapping[Did, int], whole: Did) -> tuple[str, ...]:
+    found = {did: ctx.rucio.dataset_info(did) for did in events}
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         for did, info in found.items():
@@ -184,7 +195,7 @@ def _write_containers(ctx: Context, plan: Plan, children: dict[Did, list[Did]], 
                     kind=REQUEST_CONTAINER if did == whole else STEP_CONTAINER,
                     files=info.length,
                     bytes=info.bytes,
-                    events=0,
+                    events=events[did],
                     closed=not info.open,
                     read_back_at=datetime.now(UTC),
                 )

@@ -31,6 +31,7 @@ from prodsys.ledger.tables import (
     StepRow,
     TaskRow,
 )
+from prodsys.ledger.tasks import jobs_of
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
 from prodsys.model.seeds import SeedRange
@@ -61,7 +62,10 @@ def _request(row: RequestRow, revision: RevisionRow) -> Values:
         **_copied(row, "requester", "cloned_from", "extends", "trial_of", "template"),
         **{name: spec[name] for name in ("tag", "seeds", "events", "events_per_file", "chain", "labels")},
         "configuration": revision.configuration,
-        **{name: iso(getattr(row, name)) for name in ("created_at", "changed_at", "launched_at", "closed_at")},
+        **{
+            name: iso(getattr(row, name))
+            for name in ("created_at", "changed_at", "not_before", "launched_at", "closed_at")
+        },
     }
 
 
@@ -199,7 +203,7 @@ def _task(ctx: Context, step: StepRow, task: TaskRow) -> Values:
         **_copied(task, *plain),
         "reason": task.status_reason,
         "seeds": seeds_of.show(sorted(from_range(one) for one in task.seeds)),
-        "jobs": task.job_count,
+        "jobs": jobs_of(task),
         "retries": task.retries,
         "twins": list(task.twins),
         "sent_count": task.sent_count,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.looking import iso
 from prodsys.ledger.accounts import SeedAccount, seed_accounts
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
 from prodsys.ledger.searching import current_tasks
 from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedOutcomeRow, SeedReuseRow
+from prodsys.ledger.tasks import jobs_of
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
+from prodsys.model.reasons import ReasonFamily, reason_families, reason_of
 from prodsys.model.request import Configuration, RequestSpec
 
 
@@ -38,6 +40,7 @@ class RequestLine:
     labels: tuple[str, ...]
     requester: str
     reason: str
+    not_before: str | None  # of a delayed launch
 
 
 def show_list(ctx: Context, states: tuple[str, ...] = (), like: str | None = None) -> list[RequestLine]:
@@ -63,6 +66,7 @@ def _line(row: RequestRow, spec: RequestSpec) -> RequestLine:
         labels=spec.labels,
         requester=row.requester,
         reason=row.reason,
+        not_before=iso(row.not_before),
     )
 
 
@@ -84,9 +88,9 @@ def show_request(ctx: Context, request_id: str) -> dict[str, Any]:
             "plan": stored.digest if stored else None,
             "planned_by": stored.planned_by if stored else None,
             "approved_by": stored.approved_by if stored else None,
-            "approved_at": _iso(stored.approved_at if stored else None),
-            "launched_at": _iso(row.launched_at),
-            "closed_at": _iso(row.closed_at),
+            "approved_at": iso(stored.approved_at if stored else None),
+            "launched_at": iso(row.launched_at),
+            "closed_at": iso(row.closed_at),
             "runs": _runs(session, request_id),
             "steps": _steps(session, request_id),
             "tasks": [_without(task, "request_id") for task in _tasks(session, ctx, request_id)],
@@ -101,10 +105,6 @@ def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
 
 
-def _iso(when: datetime | None) -> str | None:
-    return when.isoformat() if when else None
-
-
 def _runs(session: Session, request_id: str) -> list[dict[str, Any]]:
     rows = session.scalars(select(RunRow).where(RunRow.request_id == request_id).order_by(RunRow.entered_at))
     keys = ("dag_id", "dag_run_id", "revision", "driving", "airflow_state", "note")
@@ -113,23 +113,28 @@ def _runs(session: Session, request_id: str) -> list[dict[str, Any]]:
 
 def _steps(session: Session, request_id: str) -> list[dict[str, Any]]:
     steps = list_steps(session, request_id)
-    missing: dict[int, dict[int, str]] = {step.step_id: {} for step in steps}
+    missing: dict[int, list[tuple[int, str]]] = {step.step_id: [] for step in steps}
     wanted = select(SeedOutcomeRow).where(
         SeedOutcomeRow.step_id.in_(missing), SeedOutcomeRow.state != SeedState.DELIVERED
     )
     for one in session.scalars(wanted.order_by(SeedOutcomeRow.seed)):
-        missing[one.step_id][one.seed] = one.reason or one.state
+        missing[one.step_id].append((one.seed, reason_of(one.state, one.reason, one.lost_in)))
     return [
         {
             "step": step.kind,
+            "bunch": step.bunch,
             "verdict": step.verdict,
             "seeds_delivered": step.seeds_delivered,
             "events": step.events,
-            "missing": missing[step.step_id],
+            "missing": [_family(one) for one in reason_families(missing[step.step_id])],
             "notes": list(step.notes),
         }
         for step in steps
     ]
+
+
+def _family(family: ReasonFamily) -> dict[str, Any]:
+    return {"seeds": family.shown_seeds, "count": len(family.seeds), "reason": family.reason}
 
 
 def _tasks(session: Session, ctx: Context, request_id: str | None) -> list[dict[str, Any]]:
@@ -138,13 +143,14 @@ def _tasks(session: Session, ctx: Context, request_id: str | None) -> list[dict[
         {
             "request_id": step.request_id,
             "step": step.kind,
+            "bunch": task.bunch,
             "attempt": task.attempt,
             "task_name": task.task_name,
             "intent": task.intent,
             "jedi_task_id": task.jedi_task_id,
             "status": task.status,
             "reason": task.status_reason,
-            "jobs": task.job_count,
+            "jobs": jobs_of(task),
             "twins": list(task.twins),
             "url": f"{ctx.monitor_url.rstrip('/')}/task/{task.jedi_task_id}" if task.jedi_task_id else None,
         }

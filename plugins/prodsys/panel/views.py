@@ -52,6 +52,7 @@ class RequestLine(View):
     configuration: str = Field(description="digest of what makes events equal", examples=[DIGEST])
     created_at: datetime
     changed_at: datetime
+    not_before: datetime | None = Field(description="a delayed launch waits for this time")
     launched_at: datetime | None
     closed_at: datetime | None
 
@@ -195,7 +196,7 @@ class Task(View):
     adopted: bool = Field(description="made elsewhere, and taken over")
     reason: str = Field(description="PanDA's words; data, never HTML")
     seeds: str
-    jobs: int | None
+    jobs: int = Field(description="jobs PanDA made of it, all attempts; before it is settled, one for each seed")
     retries: int = Field(description="PanDA's own, that we asked for")
     twins: list[int] = Field(description="JEDI ids of twins that were killed")
     sent_count: int
