@@ -68,7 +68,10 @@ def test_a_dry_run_of_an_import_says_what_the_import_does(run, tmp_path):
     told = [json.loads(run("request", "import", tmp_path / "a.csv", *how, "--json")[1]) for how in (("--dry-run",), ())]
     assert told[0].pop("ledger") == "the ledger was asked"
     assert told[0] == told[1]
-    assert (told[0]["created"], told[0]["revised"]) == (["PROD2025-017", "PROD2025-018"], ["PROD2025-014", "PROD2025-016"])
+    assert (told[0]["created"], told[0]["revised"]) == (
+        ["PROD2025-017", "PROD2025-018"],
+        ["PROD2025-014", "PROD2025-016"],
+    )
     assert told[0]["unchanged"] == ["PROD2025-015"]
 
 

@@ -31,7 +31,12 @@ def _driven(ctx, request_id: str) -> None:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
         row.state, row.launched_at = "running", datetime.now(UTC)
-        run = {"dag_id": f"prod__{request_id}", "dag_run_id": "r1", "revision": row.revision, "airflow_state": "running"}
+        run = {
+            "dag_id": f"prod__{request_id}",
+            "dag_run_id": "r1",
+            "revision": row.revision,
+            "airflow_state": "running",
+        }
         session.add(RunRow(request_id=request_id, driving=True, note="", **run))
 
 
