@@ -80,7 +80,7 @@ def test_who_one_is_taken_for(target: Target, role: str) -> None:
 
 
 def _without_dn(reply: dict[str, Any]) -> dict[str, Any]:
-    """The reply without the user's DN, which is the issuer's spelling: a full name or another, with a nickname or not."""
+    """The reply without the user's DN, which is the issuer's: another name, with a nickname or without."""
     dn = reply["data"]["user_dn_raw"]
     assert isinstance(dn, str)
     assert f"User DN (raw): {dn}\n" in reply["message"]
