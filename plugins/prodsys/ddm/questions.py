@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
@@ -212,4 +213,10 @@ def _rule_info(rule: Mapping[str, Any]) -> RuleInfo:
         locks_replicating=int(rule["locks_replicating_cnt"]),
         locks_stuck=int(rule["locks_stuck_cnt"]),
         error=str(rule["error"] or ""),
+        expires_at=_moment(rule.get("expires_at")),
     )
+
+
+def _moment(given: object) -> datetime | None:
+    """A time of Rucio, which is UTC; None for none."""
+    return given.replace(tzinfo=UTC) if isinstance(given, datetime) else None
