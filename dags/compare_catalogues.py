@@ -7,7 +7,7 @@ from prodsys.operators.doors import CompareCataloguesOperator
 
 DOCS = """
 Every hour compares what takes longer than a minute: replication rules and datasets of delivered requests with Rucio,
-approved plans with their digests, and the tasks of the whole VO with those of the ledger. Each comparison asks a bounded
+approved plans with their digests, the tasks of the whole VO with those of the ledger. Each comparison asks a bounded
 number of things (`reconcile` in policy.yaml) and goes on there the next time. What it finds waits for a person:
 `prodsys finding list`, `prodsys finding decide`.
 """
