@@ -1,6 +1,6 @@
 """A ledger with a long history, and services that answer at the wire as if nothing had happened since, counting.
 
-Used by `test_bounded_work`; ``python -m tests.contract.actions.long_history URL`` prints the figures of a fresh database.
+Used by `test_bounded_work`; ``python -m tests.contract.actions.long_history URL`` prints what a pass costs.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ select 'test:d' || n, 'PROD2026-' || to_char(1 + n % :requests, 'FM0000'), 'SIM'
     now() - interval '40 days' from generate_series(1, :rules) as n
 """
 _RULES = """
-insert into prodsys.rule (rule_id, did, request_id, rse_expression, copies, lifetime_days, length, state, locks_ok, error,
-    checked_at)
+insert into prodsys.rule (rule_id, did, request_id, rse_expression, copies, lifetime_days, length, state, locks_ok,
+    error, checked_at)
 select md5(did), did, request_id, 'JINR_EOS', 1, 30, 3, 'OK', 3, '', read_back_at from prodsys.dataset
 """
 
@@ -78,6 +78,7 @@ class Wire:
     sent_bytes: int = 0
     tasks: int = 0  # of a history, as PanDA keeps them
     changed: dict[int, str] = field(default_factory=dict)  # task -> status that it has since a moment ago
+    killed: set[int] = field(default_factory=set)
     away: frozenset[str] = frozenset()  # services that answer with an error
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, dict[str, str], object]:
@@ -101,7 +102,10 @@ class Wire:
 
     def _panda(self, path: str, query: dict[str, list[str]]) -> object:
         if path.endswith("get_status"):
-            return "done" if int(query["task_id"][0]) <= FIRST_TASK + self.tasks // 2 else "aborted"
+            task = int(query["task_id"][0])
+            return self.changed.get(task) or ("done" if task <= FIRST_TASK + self.tasks // 2 else "aborted")
+        if path.endswith("kill"):
+            return 0
         if not path.endswith("get_tasks_modified_since"):
             return []
         since = datetime.strptime(query["since"][0], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
@@ -119,8 +123,10 @@ def serve(wire: Wire) -> Iterator[Wire]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
+            if parts.path.endswith("/task/kill"):
+                wire.killed.add(json.loads(given)["task_id"])
             status, headers, body = wire.answer(parts.path, parse_qs(parts.query))
             data = b"" if body is None else json.dumps(body).encode()
             wire.sent_bytes += len(data)

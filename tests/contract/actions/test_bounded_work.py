@@ -1,4 +1,4 @@
-"""What a pass of the reconciler asks does not grow with the history; what is compared in turns goes on where it stopped."""
+"""What a pass of the reconciler asks does not grow with the history; comparisons go on where they stopped."""
 
 from __future__ import annotations
 
@@ -71,27 +71,35 @@ def test_open_tasks_that_no_list_shows_are_asked_for_in_turns(ctx: Context, wire
     assert looked == 50
 
 
-def test_what_is_compared_by_the_hour_has_a_budget_and_goes_on_where_it_stopped(ctx: Context, wire: Wire) -> None:
+BUDGET = 30
+
+
+@pytest.fixture
+def thrifty(ctx: Context, wire: Wire) -> Context:
+    """A context that may ask Rucio little in an hour."""
     policy = ctx.catalogue.policy
-    limits = policy.reconcile.model_copy(update={"catalogue_calls": 30})
+    limits = policy.reconcile.model_copy(update={"catalogue_calls": BUDGET})
     catalogue = ctx.catalogue.model_copy(update={"policy": policy.model_copy(update={"reconcile": limits})})
-    here = replace(with_services(ctx, wire), catalogue=catalogue)
-    write_history(ctx, tasks=200, rules=50)
-    with transaction(ctx.sessions) as session:
+    return replace(with_services(ctx, wire), catalogue=catalogue)
+
+
+def test_what_is_compared_by_the_hour_has_a_budget_and_goes_on_where_it_stopped(thrifty: Context, wire: Wire) -> None:
+    write_history(thrifty, tasks=200, rules=50)
+    with transaction(thrifty.sessions) as session:
         session.execute(update(RuleRow).values(lifetime_days=None))
     for _ in range(2):
-        with measured(here, wire) as figures:
-            compare_catalogues(here, repair=True)
-        assert figures.calls["rucio dids"] <= 30
-        assert figures.calls["rucio rules"] <= 30 + 1
-    with transaction(ctx.sessions) as session:
+        with measured(thrifty, wire) as figures:
+            compare_catalogues(thrifty, repair=True)
+        assert figures.calls["rucio dids"] <= BUDGET
+        assert figures.calls["rucio rules"] <= BUDGET + 1
+    with transaction(thrifty.sessions) as session:
         for row in (RuleRow, DatasetRow):
             assert session.query(row).filter(row.compared_at.is_(None)).count() == 0
 
 
-def test_rules_whose_time_has_passed_are_remembered_and_never_asked_for(ctx: Context, wire: Wire) -> None:
-    here = with_services(ctx, wire)
-    write_history(ctx, **LONG)
+def test_rules_whose_time_has_passed_are_remembered_and_never_asked_for(thrifty: Context, wire: Wire) -> None:
+    here, ctx = thrifty, thrifty
+    write_history(ctx, **SHORT | {"rules": 500})
     with measured(here, wire) as figures:
         assert compare_catalogues(here, repair=True) == []
     assert not [call for call in figures.calls if call.startswith("rucio")]
@@ -101,12 +109,12 @@ def test_rules_whose_time_has_passed_are_remembered_and_never_asked_for(ctx: Con
     assert compare_catalogues(here, repair=True), "they are gone before their time"
 
 
-def test_a_service_that_is_away_costs_one_finding_and_no_other_comparison(ctx: Context, wire: Wire) -> None:
-    write_history(ctx, tasks=200, rules=50)
-    with transaction(ctx.sessions) as session:
+def test_a_service_that_is_away_costs_one_finding_and_no_other_comparison(thrifty: Context, wire: Wire) -> None:
+    here = thrifty
+    write_history(here, tasks=200, rules=5)
+    with transaction(here.sessions) as session:
         session.execute(update(RuleRow).values(lifetime_days=None))
     wire.away = frozenset({"panda"})
-    here = with_services(ctx, wire)
     for _ in range(2):  # told each time, and the same finding
         found = compare_catalogues(here, repair=True)
         assert [one.look for one in found if "could not be compared" in one.what] == ["duplicates"]
