@@ -16,6 +16,7 @@ BODIES = {
     "accept": {"reason": "r"},
     "settle-again": {"reason": "r"},
     "answer": {"answer": "abort"},
+    "decide": {"reason": "r"},
     "reject": {"reason": "r", "digest": "sha256:" + "0" * 64},
     "adopt": {"step": "SIM", "jedi_task_id": 7},
     "reuse": {"owner": "PROD2025-001", "kind": "compare", "reason": "r"},
