@@ -6,17 +6,18 @@ lifetime has passed, and data that nothing but such rules kept, are gone on purp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
-from prodsys.actions.findings import NOT_COMPARED, Finding
+from prodsys.actions.findings import NOT_COMPARED, Finding, look_at
 from prodsys.ddm.facts import RuleInfo
-from prodsys.errors import ProductionError, ServiceUnavailable
-from prodsys.ledger.findings import close_subjects, decided_facts
+from prodsys.ddm.questions import SINGLE_RULES
+from prodsys.ledger.findings import close_others, close_subjects, decided_facts
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, RequestRow, RuleRow
 from prodsys.model.names import Did
@@ -24,7 +25,7 @@ from prodsys.model.statuses import DELIVERED, RuleState, Severity
 
 EXPIRY, STATE = "rule expiry", "rule state"  # comparisons of one rule, as its findings name them
 EXPIRES = "expires "  # how the fact of an expiry begins
-DATASETS = "compare_datasets"
+RULES, DATASETS = "compare_rules", "compare_datasets"
 TOLERANCE = timedelta(days=1)  # between the expiry that was asked for and the one that Rucio keeps
 AT_ONCE = 20  # datasets between two notes of what was compared
 _DELIVERED = RequestRow.state.in_([str(state) for state in DELIVERED])
@@ -38,23 +39,58 @@ _HAS_PASSED = and_(
 # --- rules ------------------------------------------------------------------------------------------------------------
 def compare_rules(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Rules of delivered requests that are not as they were made: gone, not complete, or with another expiry."""
+    rows, agreed = _rules_to_compare(ctx)
+    seen, found, compared = dict[str, RuleInfo](), list[Finding](), list[RuleRow]()
+    known = ctx.rucio.list_own_rules() if len(rows) > SINGLE_RULES else {}
+    now = datetime.now(UTC)
+    try:
+        for row in rows:
+            compared.append(row)
+            ends = agreed.get(row.rule_id, ())
+            look = _compare_rule(ctx, row, known.get(row.rule_id), ends, now, seen)
+            found += _about(row.rule_id, f"rule {row.rule_id} of {row.did}", look_at(row.request_id, look))
+    finally:
+        _note_rules(ctx, compared, seen, found, repair)
+    yield from found
+
+
+def _rules_to_compare(ctx: Context) -> tuple[Sequence[RuleRow], dict[str, list[str]]]:
+    """Rules that were not compared for longest, and what people decided about their expiry.
+
+    Those whose lifetime has passed are remembered as expired; what was found about rules that are not kept any more, or
+    whose request is opened again, is closed.
+    """
+    kept = select(RuleRow.rule_id).join(RequestRow, RequestRow.request_id == RuleRow.request_id)
+    kept = kept.where(_DELIVERED, RuleRow.state != RuleState.EXPIRED)
     with transaction(ctx.sessions) as session:
-        delivered = select(RequestRow.request_id).where(_DELIVERED)
-        over = (RuleRow.state != RuleState.EXPIRED, _HAS_PASSED, RuleRow.request_id.in_(delivered))
+        over = (RuleRow.rule_id.in_(kept), _HAS_PASSED)
         session.execute(update(RuleRow).where(*over).values(state=str(RuleState.EXPIRED)))
-        wanted = select(RuleRow).join(RequestRow, RequestRow.request_id == RuleRow.request_id)
-        wanted = wanted.where(_DELIVERED, RuleRow.state != RuleState.EXPIRED)
+        close_others(session, [EXPIRY, STATE, RULES], kept)
+        wanted = select(RuleRow).where(RuleRow.rule_id.in_(kept))
         wanted = wanted.order_by(RuleRow.compared_at.nulls_first(), RuleRow.rule_id)
         rows = session.scalars(wanted.limit(ctx.catalogue.policy.reconcile.catalogue_calls)).all()
-        agreed = decided_facts(session, EXPIRY, [row.rule_id for row in rows])
-    if not rows:
-        return
-    states = ctx.rucio.rule_states([row.rule_id for row in rows])
-    now = datetime.now(UTC)
-    seen = {row.rule_id: _with_end(states[row.rule_id], agreed.get(row.rule_id, ()), now) for row in rows}
-    found = [one for row in rows for one in judge_rule(row, seen[row.rule_id])]
-    _note_rules(ctx, rows, seen, found, repair)
-    yield from found
+        return rows, decided_facts(session, EXPIRY, [row.rule_id for row in rows])
+
+
+def _compare_rule(
+    ctx: Context,
+    row: RuleRow,
+    known: RuleInfo | None,
+    agreed: Sequence[str],
+    now: datetime,
+    seen: dict[str, RuleInfo],
+) -> Iterator[Finding]:
+    info = _with_end(known or ctx.rucio.rule_state(row.rule_id), agreed, now)
+    seen[row.rule_id] = info
+    yield from judge_rule(row, info)
+
+
+def _about(subject: str, name: str, found: Iterable[Finding]) -> list[Finding]:
+    """Findings about one subject; one that could only not be compared is named."""
+    return [
+        replace(one, subject=subject, what=f"{name} could not be compared") if one.fact == NOT_COMPARED else one
+        for one in found
+    ]
 
 
 def _with_end(info: RuleInfo, agreed: Sequence[str], now: datetime) -> RuleInfo:
@@ -112,14 +148,14 @@ def _note_rules(
     ctx: Context, rows: Sequence[RuleRow], seen: dict[str, RuleInfo], found: Sequence[Finding], repair: bool
 ) -> None:
     """Note that these rules were compared, what is remembered of them, and close what was wrong and is not any more."""
-    told = {(one.look, one.subject) for one in found}
+    told = {(one.look or RULES, one.subject) for one in found}
     now, ids = datetime.now(UTC), [row.rule_id for row in rows]
     with transaction(ctx.sessions) as session:
         session.execute(update(RuleRow).where(RuleRow.rule_id.in_(ids)).values(compared_at=now))
-        for look in (EXPIRY, STATE):
+        for look in (EXPIRY, STATE, RULES):
             close_subjects(session, [look], [one for one in ids if (look, one) not in told])
         for row in rows:
-            info = seen[row.rule_id]
+            info = seen.get(row.rule_id, RuleInfo(row.rule_id, RuleState.UNKNOWN))
             if info.state is RuleState.EXPIRED or (repair and info.state not in {row.state, RuleState.UNKNOWN}):
                 new = {"state": str(info.state), "error": info.error, "checked_at": now}
                 session.execute(update(RuleRow).where(RuleRow.rule_id == row.rule_id).values(new))
@@ -128,17 +164,19 @@ def _note_rules(
 # --- datasets ---------------------------------------------------------------------------------------------------------
 def compare_datasets(ctx: Context, repair: bool) -> Iterator[Finding]:  # noqa: ARG001 - nothing is mended here
     """Datasets of delivered requests that are not in Rucio as they were read back, but those that were to expire."""
-    wanted = select(DatasetRow).join(RequestRow, RequestRow.request_id == DatasetRow.request_id)
-    wanted = wanted.where(_DELIVERED, DatasetRow.kind == DATASET, _is_kept())
+    kept = select(DatasetRow.did).join(RequestRow, RequestRow.request_id == DatasetRow.request_id)
+    kept = kept.where(_DELIVERED, DatasetRow.kind == DATASET, _is_kept())
+    wanted = select(DatasetRow).where(DatasetRow.did.in_(kept))
     wanted = wanted.order_by(DatasetRow.compared_at.nulls_first(), DatasetRow.read_back_at, DatasetRow.did)
     with transaction(ctx.sessions) as session:
+        close_others(session, [DATASETS], kept)
         rows = session.scalars(wanted.limit(ctx.catalogue.policy.reconcile.catalogue_calls)).all()
     for start in range(0, len(rows), AT_ONCE):
         compared, found = list[str](), list[Finding]()
         try:
             for row in rows[start : start + AT_ONCE]:
                 compared.append(row.did)
-                found += _compare_dataset(ctx, row)
+                found += _about(row.did, row.did, look_at(row.request_id, _compare_dataset(ctx, row)))
         finally:
             _note_datasets(ctx, compared, found)
         yield from found
@@ -150,22 +188,16 @@ def _is_kept() -> ColumnElement[bool]:
     return or_(~rules, rules.where(RuleRow.state != RuleState.EXPIRED, ~func.coalesce(_HAS_PASSED, False)))
 
 
-def _compare_dataset(ctx: Context, row: DatasetRow) -> list[Finding]:
-    try:
-        info = ctx.rucio.dataset_info(Did.parse(row.did))
-    except ServiceUnavailable:
-        raise
-    except ProductionError as error:
-        what = f"{row.did} could not be compared"
-        return [Finding(row.request_id, what, str(error), False, "look at it in Rucio", row.did, NOT_COMPARED)]
+def _compare_dataset(ctx: Context, row: DatasetRow) -> Iterator[Finding]:
+    info = ctx.rucio.dataset_info(Did.parse(row.did))
     if info is not None and (info.length, info.bytes) == (row.files, row.bytes):
-        return []
+        return
     held = "gone" if info is None else f"{info.length} files of {info.bytes} bytes"
     what = f"{row.did} is {held} in Rucio, the certificate says {row.files} files of {row.bytes} bytes"
     advice = "settle the request again, or mend it there"
     less = info is None or info.length < row.files or info.bytes < row.bytes
     severity = Severity.ERROR if less else Severity.WARNING
-    return [Finding(row.request_id, what, "changed in Rucio", False, advice, row.did, held, severity)]
+    yield Finding(row.request_id, what, "changed in Rucio", False, advice, row.did, held, severity)
 
 
 def _note_datasets(ctx: Context, compared: Sequence[str], found: Sequence[Finding]) -> None:

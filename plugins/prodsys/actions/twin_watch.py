@@ -91,6 +91,11 @@ def _with_maps(ctx: Context, tasks: Sequence[TaskRow]) -> Sequence[TaskRow]:
         return session.scalars(select(TaskRow).where(TaskRow.task_row_id.in_([one.task_row_id for one in tasks]))).all()
 
 
+def _subject(info: TaskInfo) -> str:
+    """What a finding about a task of PanDA is about."""
+    return f"task {info.jedi_task_id}"
+
+
 def _request_of(task_name: str) -> str:
     return task_name.partition(".")[0]
 
@@ -103,7 +108,7 @@ def _namesake(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iter
     if unlike:
         what = f"{about} is called {task.task_name} and does other work"
         advice = "ask its user: it writes under the names of this request"
-        yield Finding(request_id, what, "; ".join(unlike[:3]), False, advice)
+        yield Finding(request_id, what, "; ".join(unlike[:3]), False, advice, _subject(info), "other work")
     elif task.jedi_task_id is None:
         yield from _forgotten(ctx, task, info, repair)
     elif info.jedi_task_id not in task.twins or info.status not in FINAL:
@@ -117,7 +122,7 @@ def _twin(ctx: Context, task: TaskRow, info: TaskInfo, about: str, repair: bool)
         if repair:
             kill_twin(ctx, task, task.jedi_task_id or 0, info)
         advice = "it has ended: its outputs are in the datasets of this request, look for seeds delivered twice"
-        return Finding(_request_of(task.task_name), what, cause, False, advice)
+        return Finding(_request_of(task.task_name), what, cause, False, advice, _subject(info), "ended")
     if repair:
         _end_twins(ctx, task)
     return Finding(_request_of(task.task_name), what, cause, repair, "find out who sent it")
@@ -200,7 +205,8 @@ def _stranger(ctx: Context, known: _Known, info: TaskInfo, ours: Sequence[TaskRo
         if shared := _shared_seeds(task, info):
             what = f"{about} runs {len(shared)} seeds of {task.task_name}, the first is {shared[0]}"
             advice = "it is not ours to kill: ask its user"
-            yield Finding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)
+            cause, fact = "the same script on the same seeds", f"seeds of {task.task_name}"
+            yield Finding(_request_of(task.task_name), what, cause, False, advice, _subject(info), fact)
 
 
 def _second_readers(ctx: Context, known: _Known, info: TaskInfo, about: str) -> Iterator[Finding]:

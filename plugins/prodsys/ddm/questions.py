@@ -158,10 +158,12 @@ class RucioQuestions:
 
     def rule_states(self, rule_ids: Sequence[str]) -> dict[str, RuleInfo]:
         """Rule id -> rule, for any number of rules in few calls."""
-        known = self._all_own_rules() if len(rule_ids) > SINGLE_RULES else {}
+        known = self.list_own_rules() if len(rule_ids) > SINGLE_RULES else {}
         return {rule_id: known.get(rule_id) or self.rule_state(rule_id) for rule_id in rule_ids}
 
-    def _all_own_rules(self) -> dict[str, RuleInfo]:
+    def list_own_rules(self) -> dict[str, RuleInfo]:
+        """Rule id -> rule, for all rules of this account in one call."""
+
         def ask(rucio: Any) -> dict[str, RuleInfo]:
             return {str(row["id"]): _rule_info(row) for row in rucio.list_replication_rules({"account": self.account})}
 

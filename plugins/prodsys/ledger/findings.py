@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -46,6 +47,12 @@ def close_subjects(session: Session, looks: Collection[str], subjects: Collectio
     if looks and subjects:
         gone = (FindingRow.look.in_(looks), FindingRow.subject.in_(subjects), FindingRow.closed_at.is_(None))
         session.execute(update(FindingRow).where(*gone).values(closed_at=func.now()))
+
+
+def close_others(session: Session, looks: Collection[str], kept: Select[Any]) -> None:
+    """Close what these comparisons found about subjects that are not among these (any more)."""
+    gone = (FindingRow.look.in_(looks), FindingRow.subject != "", FindingRow.subject.not_in(kept))
+    session.execute(update(FindingRow).where(*gone, FindingRow.closed_at.is_(None)).values(closed_at=func.now()))
 
 
 def close_unseen(session: Session, looks: Collection[str], seen: Collection[int]) -> None:

@@ -232,3 +232,29 @@ def test_a_decision_is_somebodys_right_and_made_once(delivered: Delivered) -> No
     assert decide(delivered.ctx, told.finding_id, "seen").decided_by == "manager", "the same word again changes nothing"
     with pytest.raises(FindingDecided, match="manager decided it"):
         decide(delivered.ctx.acting_as("deputy", "manager"), told.finding_id, "no")
+
+
+# --- what cannot be compared ------------------------------------------------------------------------------------------
+def test_what_rucio_cannot_say_of_one_dataset_hides_none_of_the_others(delivered: Delivered) -> None:
+    with transaction(delivered.ctx.sessions) as session:
+        for name in ("no DID at all", "nowhere:x"):
+            values = {"did": name, "request_id": REQUEST, "kind": "dataset", "files": 1, "bytes": 1}
+            session.add(DatasetRow(**values, read_back_at=LONG_AGO))
+    did, _ = delivered.sample()
+    with transaction(delivered.ctx.sessions) as session:
+        session.get_one(DatasetRow, str(did)).files = 2
+    for _ in range(2):
+        found = {one.subject: one.what for one in delivered.datasets()}
+        assert set(found) == {"no DID at all", "nowhere:x", str(did)}
+        assert found["no DID at all"] == "no DID at all could not be compared"
+
+
+def test_what_was_found_of_a_request_that_is_settled_again_is_closed(delivered: Delivered) -> None:
+    delivered.expired(1, None)
+    delivered.rules()
+    delivered.datasets()
+    assert len(open_findings(delivered.ctx)) == 2
+    with transaction(delivered.ctx.sessions) as session:
+        session.get_one(RequestRow, REQUEST).state = "running"
+    assert delivered.rules() == delivered.datasets() == []
+    assert open_findings(delivered.ctx) == ()
