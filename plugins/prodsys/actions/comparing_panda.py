@@ -34,10 +34,9 @@ _OPEN = (
 def statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Tasks whose status in PanDA is not the one in the ledger."""
     now = datetime.now(UTC)
-    seen, single = _modified(ctx, now), list[int]()
+    seen = _modified(ctx, now)
     if seen is not None:
-        single = _not_listed(ctx, set(seen), now)
-        seen |= {one: ctx.panda.status_or_unseen(one) for one in single}
+        seen |= {one: ctx.panda.status_or_unseen(one) for one in _not_listed(ctx, set(seen), now, repair)}
     for task, request in _tasks(ctx, seen or {}, now):
         status = (seen or {})[task.jedi_task_id or 0]
         if status not in {TaskStatus.UNSEEN, TaskStatus.UNKNOWN, task.status}:  # a word nobody knows is no news
@@ -45,7 +44,6 @@ def statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
     if repair and seen is not None:
         with transaction(ctx.sessions) as session:
             set_look(session, LOOK, seen_until=now)
-            session.execute(update(TaskRow).where(TaskRow.jedi_task_id.in_(single)).values(looked_at=now))
 
 
 def _modified(ctx: Context, now: datetime) -> dict[int, TaskStatus] | None:
@@ -60,13 +58,18 @@ def _modified(ctx: Context, now: datetime) -> dict[int, TaskStatus] | None:
     return ctx.panda.list_modified(since, first)
 
 
-def _not_listed(ctx: Context, listed: set[int], now: datetime) -> list[int]:
-    """Tasks that the list of changed ones cannot be trusted with, those first that were not asked for longest."""
+def _not_listed(ctx: Context, listed: set[int], now: datetime, repair: bool) -> list[int]:
+    """Tasks that the list of changed ones cannot be trusted with, those first that were not asked for longest.
+
+    With ``repair`` they are noted as asked for: one at which PanDA breaks is not the first again the next time.
+    """
     wanted = _of_tasks(TaskRow.jedi_task_id, (_OPEN | TaskRow.adopted) & _matters(ctx, now))
     wanted = wanted.where(TaskRow.jedi_task_id.not_in(listed)).order_by(TaskRow.looked_at.nulls_first())
     with transaction(ctx.sessions) as session:
-        found = session.scalars(wanted.limit(ctx.catalogue.policy.reconcile.status_calls))
-        return [one for one in found if one is not None]
+        found = list(session.scalars(wanted.limit(ctx.catalogue.policy.reconcile.status_calls)))
+        if repair and found:
+            session.execute(update(TaskRow).where(TaskRow.jedi_task_id.in_(found)).values(looked_at=now))
+        return found
 
 
 def _tasks(ctx: Context, seen: dict[int, TaskStatus], now: datetime) -> list[tuple[TaskRow, RequestRow]]:
