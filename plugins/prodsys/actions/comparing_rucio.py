@@ -128,7 +128,7 @@ def judge_rule(row: RuleRow, info: RuleInfo) -> Iterator[Finding]:
 def _judge_expiry(row: RuleRow, info: RuleInfo, about: str) -> Iterator[Finding]:
     meant = None
     if row.lifetime_days is not None:
-        meant = min(row.created_at, row.checked_at) + timedelta(days=row.lifetime_days)
+        meant = min(row.created_at, row.checked_at).astimezone(UTC) + timedelta(days=row.lifetime_days)
     given = info.expires_at
     if meant is None and given is None:
         return
@@ -148,15 +148,18 @@ def _note_rules(
     ctx: Context, rows: Sequence[RuleRow], seen: dict[str, RuleInfo], found: Sequence[Finding], repair: bool
 ) -> None:
     """Note that these rules were compared, what is remembered of them, and close what was wrong and is not any more."""
-    told = {(one.look or RULES, one.subject) for one in found}
-    now, ids = datetime.now(UTC), [row.rule_id for row in rows]
+    told, now = {(one.look or RULES, one.subject) for one in found}, datetime.now(UTC)
+    known = [rule_id for rule_id, info in seen.items() if info.state is not RuleState.UNKNOWN]
     with transaction(ctx.sessions) as session:
-        session.execute(update(RuleRow).where(RuleRow.rule_id.in_(ids)).values(compared_at=now))
+        compared = RuleRow.rule_id.in_([row.rule_id for row in rows])
+        session.execute(update(RuleRow).where(compared).values(compared_at=now))
         for look in (EXPIRY, STATE, RULES):
-            close_subjects(session, [look], [one for one in ids if (look, one) not in told])
+            close_subjects(session, [look], [one for one in known if (look, one) not in told])
         for row in rows:
-            info = seen.get(row.rule_id, RuleInfo(row.rule_id, RuleState.UNKNOWN))
-            if info.state is RuleState.EXPIRED or (repair and info.state not in {row.state, RuleState.UNKNOWN}):
+            info = seen.get(row.rule_id)
+            if info is not None and (
+                info.state is RuleState.EXPIRED or (repair and info.state not in {row.state, RuleState.UNKNOWN})
+            ):
                 new = {"state": str(info.state), "error": info.error, "checked_at": now}
                 session.execute(update(RuleRow).where(RuleRow.rule_id == row.rule_id).values(new))
 
@@ -172,13 +175,15 @@ def compare_datasets(ctx: Context, repair: bool) -> Iterator[Finding]:  # noqa: 
         close_others(session, [DATASETS], kept)
         rows = session.scalars(wanted.limit(ctx.catalogue.policy.reconcile.catalogue_calls)).all()
     for start in range(0, len(rows), AT_ONCE):
-        compared, found = list[str](), list[Finding]()
+        asked, right, found = list[str](), list[str](), list[Finding]()
         try:
             for row in rows[start : start + AT_ONCE]:
-                compared.append(row.did)
-                found += _about(row.did, row.did, look_at(row.request_id, _compare_dataset(ctx, row)))
+                asked.append(row.did)
+                wrong = _about(row.did, row.did, look_at(row.request_id, _compare_dataset(ctx, row)))
+                found += wrong
+                right += [] if wrong else [row.did]
         finally:
-            _note_datasets(ctx, compared, found)
+            _note_datasets(ctx, asked, right)
         yield from found
 
 
@@ -200,9 +205,8 @@ def _compare_dataset(ctx: Context, row: DatasetRow) -> Iterator[Finding]:
     yield Finding(row.request_id, what, "changed in Rucio", False, advice, row.did, held, severity)
 
 
-def _note_datasets(ctx: Context, compared: Sequence[str], found: Sequence[Finding]) -> None:
+def _note_datasets(ctx: Context, asked: Sequence[str], right: Sequence[str]) -> None:
     """Note that these datasets were compared, whatever was seen, and close what was wrong and is not any more."""
-    told = {one.subject for one in found}
     with transaction(ctx.sessions) as session:
-        session.execute(update(DatasetRow).where(DatasetRow.did.in_(compared)).values(compared_at=datetime.now(UTC)))
-        close_subjects(session, [DATASETS], [did for did in compared if did not in told])
+        session.execute(update(DatasetRow).where(DatasetRow.did.in_(asked)).values(compared_at=datetime.now(UTC)))
+        close_subjects(session, [DATASETS], right)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prodsys.actions.context import Context
 from prodsys.errors import FindingDecided, LedgerLacks, LedgerUnavailable, ProductionError, ServiceUnavailable
@@ -181,5 +181,9 @@ def decide(ctx: Context, finding_id: int, reason: str) -> Finding:
 
 def _why_not(row: FindingRow) -> str:
     if row.decided_by is not None:
-        return f"{row.decided_by} decided it at {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.reason}"
-    return f"its cause went away by itself at {row.closed_at:%Y-%m-%d %H:%M} UTC"
+        return f"{row.decided_by} decided it at {_in_utc(row.decided_at)}: {row.reason}"
+    return f"its cause went away by itself at {_in_utc(row.closed_at)}"
+
+
+def _in_utc(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
