@@ -72,11 +72,19 @@ class RequestUnknown(LedgerError):
 
 
 class LedgerLacks(LedgerError):
-    """The ledger has no such plan, task, dataset, certificate or question."""
+    """The ledger has no such plan, task, dataset, certificate, question or finding."""
 
     def __init__(self, what: str, name: str) -> None:
         self.what, self.name = what, name
         super().__init__(f"the ledger has no {what} {name}")
+
+
+class FindingDecided(LedgerError):
+    """A finding waits for nobody any more."""
+
+    def __init__(self, finding_id: int, reason: str) -> None:
+        self.finding_id, self.reason = finding_id, reason
+        super().__init__(f"finding {finding_id}: {reason}")
 
 
 class RequestChanged(LedgerError):

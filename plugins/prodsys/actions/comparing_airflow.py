@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.context import Context
 from prodsys.actions.findings import Finding, look_at
@@ -15,6 +15,7 @@ from prodsys.ledger.tables import RequestRow
 from prodsys.model.statuses import RequestState
 
 AWAKE = frozenset({RequestState.READY, RequestState.RUNNING, RequestState.CLOSING})
+DAG_PREFIX = dag_id_of("")
 LIVING = ("queued", "running")  # Airflow's states of a run that goes on
 
 
@@ -34,9 +35,11 @@ def _unpause(ctx: Context, dag_id: str, request_id: str, repair: bool) -> Iterat
 
 def runs_after_abort(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Runs that go on though their request was aborted; most end by themselves when their task is killed."""
-    grace = timedelta(seconds=ctx.catalogue.profile.times.dag_visible_max_s)
-    dags = _dags_of(ctx, {RequestState.ABORTED}, before=datetime.now(UTC) - grace)
-    for run in ctx.airflow.list_runs("~", LIVING) if dags else ():
+    before = datetime.now(UTC) - timedelta(seconds=ctx.catalogue.profile.times.dag_visible_max_s)
+    living = [run for run in ctx.airflow.list_runs("~", LIVING) if run.dag_id.startswith(DAG_PREFIX)]
+    ids = [run.dag_id.removeprefix(DAG_PREFIX) for run in living]
+    dags = _dags_of(ctx, {RequestState.ABORTED}, RequestRow.request_id.in_(ids), RequestRow.changed_at < before)
+    for run in living:
         if run.dag_id in dags:
             yield from look_at(dags[run.dag_id], _end(ctx, run.dag_id, run.dag_run_id, dags[run.dag_id], repair))
 
@@ -47,10 +50,8 @@ def _end(ctx: Context, dag_id: str, dag_run_id: str, request_id: str, repair: bo
     yield Finding(request_id, f"run {dag_run_id} lived on after the abort", "it waited for something else", repair)
 
 
-def _dags_of(ctx: Context, states: Collection[RequestState], before: datetime | None = None) -> dict[str, str]:
-    """DAG -> request, of the requests in these states; with ``before`` those that have not changed since."""
-    wanted = select(RequestRow.request_id).where(RequestRow.state.in_([str(one) for one in states]))
-    if before is not None:
-        wanted = wanted.where(RequestRow.changed_at < before)
+def _dags_of(ctx: Context, states: Collection[RequestState], *conditions: ColumnElement[bool]) -> dict[str, str]:
+    """DAG -> request, of the requests in these states that meet the conditions."""
+    wanted = select(RequestRow.request_id).where(RequestRow.state.in_([str(one) for one in states]), *conditions)
     with transaction(ctx.sessions) as session:
         return {dag_id_of(one): one for one in session.scalars(wanted)}

@@ -21,6 +21,7 @@ from prodsys.ledger.tables import (
     CertificateRow,
     DatasetRow,
     FileRow,
+    FindingRow,
     PlanRow,
     QuestionRow,
     RequestRow,
@@ -341,3 +342,48 @@ def _question(row: QuestionRow, step: StepRow) -> Values:
         **_copied(row, *plain),
         **{name: iso(getattr(row, name)) for name in moments},
     }
+
+
+def list_findings(
+    ctx: Context,
+    window: Window,
+    request_id: str | None = None,
+    severity: str | None = None,
+    waiting: bool | None = None,
+) -> Found[Values]:
+    """Findings of comparisons, the newest first."""
+    with transaction(ctx.sessions) as session:
+        found = searching.search_findings(session, window, request_id, severity, waiting=waiting)
+        return _shown(found, _finding)
+
+
+def show_finding(ctx: Context, finding_id: int) -> Values:
+    """One finding.
+
+    Raises
+    ------
+    LedgerLacks
+        There is none of this number.
+    """
+    with transaction(ctx.sessions) as session:
+        row = session.get(FindingRow, finding_id)
+        if row is None:
+            raise LedgerLacks("finding", str(finding_id))
+        return _finding(row)
+
+
+def _finding(row: FindingRow) -> Values:
+    plain = (
+        "finding_id",
+        "request_id",
+        "subject",
+        "look",
+        "severity",
+        "what",
+        "cause",
+        "advice",
+        "decided_by",
+        "reason",
+    )
+    moments = ("first_seen", "last_seen", "decided_at", "closed_at")
+    return {**_copied(row, *plain), **{name: iso(getattr(row, name)) for name in moments}}

@@ -13,6 +13,7 @@ from prodsys.ledger.rows.asked import (
 )
 from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
 from prodsys.ledger.rows.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
+from prodsys.ledger.rows.compared import FindingRow, LookRow
 from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
 
@@ -25,9 +26,11 @@ __all__ = [
     "CertificateRow",
     "DatasetRow",
     "FileRow",
+    "FindingRow",
     "HistoryTaskRow",
     "IdempotencyRow",
     "InputFileRow",
+    "LookRow",
     "LostFileRow",
     "PlanRow",
     "PublicationRow",

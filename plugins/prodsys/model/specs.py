@@ -228,6 +228,9 @@ class TimesSpec(Spec):
     dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
+    mark_stands_s: float = Field(
+        ge=0, description="age at which a person's `failed` in Airflow counts: who erred takes it back before"
+    )
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
     from prodsys.actions.context import Context
+    from prodsys.actions.findings import Finding
     from prodsys.actions.importing import ImportAnswer
 
 
@@ -71,8 +72,8 @@ class DispatchOperator(ServiceOperator):
             self.log.info("%s: %s", answer.request_id, answer.message)
 
 
-class ReconcileOperator(ServiceOperator):
-    """Compares ledger, PanDA and Airflow; mends what is safe, asks about the rest."""
+class CompareOperator(ServiceOperator):
+    """Base of comparisons: what is safe is mended, the rest is written down for a person."""
 
     template_fields = ("repair",)
 
@@ -80,10 +81,29 @@ class ReconcileOperator(ServiceOperator):
         super().__init__(**kwargs)
         self.repair = repair
 
+    def report(self, found: Iterable[Finding]) -> None:
+        """Log what was found; what has a number waits for a person."""
+        for one in found:
+            say = self.log.info if one.repaired else self.log.warning
+            number = f"finding {one.finding_id}, " if one.finding_id else ""
+            say("%s%s: %s (%s): %s", number, one.request_id or "all", one.what, one.cause, one.advice)
+
+
+class ReconcileOperator(CompareOperator):
+    """Compares ledger, PanDA and Airflow; mends what is safe, asks about the rest."""
+
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Reconcile; the log says what was found and what is left for a person."""
         from prodsys.actions.reconciling import reconcile
 
-        for found in reconcile(ctx, repair=self.repair):
-            say = self.log.info if found.repaired else self.log.warning
-            say("%s: %s (%s): %s", found.request_id or "all", found.what, found.cause, found.advice)
+        self.report(reconcile(ctx, repair=self.repair))
+
+
+class CompareCataloguesOperator(CompareOperator):
+    """Compares the ledger with Rucio, its own plans, and all tasks of the VO; some each time, in turns."""
+
+    def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
+        """Compare; the log says what was found and what is left for a person."""
+        from prodsys.actions.comparing import compare_catalogues
+
+        self.report(compare_catalogues(ctx, repair=self.repair))

@@ -117,9 +117,13 @@ class AirflowClient:
         """The run with its new note, cut to what Airflow keeps."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:NOTE_LENGTH]}))
 
-    def list_task_instances(self, dag_id: str, dag_run_id: str) -> tuple[AirflowTaskInfo, ...]:
-        """All airflow tasks of a run in their latest try."""
-        return tuple(self._rows(f"{_run(dag_id, dag_run_id)}/taskInstances", "task_instances", airflow_task_info))
+    def list_task_instances(
+        self, dag_id: str, dag_run_id: str, airflow_states: Sequence[str] = ()
+    ) -> tuple[AirflowTaskInfo, ...]:
+        """Airflow tasks of a run in their latest try, of all states or those named."""
+        asked = {"state": list(airflow_states)} if airflow_states else {}
+        path = f"{_run(dag_id, dag_run_id)}/taskInstances"
+        return tuple(self._rows(path, "task_instances", airflow_task_info, **asked))
 
     def answer_hitl(self, dag_id: str, dag_run_id: str, subject: str, option: str, reason: str) -> bool:
         """Whether a parked airflow task of the run took the answer to the question whose subject begins like this."""
@@ -156,15 +160,20 @@ class AirflowClient:
         dag_run_id: str | None = None,
         task_id: str | None = None,
         event: str | None = None,
+        events: Sequence[str] = (),
         try_number: int | None = None,
     ) -> tuple[LogEntry, ...]:
-        """Lines of the event log that match, oldest first; ``since`` itself is not included."""
+        """Lines of the event log that match, oldest first; ``since`` itself is not included.
+
+        ``dag_id`` ``~`` finds the calls that were made about several DAGs at once.
+        """
         asked = {
             "dag_id": dag_id,
             "after": since.isoformat() if since else None,
             "run_id": dag_run_id,
             "task_id": task_id,
             "event": event,
+            "included_events": list(events) or None,
             "try_number": try_number,
         }
         given = {key: value for key, value in asked.items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -30,8 +31,7 @@ LABEL = "managed"  # prodSourceLabel of productions; PanDA's default for lists i
 JOBS_AT_ONCE = 500
 NAMES_AT_MOST = 500  # rows a search by name may bring
 MORE = 8  # so many times as many are asked for when a list was full
-LONG_AGO = timedelta(days=365)
-FEW = 5  # so many tasks missing in a list are asked for one by one
+SINGLES = 20  # so many tasks missing in a list are asked for one by one in a call
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
 # PanDA's codes in `data`
 UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
@@ -61,6 +61,7 @@ class PandaClient:
         self, url: str, origin: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
     ) -> None:
         self._wire = Wire(url, origin, token, timeout_s, journal)
+        self._asked: dict[int, float] = {}  # task missing in lists -> when it was last asked for
 
     # --- one task ---------------------------------------------------------------------------------------------------
     def submit(self, task_map: Mapping[str, object], parent_tid: int | None = None) -> int:
@@ -147,21 +148,34 @@ class PandaClient:
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
     def list_statuses(self, ids: Collection[int], window_s: float) -> dict[int, TaskStatus]:
-        """Status of each of these tasks, ``UNSEEN`` for one that PanDA does not know.
+        """Status of these tasks, ``UNSEEN`` for one that PanDA does not know; no news of some when they are many.
 
-        One call for those modified within the window [s]; when many are missing in it, one more for those of the last
-        year; the few still missing (not refined, another user's) are asked for one by one.
+        One call for those modified within the window [s]. What is missing in it (not refined, another user's, not
+        changed for long) is asked for one by one: so many a call as `SINGLES`, those first that were not asked for
+        longest.
         """
-        wanted, found = set(ids), dict[int, TaskStatus]()
+        wanted = set(ids)
         if not wanted:
             return {}
-        for window in (timedelta(seconds=window_s), LONG_AGO):
-            missing = wanted - set(found)
-            if window == LONG_AGO and len(missing) <= FEW:
-                break
-            rows = self._modified_since(datetime.now(UTC) - window, min(missing))
-            found |= {one: status for one, status in rows if one in wanted}
-        return found | {one: self._status_or_unseen(one) for one in sorted(wanted - set(found))}
+        since = datetime.now(UTC) - timedelta(seconds=window_s)
+        found = {one: status for one, status in self.list_modified(since, min(wanted)).items() if one in wanted}
+        missing = sorted(wanted - set(found), key=lambda one: (self._asked.get(one, 0.0), one))[:SINGLES]
+        self._asked = {one: when for one, when in self._asked.items() if one in wanted}
+        for one in missing:
+            self._asked[one] = time.monotonic()
+            found[one] = self.status_or_unseen(one)
+        return found
+
+    def list_modified(self, since: datetime, min_task_id: int) -> dict[int, TaskStatus]:
+        """Status of our tasks, from this id on, that were modified since."""
+        return dict(self._modified_since(since.astimezone(UTC), min_task_id))
+
+    def status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
+        """Status of a task, ``UNSEEN`` when PanDA knows none."""
+        try:
+            return self.get_status(jedi_task_id)
+        except TaskUnknown:
+            return TaskStatus.UNSEEN
 
     # --- commands: registered by PanDA, carried out within minutes --------------------------------------------------
     def kill(self, jedi_task_id: int) -> None:
@@ -260,12 +274,6 @@ class PandaClient:
         data = _granted(call, self._wire.get(call, query)).data
         rows = _shaped(call, lambda: [(int(row["jediTaskID"]), row.get("status")) for row in (data or {}).values()])
         return [(jedi_task_id, _status(jedi_task_id, word)) for jedi_task_id, word in rows]
-
-    def _status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
-        try:
-            return self.get_status(jedi_task_id)
-        except TaskUnknown:
-            return TaskStatus.UNSEEN
 
 
 def _new_task(name: str, reply: Reply) -> int:

@@ -31,6 +31,7 @@ from prodsys.panel.replies import ANY, JSON, etag, tags_in
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
 REPLAYED = "Idempotency-Replayed"
+NUMBERS = ("question_id", "finding_id")  # subjects that are no requests
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
     """The endpoint of an act; its signature is what FastAPI reads and documents."""
 
     def endpoint(request: Request, ctx: Context, body: BaseModel, **given: Any) -> Response:
-        subject = str(given.pop("request_id", None) or given.pop("question_id", ""))
+        subject = next((str(given.pop(name)) for name in ("request_id", *NUMBERS) if name in given), "")
         order = Order(entry, subject, body, given["dry_run"], given.get("if_match"), given["idempotency_key"])
         return perform(request, ctx, order)
 
@@ -116,8 +117,9 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
     wanted: dict[str, tuple[Any, Any]] = {"request": (Request, ...), "ctx": (Hands, ...)}
     if "{request_id}" in entry.route:
         wanted["request_id"] = (RequestId, ...)
-    if "{question_id}" in entry.route:
-        wanted["question_id"] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
+    for name in NUMBERS:
+        if f"{{{name}}}" in entry.route:
+            wanted[name] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
     needed = any(field.is_required() for field in entry.body.model_fields.values())
     wanted["body"] = (Annotated[entry.body, Body()], ... if needed else entry.body())
     wanted["dry_run"] = (DryRun, False)
@@ -193,11 +195,11 @@ def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> Sto
         found = entry.do(hands, order.subject, order.body)
         progress.done = True
         about = entry.about(order.subject, found)
-        look = show_look(stage.ctx, about)
+        look = show_look(stage.ctx, about) if about else None
         done = Done[entry.answer](  # type: ignore[name-defined]
             act=entry.name,
             request_id=about,
-            state=look.body["state"],
+            state=look.body["state"] if look else "",
             dry_run=order.dry_run,
             would=list(stage.effects),
             answer=entry.answer.model_validate(entry.show(found)),
@@ -212,8 +214,8 @@ def _expecting(ctx: Context, order: Order) -> Context:
     return ctx if ANY in tags else expect(ctx, order.subject, tags)
 
 
-def _status(request: Request, order: Order, about: str, look: Look) -> tuple[int, dict[str, str]]:
-    if order.dry_run:
+def _status(request: Request, order: Order, about: str, look: Look | None) -> tuple[int, dict[str, str]]:
+    if order.dry_run or look is None:
         return 200, {}
     headers = {"ETag": etag(look.tag)}
     if not order.entry.creates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -263,6 +264,23 @@ def test_statuses_of_many_tasks_come_in_one_call(panda: PandaClient, replay: Rep
     query = replay.seen[-1].query
     assert len(replay.seen) == 1
     assert (query["prod_source_label"], query["full"]) == (["managed"], ["false"])
+
+
+def test_many_tasks_missing_in_the_list_are_asked_for_in_turns_and_never_by_a_query_over_a_year(
+    panda: PandaClient, replay: Replay
+):
+    replay.answer("GET", "task/get_tasks_modified_since", {"success": True, "message": "", "data": {}})
+    replay.answer("GET", "task/get_status", {"success": True, "message": "", "data": "running"})
+    wanted, found = set(range(1, 51)), dict[int, TaskStatus]()
+    for _ in range(3):
+        news = panda.list_statuses(wanted, 7200)
+        assert len(news) == 20, "no news of the others, who come next time"
+        found |= news
+    assert found == dict.fromkeys(wanted, TaskStatus.RUNNING)
+    lists = [one.query["since"][0] for one in replay.seen if one.path.endswith("get_tasks_modified_since")]
+    hours = [(datetime.now(UTC) - datetime.fromisoformat(f"{one}+00:00")).total_seconds() / 3600 for one in lists]
+    assert len(lists) == 3
+    assert all(hour < 3 for hour in hours)
 
 
 def test_the_few_tasks_missing_in_the_list_are_asked_for_one_by_one(panda: PandaClient, replay: Replay):
