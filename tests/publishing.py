@@ -16,7 +16,8 @@ from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 from prodsys.settings import REPOSITORY
 
-IN_BUNCHES = "PROD2025-011"  # the one request with bunches
+IN_BUNCHES = "PROD2025-012"
+IN_BUNCHES_BEFORE = "PROD2025-011"  # approved when the layout of bunches was the first one
 OF_BUNCHES = {"seeds": 7, "bunches": 3}
 
 
@@ -43,6 +44,12 @@ def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: i
         bunches_at_once=2,
     )
     return build_plan(spec, revision, catalogue)
+
+
+def published_plan(catalogue: Catalogue, request_id: str) -> Plan:
+    """The plan of a request of `write_folder`."""
+    plan = make_plan(catalogue, request_id, **(OF_BUNCHES if request_id in {IN_BUNCHES, IN_BUNCHES_BEFORE} else {}))
+    return plan.model_copy(update={"layout": "bunches-1"}) if request_id == IN_BUNCHES_BEFORE else plan
 
 
 @dataclass
@@ -96,7 +103,7 @@ def write_folder(folder: Path, request_ids: Iterable[str], catalogue: Catalogue)
     plans = PlanStore(folder / "objects")
     publications = []
     for number, request_id in enumerate(request_ids, start=1):
-        plan = make_plan(catalogue, request_id, **(OF_BUNCHES if request_id == IN_BUNCHES else {}))
+        plan = published_plan(catalogue, request_id)
         publications.append(Publication(number, request_id, 1, plan.digest(), "mgr"))
         plans.put(publications[-1], plan.model_dump(mode="json"))
     write_version(folder / "1", 1, publications, plans)
