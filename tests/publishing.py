@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prodsys.building.folders import PlanStore, write_version
@@ -84,6 +85,16 @@ class Ledger:
                 )
                 session.flush()
             return publish(session, request_id, revision, plan.digest(), owner, retired=retired)
+
+
+def take_place(sessions: SessionFactory, request_id: str) -> None:
+    """What launching does before it asks Airflow for a run: an approved request is ready and has its place."""
+    with transaction(sessions) as session:
+        row = session.get_one(RequestRow, request_id)
+        if row.state in {"approved", "delayed"}:
+            row.state, row.not_before = "ready", None
+        if row.state == "ready" and row.launched_at is None:
+            row.launched_at = datetime.now(UTC)
 
 
 def _revision(plan: Plan, owner: str) -> RevisionRow:

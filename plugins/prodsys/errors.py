@@ -21,6 +21,14 @@ class ServiceUnavailable(ProductionError):
         super().__init__(f"{service} is not available: {reason}")
 
 
+class OutageTooLong(ProductionError):
+    """A service has been away for longer than may be waited."""
+
+    def __init__(self, error: ServiceUnavailable, waited_s: float) -> None:
+        self.service, self.waited_s = error.service, waited_s
+        super().__init__(f"{error}; it was waited for {waited_s / 3600:,.1f} h: when it is back, retry the request")
+
+
 # --- what people write ---------------------------------------------------------------------------------------------
 class SpecInvalid(ProductionError, ValueError):
     """A request, chain or policy says something that cannot be; ``remedy`` says what would do."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import translate
 from prodsys.errors import RucioUnavailable, ServiceUnavailable
-from prodsys.model.plain_text import is_page, plain_text
+from prodsys.model.plain_text import plain_text
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -137,9 +137,9 @@ def _token_client() -> Any:
             self.auth_token, self.token_exp_epoch, self.auth_oidc_refresh_active = "", None, False
 
         def _load_json_data(self, response: Any) -> Any:
-            """The rows of an answer; a page that a proxy sent with success is no answer."""
-            if "json" not in response.headers.get("content-type", "") and is_page(response.text):
-                raise RucioUnavailable(f"a page was answered: {plain_text(response.text, PAGE_SHOWN)}")
+            """The rows of an answer; what is no JSON, such as a page that a proxy sent with success, is no answer."""
+            if "json" not in response.headers.get("content-type", "") and response.text:
+                raise RucioUnavailable(f"not answered in JSON: {plain_text(response.text, PAGE_SHOWN)}")
             return super()._load_json_data(response)
 
         def take_token(self) -> None:

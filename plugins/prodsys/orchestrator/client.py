@@ -114,6 +114,10 @@ class AirflowClient:
         """The run after its state was set to queued, success or failed; its airflow tasks follow."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
 
+    def clear_run(self, dag_id: str, dag_run_id: str) -> None:
+        """Let all airflow tasks of a run that is over run again."""
+        self._call("POST", f"{_run(dag_id, dag_run_id)}/clear", json={"dry_run": False, "only_failed": False})
+
     def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
         """The run with its new note, cut to what Airflow keeps."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:NOTE_LENGTH]}))
