@@ -8,7 +8,7 @@ and can be rehearsed (`rehearsing`). Where to look:
 - before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
   `launching`
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
-- while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
+- while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
 - the end: `closing` `certifying` `restarting`; all services compared: `reconciling` `comparing_airflow`
   `comparing_rucio` `findings`

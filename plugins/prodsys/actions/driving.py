@@ -21,6 +21,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
 from prodsys.model.moves import Act
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+from prodsys.orchestrator.entries import RunInfo
 
 WORDS_LENGTH = 2000  # of what failed, kept with the run and the request
 GONE = "gone"  # state of a run that Airflow does not know any more
@@ -88,12 +89,15 @@ def waiting_run(session: Session, request_id: str) -> RunRow | None:
     return session.scalars(wanted.order_by(RunRow.driving.desc(), RunRow.entered_at.desc()).limit(1)).first()
 
 
+def state_of(run: RunInfo | None) -> str:
+    """Airflow's state of a run, ``gone`` when Airflow has none."""
+    return run.airflow_state if run is not None else GONE
+
+
 def _ended_state(ctx: Context, dag_id: str, dag_run_id: str) -> str:
-    """Airflow's state of a run that is over, ``gone`` when Airflow has none; "" while it lives."""
+    """Airflow's state of a run that is over; "" while it lives."""
     run = ctx.airflow.get_run(dag_id, dag_run_id)
-    if run is None:
-        return GONE
-    return run.airflow_state if run.ended_for_good else ""
+    return state_of(run) if run is None or run.ended_for_good else ""
 
 
 def _decide(

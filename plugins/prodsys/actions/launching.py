@@ -145,9 +145,8 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
         try:
             if ctx.airflow.dag_ready(dag_id, digest):
                 _wake_sleeper(ctx, row.request_id)
-                run = ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
-                if run.ended_for_good:  # somebody had started one of this name before, and its gate turned it away
-                    ctx.airflow.clear_run(dag_id, run_id_of(row))
+                # somebody may have started one of this name before, which its gate turned away
+                ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note, again=True)
                 return True
             if time.monotonic() >= end and wait:
                 raise AirflowUnavailable(

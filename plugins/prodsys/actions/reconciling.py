@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.asking import wake_answered
-from prodsys.actions.comparing_airflow import resting_dags, runs_after_abort
+from prodsys.actions.comparing_airflow import ended_runs, resting_dags, runs_after_abort
 from prodsys.actions.comparing_rucio import compare_datasets, compare_rules
 from prodsys.actions.context import Context
-from prodsys.actions.driving import note_failure
+from prodsys.actions.driving import note_failure, state_of
 from prodsys.actions.findings import Finding, Look, look_at, look_on
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
@@ -37,7 +37,7 @@ from prodsys.orchestrator.entries import LogEntry, RunInfo
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
     """All disagreements; with ``repair`` the safe ones are mended. What is down or refuses hides only its part."""
     here: list[Look] = [_runs, _lost_starts, _statuses, _unsettled, _aborted, _paused, _asleep, _unheard]
-    looks = [*here, resting_dags, runs_after_abort, look_for_twins, compare_rules, compare_datasets]
+    looks = [*here, resting_dags, runs_after_abort, ended_runs, look_for_twins, compare_rules, compare_datasets]
     return [one for look in looks for one in look_on(look.__name__.strip("_"), look(ctx, repair))]
 
 
@@ -65,7 +65,9 @@ def _over(ctx: Context, row: RunRow, run: RunInfo | None, repair: bool) -> Findi
     state = run.airflow_state if run else "gone from Airflow"
     if repair:
         reason = f"its run is {state} before the request ended{_last_words(ctx, row.request_id)}"
-        note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason)
+        words = note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason, airflow_state=state_of(run))
+        if run is not None and words:
+            ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
     advice = f"start the DAG {row.dag_id} again: it goes on where the ledger stands"
     return Finding(
         row.request_id, f"run {row.dag_run_id} is {state}, the request has not ended", "Airflow", repair, advice

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+)
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WORDS_LENGTH = 500  # of an error that is none of ours
+ON_PURPOSE = (AirflowFailException, AirflowRescheduleException, AirflowSkipException, DownstreamTasksSkipped)
 OF_PROGRAMS = (  # the same call would end in the same error: a fault of Prodsys, or of what is stored
     ArithmeticError,
     AssertionError,
@@ -64,7 +70,7 @@ def final_errors_fail() -> Iterator[None]:
     """Fail an airflow task at once when another try cannot help; anything else is tried again."""
     try:
         yield
-    except AirflowException:
+    except ON_PURPOSE:
         raise
     except Exception as error:
         if not is_final(error):
@@ -81,7 +87,7 @@ def failures_told(ctx: Context, context: AirflowContext, request_id: str, task_i
     """
     try:
         yield
-    except AirflowException:
+    except ON_PURPOSE:
         raise
     except Exception as error:
         if is_final(error) or is_last_try(context):

@@ -20,7 +20,7 @@ from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.operators.base import DrivingOperator
 from prodsys.operators.settle import SettleOperator
-from tests.airflow.operators.conftest import REQUEST
+from tests.airflow.operators.conftest import NOBODY, REQUEST
 from tests.airflow.operators.test_gate import gate, state
 from tests.contract.actions.airflow_api import Airflow, serve
 from tests.publishing import Ledger
@@ -145,7 +145,11 @@ def test_what_was_away_for_longer_than_the_profile_allows_fails_with_the_reason(
     assert "retry the request" in reason(ledger)
 
 
-def test_a_try_that_asked_a_question_remembers_it_over_an_outage(ledger: Ledger, context: MakeContext) -> None:
+def test_a_try_that_asked_a_question_remembers_it_over_an_outage(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = {"host": NOBODY, "login": "prodsys", "password": "unused", "extra": {"issuer": NOBODY}}
+    monkeypatch.setenv("AIRFLOW_CONN_PANDA_DEFAULT", json.dumps({"conn_type": "panda", **nobody}))
     operator = SettleOperator(task_id="sim.settle", request_id=REQUEST, revision=1, step="SIM")
     operator._asked, operator._deadline_ts = True, 12.5
     with pytest.raises(TaskDeferred) as deferred:  # nothing listens where Airflow, PanDA and the rest should be
