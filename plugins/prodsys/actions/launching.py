@@ -145,8 +145,9 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
         try:
             if ctx.airflow.dag_ready(dag_id, digest):
                 _wake_sleeper(ctx, row.request_id)
-                # somebody may have started one of this name before, which its gate turned away
-                ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note, again=True)
+                run = ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
+                if not ctx.rehearsing and run.ended_for_good:  # one of this name that its gate turned away before
+                    ctx.airflow.clear_run(dag_id, run_id_of(row))
                 return True
             if time.monotonic() >= end and wait:
                 raise AirflowUnavailable(

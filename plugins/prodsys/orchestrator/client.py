@@ -84,18 +84,9 @@ class AirflowClient:
 
     # --- runs -------------------------------------------------------------------------------------------------------
     def start_run(
-        self,
-        dag_id: str,
-        dag_run_id: str,
-        conf: Mapping[str, object] | None = None,
-        note: str = "",
-        *,
-        again: bool = False,
+        self, dag_id: str, dag_run_id: str, conf: Mapping[str, object] | None = None, note: str = ""
     ) -> RunInfo:
-        """The run of this id, started now or long ago: the id makes the call repeatable.
-
-        With ``again`` one that is over runs once more from its beginning.
-        """
+        """The run of this id, started now or long ago: the id makes the call repeatable."""
         body = {"dag_run_id": dag_run_id, "logical_date": None, "conf": dict(conf or {})}
         body["note"] = note[:NOTE_LENGTH] or None
         try:
@@ -106,8 +97,6 @@ class AirflowClient:
             run = self.get_run(dag_id, dag_run_id)
             if run is None:
                 raise
-            if again and run.ended_for_good:
-                self._clear_run(dag_id, dag_run_id)
             return run
 
     def get_run(self, dag_id: str, dag_run_id: str) -> RunInfo | None:
@@ -124,6 +113,10 @@ class AirflowClient:
     def set_run_state(self, dag_id: str, dag_run_id: str, airflow_state: str) -> RunInfo:
         """The run after its state was set to queued, success or failed; its airflow tasks follow."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
+
+    def clear_run(self, dag_id: str, dag_run_id: str) -> None:
+        """Let all airflow tasks of a run that is over run again."""
+        self._call("POST", f"{_run(dag_id, dag_run_id)}/clear", json={"dry_run": False, "only_failed": False})
 
     def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
         """The run with its new note, cut to what Airflow keeps."""
@@ -193,9 +186,6 @@ class AirflowClient:
             offset += len(rows)
             if not rows or offset >= int(page.get("total_entries") or 0):
                 return
-
-    def _clear_run(self, dag_id: str, dag_run_id: str) -> None:
-        self._call("POST", f"{_run(dag_id, dag_run_id)}/clear", json={"dry_run": False, "only_failed": False})
 
     def _find(self, path: str, under: str = API) -> dict[str, Any] | None:
         try:
