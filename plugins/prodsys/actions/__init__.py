@@ -3,7 +3,7 @@
 Every action checks the right of who acts, changes the ledger in one transaction with its audit line, may be said again,
 and can be rehearsed (`rehearsing`). Where to look:
 
-- a new request: `importing` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`
+- a new request: `importing` `file_versions` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
 - before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
   `launching`

@@ -23,6 +23,9 @@ def import_requests(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen; needs no stack.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     who: Annotated[str | None, typer.Option("--as", help="Who imports; default: PRODSYS_USER, else the login.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take what the files say even where they have not changed since.")
+    ] = False,
 ) -> None:
     """Import the requests of files."""
     from prodsys.intake.catalogue import load_catalogue
@@ -31,7 +34,7 @@ def import_requests(
 
     settings = read_settings()
     intake = read_files(files, load_catalogue(settings.specs, settings.profile))
-    has_faults = _show_dry_run(intake, as_json) if dry_run else _import(intake, who, as_json)
+    has_faults = _show_dry_run(intake, as_json) if dry_run else _import(intake, who, as_json, overwrite)
     raise typer.Exit(FINDINGS if has_faults else CLEAN)
 
 
@@ -73,12 +76,12 @@ def _show_dry_run(intake: Intake, as_json: bool) -> bool:
     return bool(intake.faults)
 
 
-def _import(intake: Intake, who: str | None, as_json: bool) -> bool:
+def _import(intake: Intake, who: str | None, as_json: bool, overwrite: bool) -> bool:
     from prodsys.actions.importing import import_intake
     from prodsys.cli.output import print_json, print_text
     from prodsys.cli.request_commands import acting
 
-    answer = import_intake(acting(who), intake)
+    answer = import_intake(acting(who), intake, overwrite=overwrite)
     done = {"created": answer.created, "revised": answer.revised, "unchanged": answer.unchanged}
     if as_json:
         accepted = [_accepted_json(one) for one in intake.accepted]

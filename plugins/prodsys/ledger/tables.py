@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from prodsys.ledger.rows.asked import (
+    ImportReportRow,
     PlanRow,
     PublicationRow,
     RecurringRow,
+    RequestFileRow,
     RequestRow,
     RevisionRow,
     SeedClaimRow,
@@ -27,12 +29,14 @@ __all__ = [
     "FileRow",
     "HistoryTaskRow",
     "IdempotencyRow",
+    "ImportReportRow",
     "InputFileRow",
     "LostFileRow",
     "PlanRow",
     "PublicationRow",
     "QuestionRow",
     "RecurringRow",
+    "RequestFileRow",
     "RequestRow",
     "RevisionRow",
     "RuleRow",
