@@ -84,9 +84,14 @@ def test_a_new_plan_in_bunches_has_a_layout_in_which_none_waits_for_the_success_
 ) -> None:
     tasks = shape(parse(published).dags[f"prod__{IN_BUNCHES}"])["tasks"]
     third = tasks["b003.sim.submit"]  # two lanes: it follows the first
-    assert (third["trigger_rule"], third["upstream"]) == ("TriggerRule.ALL_DONE_MIN_ONE_SUCCESS", ["b001.reco.data", "gate"])
+    assert (third["trigger_rule"], third["upstream"]) == (
+        "TriggerRule.ALL_DONE_MIN_ONE_SUCCESS",
+        ["b001.reco.data", "gate"],
+    )
     assert tasks["close.collect"]["upstream"] == [f"b00{number}.reco.data" for number in (1, 2, 3)]
-    assert tasks["close.collect"]["trigger_rule"] == tasks["b002.sim.submit"]["trigger_rule"] == "TriggerRule.ALL_SUCCESS"
+    assert (
+        tasks["close.collect"]["trigger_rule"] == tasks["b002.sim.submit"]["trigger_rule"] == "TriggerRule.ALL_SUCCESS"
+    )
 
 
 def test_the_serialised_dag_is_the_same_in_every_parse(parse: Parse, published: Path) -> None:

@@ -50,7 +50,7 @@ def _end(ctx: Context, dag_id: str, dag_run_id: str, request_id: str, repair: bo
 
 
 def ended_runs(ctx: Context, repair: bool) -> Iterator[Finding]:
-    """How runs ended that the ledger let go while they lived: aborted ones find out by themselves. Nothing to report."""
+    """Write down how runs ended that the ledger let go while they lived, as after an abort. Nothing to report."""
     wanted = select(RunRow.dag_id, RunRow.dag_run_id).where(~RunRow.driving, RunRow.airflow_state.in_(["", *LIVING]))
     with transaction(ctx.sessions) as session:
         left = session.execute(wanted.order_by(RunRow.entered_at.desc()).limit(RUNS_A_LOOK)).all() if repair else []

@@ -106,6 +106,8 @@ def _has_place(row: RequestRow) -> bool:
 
 def _drove(session: Session, request_id: str, dag_run_id: str) -> bool:
     wanted = select(AuditRow.audit_id).where(
-        AuditRow.request_id == request_id, AuditRow.action == "drive", AuditRow.detail["dag_run_id"].astext == dag_run_id
+        AuditRow.request_id == request_id,
+        AuditRow.action == "drive",
+        AuditRow.detail["dag_run_id"].astext == dag_run_id,
     )
     return session.scalar(wanted.limit(1)) is not None

@@ -62,7 +62,7 @@ def lay_out_bunches_2(spec: PublishedSpec) -> None:
                 first.trigger_rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS  # the gate is the one; skipped stays skipped
         lanes[position % len(lanes)] = group
         groups.append(group)
-    groups >> _close_group(spec)  # type: ignore[operator]
+    groups >> _close_group(spec)
 
 
 def _bunch_group(spec: PublishedSpec, bunch: PublishedBunch) -> TaskGroup:

@@ -112,4 +112,3 @@ def _tell(ctx: Context, context: AirflowContext, request_id: str, words: str) ->
         failures = words
     if failures:
         note_run(ctx, context, failures)
-

@@ -26,7 +26,7 @@ class ImportOperator(ServiceOperator):
         for source, answer in answers.items():
             self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
             for note in answer.notes:
-                self.log.info("%s", note)
+                self.log.warning("%s", note)
         for fault in faults:
             self.log.error("%s", fault)
         return faults

@@ -41,14 +41,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def change(path: Path, seeds: int) -> None:
     text = path.read_text()
-    path.write_text(text.replace("events: 8000", f"events: {800 * seeds}").replace("1-10 ", f"1-{seeds} "))
+    path.write_text(text.replace("events: 10 000", f"events: {1000 * seeds}").replace("1-10 ", f"1-{seeds} "))
 
 
 def person_revises(seeds: int) -> None:
     ctx = build_context("anna")
     with transaction(ctx.sessions) as session:
         changed = get_spec(session, REQUEST).model_dump(mode="json")
-    revise(ctx, REQUEST, RequestSpec.checked(changed | {"events": 800 * seeds, "seeds": f"1-{seeds}"}))
+    revise(ctx, REQUEST, RequestSpec.checked(changed | {"events": 1000 * seeds, "seeds": f"1-{seeds}"}))
 
 
 def test_the_import_is_red_when_there_are_new_faults_and_shows_all_of_them_always(
@@ -62,7 +62,7 @@ def test_the_import_is_red_when_there_are_new_faults_and_shows_all_of_them_alway
     person_revises(4)
     assert "revision 2 by anna" in look(), "the difference is named, and nothing is red"
     change(file, 6)
-    with pytest.raises(AirflowFailException, match="1 new faults of 1, .*was revised since"):
+    with pytest.raises(AirflowFailException, match=r"1 new faults of 1, .*was revised since"):
         look()
     for _ in range(2):
         assert "was revised since" in look()
@@ -77,4 +77,4 @@ def test_the_import_is_red_when_there_are_new_faults_and_shows_all_of_them_alway
     with pytest.raises(AirflowFailException):
         look()
     found = show_request(build_context("test"), REQUEST)
-    assert (found["revision"], found["events"]) == (2, 3200)
+    assert (found["revision"], found["events"]) == (2, 4000)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
@@ -27,13 +27,17 @@ from tests.publishing import Ledger
 
 MakeContext = Callable[..., dict[str, Any]]
 ALL_TRIES = 11
-AWAY: list[ServiceUnavailable] = [PandaUnavailable("HTTP 503"), RucioUnavailable("no answer"), LedgerUnavailable("gone")]
+AWAY: list[ServiceUnavailable] = [
+    PandaUnavailable("HTTP 503"),
+    RucioUnavailable("no answer"),
+    LedgerUnavailable("gone"),
+]
 
 
 class Calling(DrivingOperator):
     """Its action is the next of a list: an error, or an answer."""
 
-    script: list[Any] = []
+    script: ClassVar[list[Any]] = []
 
     def drive(self, ctx: Any, context: Any) -> Any:
         said = self.script.pop(0)
@@ -179,7 +183,12 @@ def _question(ledger: Ledger) -> int:
             )
         )
         row = QuestionRow(
-            step_id=step.step_id, body="", options=["abort"], default="stop as failed", due_at=datetime.now(UTC), answer="abort"
+            step_id=step.step_id,
+            body="",
+            options=["abort"],
+            default="stop as failed",
+            due_at=datetime.now(UTC),
+            answer="abort",
         )
         row.answered_by = "manager"
         session.add(row)

@@ -96,9 +96,7 @@ def test_who_may_launch_starts_it_and_the_launch_is_his(
         assert (who, "launch") in audit()
 
 
-def test_the_limit_of_running_requests_holds_for_runs_started_in_airflow(
-    ledger: Ledger, context: MakeContext
-) -> None:
+def test_the_limit_of_running_requests_holds_for_runs_started_in_airflow(ledger: Ledger, context: MakeContext) -> None:
     limit = ledger.catalogue.policy.running_limit
     for number in range(limit):
         ledger.publish(f"PROD2026-{number:03d}")

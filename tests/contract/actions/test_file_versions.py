@@ -127,9 +127,7 @@ def test_a_file_that_is_imported_or_dropped_again_changes_nothing_after_a_revisi
     assert stands(ctx)[1:] == (2, 3200)
 
 
-def test_a_file_is_the_same_however_it_is_called(
-    ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_the_same_however_it_is_called(ctx: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_import(ctx, write(tmp_path / "mine.yaml", 10))
     by_import(ctx, write(tmp_path / "mine.yaml", 5))
     monkeypatch.chdir(tmp_path)

@@ -23,22 +23,20 @@ BEHIND = [
 def test_a_ledger_of_another_version_is_not_migrated(ctx: Context, change: str) -> None:
     with transaction(ctx.sessions) as session:
         session.execute(text(change))
-    with pytest.raises(LedgerUnavailable, match=r"run python -m prodsys\.ledger\.migrate"):
-        with transaction(ctx.sessions) as session:
-            list_requests(session)
+    away = pytest.raises(LedgerUnavailable, match=r"run python -m prodsys\.ledger\.migrate")
+    with away, transaction(ctx.sessions) as session:
+        list_requests(session)
 
 
 def test_an_undefined_function_is_a_ledger_that_is_not_migrated(ctx: Context) -> None:
-    with pytest.raises(LedgerUnavailable, match="has to be migrated"):
-        with transaction(ctx.sessions) as session:
-            session.execute(text("select prodsys.of_the_next_version()"))
+    with pytest.raises(LedgerUnavailable, match="has to be migrated"), transaction(ctx.sessions) as session:
+        session.execute(text("select prodsys.of_the_next_version()"))
 
 
 def test_a_sender_without_a_free_connection_finds_the_ledger_unavailable(ctx: Context, ledger_url: str) -> None:
     engine = create_engine(ledger_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
     busy = Context(**{**vars(ctx), "sessions": sessionmaker(engine)})
-    with engine.connect():
-        with pytest.raises(LedgerUnavailable, match="all connections of this process are in use"):
-            with _lock_of_sender(busy, "PROD2025-016.SIM"):
-                pass
+    away = pytest.raises(LedgerUnavailable, match="all connections of this process are in use")
+    with engine.connect(), away, _lock_of_sender(busy, "PROD2025-016.SIM"):
+        pass
     engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,12 +25,12 @@ PLACE = f"/dags/{RUN[0]}/dagRuns/{RUN[1]}"
 
 
 @pytest.fixture
-def running(approved: Context, airflow: Airflow) -> Iterator[Context]:
-    """Yield hands, and a request that a run drives."""
+def running(approved: Context, airflow: Airflow) -> Context:
+    """Give hands, and a request that a run drives."""
     launch(approved, REQUEST)
     assert enter(approved, REQUEST, 1, *RUN).drive
     airflow.pages[PLACE] = run_page("running")
-    yield approved
+    return approved
 
 
 def run_page(state: str) -> dict[str, Any]:
