@@ -13,6 +13,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import enter, leave, note_failure
 from prodsys.actions.launching import dag_id_of, launch
 from prodsys.actions.listing import list_runs
+from prodsys.actions.reconciling import _runs
 from prodsys.actions.restarting import reopen_running
 from prodsys.actions.showing import show_request
 from prodsys.ledger.requests import approved_plan_row, get_request
@@ -78,6 +79,16 @@ def test_the_run_of_an_aborted_request_ends_by_itself_and_the_ledger_hears_how(
     assert states(running) == ["running"]
     list(ended_runs(running, True))
     assert states(running) == [said]
+
+
+def test_a_run_that_ended_without_a_word_is_told_with_a_note(running: Context, airflow: Airflow) -> None:
+    airflow.pages[PLACE] = run_page("success")  # somebody marked it so
+    [found] = _runs(running, True)
+    assert (found.request_id, found.repaired) == (REQUEST, True)
+    assert states(running) == ["success"]
+    assert show_request(running, REQUEST)["state"] == "failed"
+    words = "its run is success before the request ended"
+    assert (PLACE, {"note": words}) in airflow.changed
 
 
 def test_a_run_that_was_turned_away_has_ended(running: Context, airflow: Airflow) -> None:
