@@ -12,6 +12,8 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
 from prodsys.model.statuses import DRIVEN, RequestState
 
+MOVING = DRIVEN - {RequestState.PAUSED}
+
 
 def note_outage(ctx: Context, request_id: str, run: tuple[str, str], words: str, *, first: bool) -> None:
     """Put the words with the request that this run drives; the first time they stand in the audit log, too."""
@@ -35,8 +37,8 @@ def note_return(ctx: Context, request_id: str, run: tuple[str, str], words: str)
 
 
 def _driven(session: Session, request_id: str, run: tuple[str, str]) -> tuple[RequestRow | None, RunRow | None]:
-    """The request, locked, and its run, when this run drives it."""
+    """The request, locked, and its run, when this run drives it; a paused one rests for another reason."""
     row = get_request(session, request_id, lock=True)
     driver = driving_run(session, request_id)
     ours = driver is not None and (driver.dag_id, driver.dag_run_id) == run
-    return (row, driver) if ours and RequestState(row.state) in DRIVEN else (None, None)
+    return (row, driver) if ours and RequestState(row.state) in MOVING else (None, None)

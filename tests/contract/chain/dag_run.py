@@ -1,4 +1,4 @@
-"""``python -m tests.contract.chain.dag_run DAG_ID RESULT``: one run of a published DAG by `dag.test`, as its own process.
+"""``python -m tests.contract.chain.dag_run DAG_ID RESULT``: one run of a published DAG by `dag.test`, in a process.
 
 Its airflow tasks are the real ones, so are the services that they call; the environment says where these are.
 """
