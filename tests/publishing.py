@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prodsys.building.folders import PlanStore, write_version
@@ -17,7 +18,8 @@ from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 from prodsys.settings import REPOSITORY
 
-IN_BUNCHES = "PROD2025-011"  # the one request with bunches
+IN_BUNCHES = "PROD2025-012"
+IN_BUNCHES_BEFORE = "PROD2025-011"  # approved when the layout of bunches was the first one
 OF_BUNCHES = {"seeds": 7, "bunches": 3}
 
 
@@ -44,6 +46,12 @@ def make_plan(catalogue: Catalogue, request_id: str, revision: int = 1, seeds: i
         bunches_at_once=2,
     )
     return build_plan(spec, revision, catalogue)
+
+
+def published_plan(catalogue: Catalogue, request_id: str) -> Plan:
+    """The plan of a request of `write_folder`."""
+    plan = make_plan(catalogue, request_id, **(OF_BUNCHES if request_id in {IN_BUNCHES, IN_BUNCHES_BEFORE} else {}))
+    return plan.model_copy(update={"layout": "bunches-1"}) if request_id == IN_BUNCHES_BEFORE else plan
 
 
 @dataclass
@@ -99,6 +107,16 @@ def _plan_row(plan: Plan, estimate: Estimate, owner: str) -> PlanRow:
     )
 
 
+def take_place(sessions: SessionFactory, request_id: str) -> None:
+    """What launching does before it asks Airflow for a run: an approved request is ready and has its place."""
+    with transaction(sessions) as session:
+        row = session.get_one(RequestRow, request_id)
+        if row.state in {"approved", "delayed"}:
+            row.state, row.not_before = "ready", None
+        if row.state == "ready" and row.launched_at is None:
+            row.launched_at = datetime.now(UTC)
+
+
 def _revision(plan: Plan, owner: str) -> RevisionRow:
     return RevisionRow(
         request_id=plan.request_id,
@@ -116,7 +134,7 @@ def write_folder(folder: Path, request_ids: Iterable[str], catalogue: Catalogue)
     plans = PlanStore(folder / "objects")
     publications = []
     for number, request_id in enumerate(request_ids, start=1):
-        plan = make_plan(catalogue, request_id, **(OF_BUNCHES if request_id == IN_BUNCHES else {}))
+        plan = published_plan(catalogue, request_id)
         publications.append(Publication(number, request_id, 1, plan.digest(), "mgr"))
         plans.put(publications[-1], plan.model_dump(mode="json"))
     write_version(folder / "1", 1, publications, plans)

@@ -267,7 +267,7 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
         move(row, act)
         row.closed_at = certificate.closed_at
         session.add(certificate_row(certificate, path))
-        leave(session, request_id, f"ended {row.state}")
+        leave(session, request_id, f"ended {row.state}", "success")
         write_audit(session, ctx.who, "certify", request_id, state=row.state, certificate=str(path))
         session.flush()
         return _certified(session, request_id)

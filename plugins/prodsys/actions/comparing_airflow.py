@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.context import Context
+from prodsys.actions.driving import state_of
 from prodsys.actions.findings import Finding, look_at
 from prodsys.actions.launching import dag_id_of
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import RequestRow
+from prodsys.ledger.tables import RequestRow, RunRow
 from prodsys.model.statuses import RequestState
 
 AWAKE = frozenset({RequestState.READY, RequestState.RUNNING, RequestState.CLOSING})
 DAG_PREFIX = dag_id_of("")
 LIVING = ("queued", "running")  # Airflow's states of a run that goes on
+RUNS_A_LOOK = 100  # runs that are asked for one by one; what is left has its turn in the next look
 
 
 def resting_dags(ctx: Context, repair: bool) -> Iterator[Finding]:
@@ -48,6 +50,25 @@ def _end(ctx: Context, dag_id: str, dag_run_id: str, request_id: str, repair: bo
     if repair:
         ctx.airflow.set_run_state(dag_id, dag_run_id, "failed")
     yield Finding(request_id, f"run {dag_run_id} lived on after the abort", "it waited for something else", repair)
+
+
+def ended_runs(ctx: Context, repair: bool) -> Iterator[Finding]:
+    """Write down how runs ended that the ledger let go while they lived, as after an abort. Nothing to report."""
+    wanted = select(RunRow.dag_id, RunRow.dag_run_id).where(~RunRow.driving, RunRow.airflow_state.in_(["", *LIVING]))
+    with transaction(ctx.sessions) as session:
+        left = session.execute(wanted.order_by(RunRow.entered_at.desc()).limit(RUNS_A_LOOK)).all() if repair else []
+    for dag_id, dag_run_id in left:
+        run = ctx.airflow.get_run(dag_id, dag_run_id)
+        if run is None or run.ended_for_good:
+            _write_end(ctx, dag_id, dag_run_id, state_of(run))
+    yield from ()
+
+
+def _write_end(ctx: Context, dag_id: str, dag_run_id: str, airflow_state: str) -> None:
+    with transaction(ctx.sessions) as session:
+        row = session.get(RunRow, (dag_id, dag_run_id), with_for_update=True)
+        if row is not None and not row.driving:
+            row.airflow_state = airflow_state
 
 
 def _dags_of(ctx: Context, states: Collection[RequestState], *conditions: ColumnElement[bool]) -> dict[str, str]:

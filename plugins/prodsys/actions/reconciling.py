@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, select
 from prodsys.actions.aborting import abort
 from prodsys.actions.airflow_marks import end_bunches, has_bunches, is_fresh, list_marks, mark_of_request
 from prodsys.actions.asking import wake_answered
-from prodsys.actions.comparing_airflow import resting_dags, runs_after_abort
+from prodsys.actions.comparing_airflow import ended_runs, resting_dags, runs_after_abort
 from prodsys.actions.comparing_panda import statuses, unsettled
 from prodsys.actions.context import Context
-from prodsys.actions.driving import note_failure
+from prodsys.actions.driving import note_failure, state_of
 from prodsys.actions.findings import Finding, Look, keep_findings, look_at, look_on
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
@@ -38,7 +38,9 @@ def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
     What is down or refuses hides only its part.
     """
     here: list[Look] = [_runs, _lost_starts, statuses, unsettled, _aborted, _paused, _asleep, _unheard]
-    looked = [look_on(look, ctx, repair) for look in (*here, resting_dags, runs_after_abort, look_for_doubts)]
+    looked = [
+        look_on(look, ctx, repair) for look in (*here, resting_dags, runs_after_abort, ended_runs, look_for_doubts)
+    ]
     if repair:
         return keep_findings(ctx, looked, closing=True)
     return [one for look in looked for one in look.found]
@@ -73,7 +75,9 @@ def _over(ctx: Context, row: RunRow, run: RunInfo | None, mark: StandingFailure 
     state = run.airflow_state if run else "gone from Airflow"
     if repair:
         reason = f"its run is {state} before the request ended{_last_words(ctx, row.request_id)}"
-        note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason)
+        words = note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason, airflow_state=state_of(run))
+        if run is not None and words:
+            ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
     advice = f"start the DAG {row.dag_id} again: it goes on where the ledger stands"
     return Finding(
         row.request_id, f"run {row.dag_run_id} is {state}, the request has not ended", "Airflow", repair, advice

@@ -150,7 +150,7 @@ def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if not _is_on_its_way(row):
-            leave(session, request_id, reason[:500])
+            leave(session, request_id, reason[:500], "failed")
             move(row, Act.FAIL, reason)
             _restart(session, ctx, row, Act.RETRY, {"reason": reason})
     try:

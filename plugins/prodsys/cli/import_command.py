@@ -27,6 +27,9 @@ def import_requests(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     who: Annotated[str | None, typer.Option("--as", help="Who imports; default: PRODSYS_USER, else the login.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take what the files say even where they have not changed since.")
+    ] = False,
 ) -> None:
     """Import the requests of files."""
     from prodsys.intake.catalogue import load_catalogue
@@ -35,7 +38,8 @@ def import_requests(
 
     settings = read_settings()
     intake = read_files(files, load_catalogue(settings.specs, settings.profile))
-    has_faults = _show_dry_run(intake, who, as_json) if dry_run else _import(intake, who, as_json)
+    act = _show_dry_run if dry_run else _import
+    has_faults = act(intake, who, as_json, overwrite)
     raise typer.Exit(FINDINGS if has_faults else CLEAN)
 
 
@@ -64,11 +68,11 @@ def lint(
     raise typer.Exit(FINDINGS if has_findings(found) else CLEAN)
 
 
-def _show_dry_run(intake: Intake, who: str | None, as_json: bool) -> bool:
+def _show_dry_run(intake: Intake, who: str | None, as_json: bool, overwrite: bool) -> bool:
     from prodsys.cli.output import print_json, print_text
     from prodsys.intake.seed_overlaps import refused_drafts
 
-    answer, ledger = _ask_ledger(intake, who)
+    answer, ledger = _ask_ledger(intake, who, overwrite)
     faults = answer.faults if answer else [*intake.faults, *refused_drafts(intake.accepted)]
     rows = [_accepted_json(one, answer) for one in intake.accepted]
     if as_json:
@@ -83,7 +87,7 @@ def _show_dry_run(intake: Intake, who: str | None, as_json: bool) -> bool:
     return bool(faults)
 
 
-def _ask_ledger(intake: Intake, who: str | None) -> tuple[ImportAnswer | None, str]:
+def _ask_ledger(intake: Intake, who: str | None, overwrite: bool) -> tuple[ImportAnswer | None, str]:
     """What the import would do, by the ledger; None where there is none, and whether it was asked, in words."""
     from prodsys.settings import read_settings
 
@@ -95,18 +99,18 @@ def _ask_ledger(intake: Intake, who: str | None) -> tuple[ImportAnswer | None, s
     from prodsys.errors import LedgerUnavailable
 
     try:
-        answer, _ = do(acting(who), lambda ctx: import_intake(ctx, intake), dry_run=True)
+        answer, _ = do(acting(who), lambda ctx: import_intake(ctx, intake, overwrite=overwrite), dry_run=True)
     except LedgerUnavailable as error:
         return None, f"the ledger was not asked: {error}"
     return answer, "the ledger was asked"
 
 
-def _import(intake: Intake, who: str | None, as_json: bool) -> bool:
+def _import(intake: Intake, who: str | None, as_json: bool, overwrite: bool) -> bool:
     from prodsys.actions.importing import import_intake
     from prodsys.cli.output import print_json, print_text
     from prodsys.cli.request_commands import acting
 
-    answer = import_intake(acting(who), intake)
+    answer = import_intake(acting(who), intake, overwrite=overwrite)
     accepted = [_accepted_json(one, answer) for one in intake.accepted]
     if as_json:
         print_json({"accepted": accepted, **_outcomes(answer), **_findings_json(answer.faults, answer.notes)})

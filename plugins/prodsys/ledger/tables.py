@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from prodsys.ledger.rows.asked import (
+    ImportReportRow,
     PlanRow,
     PublicationRow,
     RecurringRow,
+    RequestFileRow,
     RequestRow,
     RevisionRow,
     SeedClaimRow,
@@ -29,6 +31,7 @@ __all__ = [
     "FindingRow",
     "HistoryTaskRow",
     "IdempotencyRow",
+    "ImportReportRow",
     "InputFileRow",
     "LookRow",
     "LostFileRow",
@@ -36,6 +39,7 @@ __all__ = [
     "PublicationRow",
     "QuestionRow",
     "RecurringRow",
+    "RequestFileRow",
     "RequestRow",
     "RevisionRow",
     "RuleRow",

@@ -15,26 +15,32 @@ if TYPE_CHECKING:
     from prodsys.actions.context import Context
     from prodsys.actions.findings import Finding
     from prodsys.actions.importing import ImportAnswer
+    from prodsys.intake.result import Fault
 
 
 class ImportOperator(ServiceOperator):
     """Base of the imports: what is good is imported, then the airflow task fails when something was not."""
 
+    def show(self, answers: Mapping[str, ImportAnswer]) -> list[Fault]:
+        """Log what each source brought, every fault with its cell and remedy; the faults."""
+        faults = [fault for answer in answers.values() for fault in answer.faults]
+        for source, answer in answers.items():
+            self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
+            for note in answer.notes:
+                self.log.warning("%s", note)
+        for fault in faults:
+            self.log.error("%s", fault)
+        return faults
+
     def report(self, answers: Mapping[str, ImportAnswer]) -> None:
-        """Log what each source brought, every fault with its cell and remedy.
+        """Show what each source brought.
 
         Raises
         ------
         AirflowFailException
             There were faults: somebody has to mend a file.
         """
-        faults = [fault for answer in answers.values() for fault in answer.faults]
-        for source, answer in answers.items():
-            self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
-            for note in answer.notes:
-                self.log.info("%s", note)
-        for fault in faults:
-            self.log.error("%s", fault)
+        faults = self.show(answers)
         if faults:
             raise AirflowFailException(f"{len(faults)} faults, all in the log; the first: {faults[0]}")
 
@@ -50,15 +56,20 @@ class DropFolderOperator(ImportOperator):
 
 
 class SpecFolderOperator(ImportOperator):
-    """Imports the requests under version control, ``include/specs/requests``."""
+    """Imports the requests under version control, ``include/specs/requests``.
+
+    The files stay, and so do their faults: the airflow task fails when there are new ones, and shows them every time.
+    """
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Import; the files stay."""
-        from prodsys.actions.intaking import import_versioned
+        from prodsys.actions.intaking import import_versioned, new_faults
         from prodsys.settings import read_settings
 
         folder = read_settings().specs / "requests"
-        self.report({str(folder): import_versioned(ctx, folder)})
+        faults = self.show({str(folder): import_versioned(ctx, folder)})
+        if new := new_faults(ctx, folder, faults):
+            raise AirflowFailException(f"{len(new)} new faults of {len(faults)}, all in the log; the first: {new[0]}")
 
 
 class DispatchOperator(ServiceOperator):

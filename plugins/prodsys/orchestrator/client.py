@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable
+from prodsys.errors import AirflowAnswerInvalid, AirflowRefused, AirflowUnavailable
+from prodsys.model.plain_text import plain_text
 from prodsys.orchestrator.entries import (
     AirflowTaskInfo,
     ImportFault,
@@ -112,6 +113,10 @@ class AirflowClient:
     def set_run_state(self, dag_id: str, dag_run_id: str, airflow_state: str) -> RunInfo:
         """The run after its state was set to queued, success or failed; its airflow tasks follow."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
+
+    def clear_run(self, dag_id: str, dag_run_id: str) -> None:
+        """Let all airflow tasks of a run that is over run again."""
+        self._call("POST", f"{_run(dag_id, dag_run_id)}/clear", json={"dry_run": False, "only_failed": False})
 
     def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
         """The run with its new note, cut to what Airflow keeps."""
@@ -231,7 +236,7 @@ class AirflowClient:
 
 
 def _body(call: str, reply: httpx.Response) -> dict[str, Any]:
-    words = reply.text[:SHOWN_LENGTH]
+    words = plain_text(reply.text, SHOWN_LENGTH)
     if reply.status_code in PASSING:
         raise AirflowUnavailable(f"{call} was answered with HTTP {reply.status_code}: {words}")
     if not reply.is_success:
@@ -251,14 +256,16 @@ def _detail(reply: httpx.Response) -> str:
         detail = reply.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = reply.text
-    return str(detail)[:SHOWN_LENGTH]
+    return plain_text(str(detail), SHOWN_LENGTH)
 
 
 def _shaped(read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T:
+    if not row:
+        raise AirflowUnavailable("an answer has nothing in it")
     try:
         return read(row)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AirflowUnavailable(f"an answer has an unknown shape: {type(error).__name__} {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise AirflowAnswerInvalid(type(error).__name__, str(error)) from error
 
 
 def _run(dag_id: str, dag_run_id: str) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from prodsys.errors import (
+    PandaAnswerInvalid,
     PandaRefused,
     PandaRoleMissing,
     PandaUnavailable,
@@ -298,11 +299,22 @@ def _granted(call: str, reply: Reply) -> Reply:
 
 
 def _shaped(call: str, read: Callable[[], T]) -> T:
-    """What ``read`` makes of a reply; a reply of another shape is an unavailable PanDA, not a crash."""
+    """What ``read`` makes of a reply.
+
+    Raises
+    ------
+    PandaUnavailable
+        There is a null where something has to be: that is how a server says that it cannot read its database.
+    PandaAnswerInvalid
+        The reply has another shape, or reading it is what is wrong: another try would end in the same error.
+    """
     try:
         return read()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PandaUnavailable(f"{call} was answered in an unknown shape: {type(error).__name__} {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        kind, words = type(error).__name__, str(error)
+        if "NoneType" in words:
+            raise PandaUnavailable(f"{call} was answered with nothing in it: {kind}: {words}") from error
+        raise PandaAnswerInvalid(call, kind, words) from error
 
 
 def _status(jedi_task_id: int, said: object) -> TaskStatus:

@@ -129,6 +129,8 @@ def test_a_run_lives(airflow: Airflow):
     assert client.set_run_note(dag_id, run_id, "x" * 1500).note == "x" * 1000
     assert client.set_run_state(dag_id, run_id, "failed").airflow_state == "failed"
     assert [task.task_id for task in client.list_task_instances(dag_id, run_id)] == ["gate"]
+    client.clear_run(dag_id, run_id)
+    assert client.get_run(dag_id, run_id).airflow_state == "queued"
     client.unpause_dag(dag_id)
     assert dag_id not in client.list_paused_dags()
     client.pause_dag(dag_id)
