@@ -21,6 +21,7 @@ from prodsys.ledger.tables import CertificateRow, PlanRow, QuestionRow, RequestR
 from prodsys.model.moves import possible_acts
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import RequestState
+from prodsys.model.times import utc_iso
 
 COPIED = (
     "request_id", "state", "reason", "recorded_status", "campaign", "priority", "revision", "requester", "cloned_from",
@@ -41,7 +42,7 @@ class Look:
 
 def iso(when: datetime | None) -> str | None:
     """A moment as text, or None."""
-    return when.isoformat() if when else None
+    return utc_iso(when) if when else None
 
 
 def look_at(session: Session, row: RequestRow) -> Look:

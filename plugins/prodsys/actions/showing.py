@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.looking import iso
 from prodsys.ledger.accounts import SeedAccount, seed_accounts
 from prodsys.ledger.requests import find_plan, get_request, get_revision, list_requests, list_steps, newest_certificate
 from prodsys.ledger.searching import current_tasks
@@ -84,9 +84,9 @@ def show_request(ctx: Context, request_id: str) -> dict[str, Any]:
             "plan": stored.digest if stored else None,
             "planned_by": stored.planned_by if stored else None,
             "approved_by": stored.approved_by if stored else None,
-            "approved_at": _iso(stored.approved_at if stored else None),
-            "launched_at": _iso(row.launched_at),
-            "closed_at": _iso(row.closed_at),
+            "approved_at": iso(stored.approved_at if stored else None),
+            "launched_at": iso(row.launched_at),
+            "closed_at": iso(row.closed_at),
             "runs": _runs(session, request_id),
             "steps": _steps(session, request_id),
             "tasks": [_without(task, "request_id") for task in _tasks(session, ctx, request_id)],
@@ -99,10 +99,6 @@ def show_request(ctx: Context, request_id: str) -> dict[str, Any]:
 
 def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
-
-
-def _iso(when: datetime | None) -> str | None:
-    return when.isoformat() if when else None
 
 
 def _runs(session: Session, request_id: str) -> list[dict[str, Any]]:
@@ -183,7 +179,7 @@ def show_audit(ctx: Context, request_id: str) -> list[dict[str, Any]]:
     """Who did what to a request, oldest first."""
     with transaction(ctx.sessions) as session:
         rows = session.scalars(select(AuditRow).where(AuditRow.request_id == request_id).order_by(AuditRow.audit_id))
-        return [{"at": row.at.isoformat(), "who": row.who, "action": row.action, **row.detail} for row in rows]
+        return [{"at": iso(row.at), "who": row.who, "action": row.action, **row.detail} for row in rows]
 
 
 def show_certificate(ctx: Context, request_id: str) -> dict[str, Any] | None:

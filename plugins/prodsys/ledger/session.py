@@ -15,6 +15,7 @@ from prodsys.errors import LedgerUnavailable
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
+IN_UTC = "-c timezone=UTC"  # of every session: what is read and printed never follows the zone of the server
 NOT_MIGRATED = frozenset({"3F000", "42P01"})  # SQLSTATE: no such schema, no such table
 TOO_SILENT = "25P03"  # SQLSTATE: ended by idle_in_transaction_session_timeout
 ACCOUNT = "account"  # in the info of a session
@@ -24,7 +25,7 @@ SessionFactory = sessionmaker[Session]
 @lru_cache(maxsize=4)
 def make_engine(url: str) -> Engine:
     """Engine on the ledger's database; the same one for the same URL in a process."""
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c application_name=prodsys"
+    options = f"{IN_UTC} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c application_name=prodsys"
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "options": options}
     return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=arguments)
 
