@@ -43,7 +43,7 @@ class Context:
     monitor_url: str
     rse_root: Path | None = None
     cvmfs: Path = Path("/cvmfs")  # where it is mounted, if it is
-    rehearsing: bool = False  # a dry run: its locks last to its end, so it waits for nobody
+    rehearsing: bool = False  # a dry run: what it waits for would never come
 
     @cached_property
     def panda(self) -> PandaClient:

@@ -63,6 +63,10 @@ class RucioQuestions:
                 return None
             raise
 
+    def find_known(self, dids: Iterable[Did]) -> tuple[Did, ...]:
+        """Those of the datasets and containers that exist."""
+        return tuple(did for did in dids if self.dataset_info(did) is not None)
+
     def find_collections(self, scope: str, beginning: str) -> tuple[Did, ...]:
         """Datasets and containers of a scope whose names begin so, in order; none when there is no such scope."""
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from prodsys.actions.context import Context
 from prodsys.actions.looking import Look, expect, show_look
-from prodsys.actions.rehearsing import Rehearsal, rehearse
+from prodsys.actions.rehearsing import rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import digest_of
@@ -188,22 +188,26 @@ def _quietly(change: Callable[[], None]) -> None:
 
 def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> StoredAnswer:
     entry = order.entry
-    with rehearse(ctx) if order.dry_run else nullcontext(Rehearsal(ctx)) as stage:
-        hands = _expecting(stage.ctx, order)
-        found = entry.do(hands, order.subject, order.body)
-        progress.done = True
-        about = entry.about(order.subject, found)
-        look = show_look(stage.ctx, about)
-        done = Done[entry.answer](  # type: ignore[name-defined]
-            act=entry.name,
-            request_id=about,
-            state=look.body["state"],
-            dry_run=order.dry_run,
-            would=list(stage.effects),
-            answer=entry.answer.model_validate(entry.show(found)),
-        )
+    outcome = rehearse(ctx, lambda hands: _act(hands, order, progress)) if order.dry_run else None
+    found, look = outcome.answer if outcome else _act(ctx, order, progress)
+    about = entry.about(order.subject, found)
+    done = Done[entry.answer](  # type: ignore[name-defined]
+        act=entry.name,
+        request_id=about,
+        state=look.body["state"],
+        dry_run=order.dry_run,
+        would=outcome.effects if outcome else [],
+        answer=entry.answer.model_validate(entry.show(found)),
+    )
     status, headers = _status(request, order, about, look)
     return StoredAnswer(status, headers, done.model_dump_json())
+
+
+def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look]:
+    """What the act answers, and the request after it."""
+    found = order.entry.do(_expecting(ctx, order), order.subject, order.body)
+    progress.done = True
+    return found, show_look(ctx, order.entry.about(order.subject, found))
 
 
 def _expecting(ctx: Context, order: Order) -> Context:

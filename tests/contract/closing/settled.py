@@ -54,9 +54,7 @@ def new_id() -> str:
     return f"DEMO2025-{600 + next(_NUMBERS)}"
 
 
-def make_settled(
-    ctx: Context, airflow: Airflow, server: RucioServer, body: dict[str, Any] | None = None
-) -> Settled:
+def make_settled(ctx: Context, airflow: Airflow, server: RucioServer, body: dict[str, Any] | None = None) -> Settled:
     """Clone, plan, approve and launch a request with a new name, and let its data be there.
 
     With the body of a plan, that is what was approved, as a release before this one may have stored it.
@@ -147,9 +145,7 @@ def _write(server: RucioServer, did: Did, rse: str, seeds: list[int]) -> dict[st
     return facts
 
 
-def _record(
-    ctx: Context, step: StepRow, dataset: PlannedDataset, facts: dict[str, FileFact], seeds: list[int]
-) -> None:
+def _record(ctx: Context, step: StepRow, dataset: PlannedDataset, facts: dict[str, FileFact], seeds: list[int]) -> None:
     did = Did.parse(dataset.did)
     with transaction(ctx.sessions) as session:
         session.add(

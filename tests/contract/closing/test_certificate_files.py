@@ -195,8 +195,6 @@ def test_a_replica_that_went_in_between_is_named(closing: Settled) -> None:
     gone = dataset.files[1].model_copy(update={"lfn": "gone.root"})
     files = (dataset.files[0], gone, *dataset.files[2:])
     others = tuple(one for one in certificate.datasets if one is not dataset)
-    changed = certificate.model_copy(
-        update={"datasets": (*others, dataset.model_copy(update={"files": files}))}
-    )
+    changed = certificate.model_copy(update={"datasets": (*others, dataset.model_copy(update={"files": files}))})
     with pytest.raises(RucioUnavailable, match=r"gone\.root has no available replica"):
         build_handover(closing.ctx, changed)

@@ -7,12 +7,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import text
 
-from prodsys.actions.context import Context
-from prodsys.actions.looking import show_look
-from prodsys.actions.rehearsing import rehearse
-from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.session import make_session_factory, transaction
 from prodsys.ledger.tables import RequestRow
 from tests.contract.rest.conftest import API
@@ -292,21 +287,6 @@ def test_a_dry_run_does_not_wait_for_long_for_a_change_under_way(draft, ctx):
         answer = draft.post(f"{HERE}/plan?dry_run=true")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:prodsys:problem:ledger-unavailable")
     assert draft.post(f"{HERE}/plan?dry_run=true").status_code == 200
-
-
-def test_a_dry_run_keeps_nobody_waiting_for_long(draft, ctx):
-    """While another service is asked the ledger is silent; then its rows are free again after a while."""
-
-    def lock_and_be_silent(hands: Context) -> None:
-        with transaction(hands.sessions) as session:
-            session.get_one(RequestRow, NEW, with_for_update=True)
-            session.execute(text("set local idle_in_transaction_session_timeout = '100ms'"))
-        with transaction(ctx.sessions) as session:  # somebody else: waits until the rehearsal is ended
-            session.get_one(RequestRow, NEW, with_for_update=True)
-        show_look(hands, NEW)
-
-    with pytest.raises(LedgerUnavailable, match="idle-in-transaction"), rehearse(ctx) as rehearsal:
-        lock_and_be_silent(rehearsal.ctx)
 
 
 def test_a_dry_run_without_a_ledger_is_503(application, draft, ctx):
