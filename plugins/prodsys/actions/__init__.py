@@ -10,7 +10,7 @@ and can be rehearsed (`rehearsing`). Where to look:
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
 - while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
-- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared: `reconciling` `comparing_airflow`
-  `comparing_rucio` `findings`
+- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared: `reconciling`
+  `comparing_airflow` `comparing_rucio` `findings`
 - what people ask: `showing` `showing_seeds` `listing` `looking`; whose hands: `context`
 """

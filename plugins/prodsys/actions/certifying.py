@@ -1,4 +1,4 @@
-"""The certificate and the hand-over lists, without their files: built from the ledger, with replicas and rules read back from Rucio."""
+"""The certificate and the hand-over lists: built from the ledger, with replicas and rules read back from Rucio."""
 
 from __future__ import annotations
 

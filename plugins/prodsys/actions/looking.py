@@ -74,7 +74,7 @@ def _plan(session: Session, row: RequestRow) -> dict[str, Any] | None:
     """The newest plan of the revision, without its body, which may be large."""
     columns = [getattr(PlanRow, name) for name in PLAN_COPIED]
     wanted = select(*columns).where(PlanRow.request_id == row.request_id, PlanRow.revision == row.revision)
-    found = session.execute(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+    found = session.execute(wanted.order_by(PlanRow.number.desc()).limit(1)).first()
     if found is None:
         return None
     return {name: iso(value) if isinstance(value, datetime) else value for name, value in found._mapping.items()}

@@ -22,24 +22,34 @@ from prodsys.errors import LedgerUnavailable, ProductionError
 from prodsys.ledger.session import translated
 
 T = TypeVar("T")
+
+
+def _calls(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
 READS: Mapping[str, frozenset[str]] = {
-    "panda": frozenset(
-        ["get_status", "get_task", "get_task_map", "get_files", "get_jobs", "find_tasks", "list_tasks", "list_statuses", "ensure_role", "user_name", "is_alive"]
+    "panda": _calls(
+        "get_status get_task get_task_map get_files get_jobs find_tasks list_tasks list_statuses ensure_role user_name "
+        "is_alive"
     ),
-    "rucio": frozenset(
-        ["ping", "whoami", "list_files", "list_children", "dataset_info", "find_known", "find_collections", "find_space", "find_shared_quotas", "metadata", "list_replicas_by_rse", "pfns", "replicas", "rule_state", "rule_states"]
+    "rucio": _calls(
+        "ping whoami list_files list_children dataset_info find_known find_collections find_space find_shared_quotas "
+        "metadata list_replicas_by_rse pfns replicas rule_state rule_states"
     ),
-    "airflow": frozenset(
-        ["list_roles", "dag_ready", "list_paused_dags", "import_errors", "get_run", "list_runs", "list_task_instances", "find_answer", "event_log"]
+    "airflow": _calls(
+        "list_roles dag_ready list_paused_dags import_errors get_run list_runs list_task_instances find_answer "
+        "event_log"
     ),
 }
 """Service -> methods of its client that change nothing; a dry run makes these calls."""
 CHANGES: Mapping[str, frozenset[str]] = {
-    "panda": frozenset(["submit", "kill", "finish", "pause", "resume", "retry", "change_priority"]),
-    "rucio": frozenset(
-        ["ensure_scope", "ensure_dataset", "ensure_files", "ensure_closed", "ensure_container", "ensure_attached", "ensure_metadata", "ensure_rule", "expire", "detach_files"]
+    "panda": _calls("submit kill finish pause resume retry change_priority"),
+    "rucio": _calls(
+        "ensure_scope ensure_dataset ensure_files ensure_closed ensure_container ensure_attached ensure_metadata "
+        "ensure_rule expire detach_files"
     ),
-    "airflow": frozenset(["pause_dag", "unpause_dag", "start_run", "set_run_state", "set_run_note", "answer_hitl"]),
+    "airflow": _calls("pause_dag unpause_dag start_run set_run_state set_run_note answer_hitl"),
 }
 """Service -> methods of its client that change something; a dry run writes them down."""
 LOCK_WAIT_S = 5  # for somebody who changes what is rehearsed

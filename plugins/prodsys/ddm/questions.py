@@ -22,10 +22,16 @@ class RucioQuestions:
     """The asking half of ``RucioClient``."""
 
     def __init__(
-        self, url: str, account: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+        self,
+        url: str,
+        account: str,
+        token: Callable[[], str],
+        timeout_s: float,
+        journal: Journal | None = None,
+        **limits: Any,
     ) -> None:
         self.account = account
-        self._rucio = RucioConnection(url, account, token, timeout_s, journal)
+        self._rucio = RucioConnection(url, account, token, timeout_s, journal, **limits)
 
     def ping(self) -> str:
         """Version of the server."""

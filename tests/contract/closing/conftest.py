@@ -1,4 +1,4 @@
-"""A request that only has to be closed, over a real ledger and a real Rucio; the fixtures of ``actions`` serve here too."""
+"""A request that only has to be closed, over a real ledger and a real Rucio, with the fixtures of ``actions``."""
 
 from __future__ import annotations
 

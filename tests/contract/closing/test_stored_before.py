@@ -1,4 +1,4 @@
-"""A request that an earlier release planned is closed by this one: the digest that was approved is the one everywhere."""
+"""A request that an earlier release planned is closed by this one, under the digest that was approved."""
 
 from __future__ import annotations
 
