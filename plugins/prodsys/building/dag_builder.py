@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from prodsys.building.access import REQUEST_ACCESS, access_control
 from prodsys.building.layouts import get_layout
 from prodsys.building.published import PublishedSpec
 from prodsys.building.retries import request_retries
@@ -27,6 +28,7 @@ def build_dag(spec: PublishedSpec) -> DAG:
         schedule=None,
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
+        access_control=access_control(REQUEST_ACCESS),
         is_paused_upon_creation=False,
         default_args={"owner": spec.owner, **request_retries()},
         params=_params(),

@@ -21,6 +21,7 @@ from prodsys.actions.rehearsing import rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import digest_of
+from prodsys.model.statuses import RequestState
 from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
@@ -30,6 +31,8 @@ from prodsys.panel.refusals import AnswerLost, ConditionMissing, TooBusy
 from prodsys.panel.replies import ANY, JSON, etag, tags_in
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
+LOOK_AGAIN_S = 5  # after a 202
+WAIT = "wait"  # field of a body: the caller wants to know when the run is started
 REPLAYED = "Idempotency-Replayed"
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
@@ -86,7 +89,7 @@ def make_router() -> APIRouter:
             description=_description(entry),
             response_model=Done[entry.answer],  # type: ignore[name-defined]
             status_code=201 if entry.creates else 200,
-            responses=problem_responses(*_refusals(entry)),
+            responses={**problem_responses(*_refusals(entry)), **_accepted(entry)},
         )
     return router
 
@@ -98,6 +101,14 @@ def _description(entry: Entry) -> str:
     if entry.creates:
         lines.append("`Location` names the new request; a dry run answers 200.")
     return "\n\n".join(lines)
+
+
+def _accepted(entry: Entry) -> dict[int | str, dict[str, Any]]:
+    """The other answer of acts that start a run: done, and the run is to come."""
+    if WAIT not in entry.body.model_fields:
+        return {}
+    words = "done; the run is to come: look at `Location` after `Retry-After` seconds until it is there"
+    return {202: {"description": words, "model": Done[entry.answer]}}  # type: ignore[name-defined]
 
 
 def _refusals(entry: Entry) -> tuple[int, ...]:
@@ -219,10 +230,18 @@ def _expecting(ctx: Context, order: Order) -> Context:
 def _status(request: Request, order: Order, about: str, look: Look) -> tuple[int, dict[str, str]]:
     if order.dry_run:
         return 200, {}
-    headers = {"ETag": etag(look.tag)}
-    if not order.entry.creates:
-        return 200, headers
-    return 201, {**headers, "Location": f"{request.scope.get('root_path', '')}/requests/{about}"}
+    headers, place = {"ETag": etag(look.tag)}, f"{request.scope.get('root_path', '')}/requests/{about}"
+    if order.entry.creates:
+        return 201, {**headers, "Location": place}
+    if _is_to_come(order, look):
+        return 202, {**headers, "Location": place, "Retry-After": str(LOOK_AGAIN_S)}
+    return 200, headers
+
+
+def _is_to_come(order: Order, look: Look) -> bool:
+    """Whether the caller wants the run, and the dispatcher has yet to start it."""
+    wanted = getattr(order.body, WAIT, False)
+    return wanted and look.body["state"] == RequestState.READY and look.body["launched_at"] is None
 
 
 def _response(answer: StoredAnswer) -> Response:

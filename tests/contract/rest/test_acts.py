@@ -60,6 +60,20 @@ def test_a_launch_starts_the_run(at_airflow, airflow):
     assert airflow.started == [f"{REQUEST}-r1"]
 
 
+def test_a_launch_whose_run_is_to_come_answers_202_with_a_place_to_look(at_airflow, airflow, ctx):
+    shown, airflow.digest = airflow.digest, "sha256:another"  # Airflow has not read the DAG yet
+    answer = at_airflow.post(f"/requests/{REQUEST}/launch", {"wait": True}, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["state"], answer.json()["answer"]["started"]) == (202, "ready", False)
+    assert answer.headers["location"] == f"/prodsys/api/v1/requests/{REQUEST}"
+    assert int(answer.headers["retry-after"]) > 0
+    without = at_airflow.post(f"/requests/{REQUEST}/launch", {}, headers={"If-Match": "*"})
+    assert (without.status_code, without.json()["state"]) == (200, "ready")
+    airflow.digest = shown
+    again = at_airflow.post(f"/requests/{REQUEST}/launch", {"wait": True}, headers={"If-Match": "*"})
+    assert (again.status_code, again.json()["answer"]["started"]) == (200, True)
+    assert airflow.started == [f"{REQUEST}-r1"]
+
+
 def test_an_act_on_an_old_picture_is_refused_and_does_nothing(draft):
     old = draft.get(HERE).headers["etag"]
     draft.do(f"{HERE}/priority", {"priority": 950})
