@@ -11,6 +11,7 @@ import pytest
 from prodsys.settings import REPOSITORY
 
 CALL_S, SHOWN_S = 120, 300
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the stack
 SOURCE, REQUEST = "PROD2025-016", "DEMO2026-941"
 DAG = f"prod__{REQUEST}"
 SERVICE_DAGS = ("dispatch", "reconcile", "intake", "approval", "report")

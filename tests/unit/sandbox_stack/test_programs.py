@@ -120,9 +120,7 @@ def test_a_program_of_the_sandbox_is_told_no_password_of_others(plan: Plan, name
     program = next(one for one in make_programs(plan) if one.name == name)
     own = {"panda": plan.role_password("panda")} if name.startswith("panda") else {}
     secrets = {path.name: path.read_text().strip() for path in plan.home.secrets.iterdir()}
-    shown = {
-        file for file, secret in secrets.items() if any(secret in value for value in program.environment.values())
-    }
+    shown = {file for file, secret in secrets.items() if any(secret in value for value in program.environment.values())}
     assert shown == {f"postgres-{role}.password" for role in own}
 
 
