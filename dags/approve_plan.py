@@ -2,9 +2,9 @@
 
 from airflow.sdk import DAG, Param
 
-from prodsys.building.access import QUESTION_ACCESS, access_control
 from prodsys.building.doors import QUESTIONS, door
 from prodsys.building.retries import request_retries
+from prodsys.model.access import QUESTION_ACCESS, access_control
 from prodsys.operators.approve import ApproveOperator
 
 DOCS = """

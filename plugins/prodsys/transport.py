@@ -130,7 +130,7 @@ def exchange(
         As ``httpx`` raises it; a server behind a proxy of the environment is named with the proxy.
     """
     parts = {name: details.pop(name) for name in _PARTS if name in details}
-    settings = {
+    settings: dict[str, Any] = {
         "verify": verify if url.startswith("https:") else False,  # reading all authorities takes 20 ms
         "timeout": timeout_s,
         "trust_env": not is_this_machine(url),

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.providers.fab.www.security import permissions as p
 
-from prodsys.building.access import MANAGER_ROLE
+from prodsys.model.access import MANAGER_ROLE
 from sandbox.stack.home import Credentials, current_home
 from sandbox.stack.plan import SERVICE_USER
 
@@ -21,7 +21,7 @@ Right = tuple[str, str]  # action and resource, in FAB's words
 READ, CREATE, EDIT, MENU = p.ACTION_CAN_READ, p.ACTION_CAN_CREATE, p.ACTION_CAN_EDIT, p.ACTION_CAN_ACCESS_MENU
 SUBMITTER_ROLE, SERVICE_ROLE = "Submitter", "Orchestrator"
 
-# What the manager may do to single DAGs (requests, `approve_plan`) stands with the DAGs: building/access.py.
+# What the manager may do to single DAGs (requests, `approve_plan`) stands with the DAGs: model/access.py.
 # He can clear, mark or delete nothing. (FAB's own `Op` may.)
 MANAGER_RIGHTS = [
     (EDIT, p.RESOURCE_HITL_DETAIL),

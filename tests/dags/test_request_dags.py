@@ -16,8 +16,8 @@ from airflow.sdk import DAG, Asset
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.file import might_contain_dag
 
-from prodsys.building.access import REQUEST_ACCESS, access_control
 from prodsys.building.layouts import LAYOUTS
+from prodsys.model.access import REQUEST_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 from tests.dags.conftest import REQUESTS
 from tests.publishing import IN_BUNCHES, OF_BUNCHES, make_plan, read_catalogue

@@ -10,7 +10,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import ParamValidationError
 
-from prodsys.building.access import QUESTION_ACCESS, access_control
+from prodsys.model.access import QUESTION_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 
 DAGS = REPOSITORY / "dags"

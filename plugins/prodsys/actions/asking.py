@@ -220,9 +220,8 @@ def _write(ctx: Context, question_id: int, given: Answer, reason: str) -> Questi
         if row.answer is None:
             _take(session, ctx, row, given, reason)
         elif row.answer != given:
-            raise AnswerRefused(
-                question_id, f"{row.answered_by} answered {row.answer!r} at {utc_minutes(row.answered_at)}"
-            )
+            when = f" at {utc_minutes(row.answered_at)}" if row.answered_at else ""
+            raise AnswerRefused(question_id, f"{row.answered_by} answered {row.answer!r}{when}")
         return _question(session, row)
 
 

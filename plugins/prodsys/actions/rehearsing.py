@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, text
@@ -101,7 +102,7 @@ def _outcome(ask: Callable[[], Any]) -> Callable[[], Any]:
     try:
         answer = ask()
     except ProductionError as error:
-        return lambda known=error: _raise(known)
+        return partial(_raise, error)
     return lambda: answer
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from prodsys.building.access import REQUEST_ACCESS, access_control
 from prodsys.building.layouts import get_layout
 from prodsys.building.published import PublishedSpec
 from prodsys.building.retries import request_retries
+from prodsys.model.access import REQUEST_ACCESS, access_control
 
 RUNS_AT_ONCE = 3  # one drives; the gate tells the others so and they end
 NOTE_LENGTH = 500

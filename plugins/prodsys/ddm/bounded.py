@@ -7,9 +7,9 @@ answer of any length.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from prodsys.errors import RucioRefused
@@ -94,15 +94,16 @@ def _adapter_class() -> type:
         def build_response(self, request: Any, answer: Any) -> Any:
             response = super().build_response(request, answer)
             pieces = response.raw.stream
-            response.raw.stream = lambda *given, **named: _bounded(pieces(*given, **named), self._max_bytes)
+            bounded = partial(_bounded, pieces, self._max_bytes)
+            response.raw.stream = bounded  # type: ignore[method-assign]
             return response
 
     return BoundedAdapter
 
 
-def _bounded(pieces: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+def _bounded(pieces: Callable[..., Iterator[bytes]], max_bytes: int, *given: Any, **named: Any) -> Iterator[bytes]:
     left = max_bytes
-    for piece in pieces:
+    for piece in pieces(*given, **named):
         left -= len(piece)
         if left < 0:
             raise RucioRefused("answer", f"it has more than {max_bytes} bytes (answer_max_bytes of the profile)")

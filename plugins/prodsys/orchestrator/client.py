@@ -226,7 +226,7 @@ class AirflowClient:
 
     def _request(self, method: str, path: str, **details: Any) -> httpx.Response:
         try:
-            limits = {"timeout_s": self._timeout_s, "max_bytes": self._max_bytes}
+            limits: dict[str, Any] = {"timeout_s": self._timeout_s, "max_bytes": self._max_bytes}
             return exchange(method, f"{self._url}{path}", **limits, **details)
         except httpx.HTTPError as error:
             raise AirflowUnavailable(f"{method} {self._url}{path}: {type(error).__name__} {error}".rstrip()) from error

@@ -232,7 +232,7 @@ def _http_class() -> type:
         def _send(
             self, method: str, url: str, headers: Any = None, content: Any = None, verify: Any = True, **_: Any
         ) -> tuple[int, bytes]:
-            limits = {"timeout_s": self.timeout_s, "max_bytes": self.max_bytes}
+            limits: dict[str, Any] = {"timeout_s": self.timeout_s, "max_bytes": self.max_bytes}
             response = exchange(method, url, headers=headers, content=content, verify=verify, **limits)
             self.body = response.content
             return (0 if response.status_code == httpx.codes.OK else response.status_code), self.body
