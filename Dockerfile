@@ -11,7 +11,7 @@ ENV PATH=/opt/venv/bin:$PATH
 COPY requirements.txt ./
 RUN pip install --require-hashes --requirement requirements.txt
 # The package itself is installed as a link to /opt/prodsys: Airflow finds its connection types, the shell its command.
-COPY pyproject.toml ./
+COPY pyproject.toml LICENSE ./
 COPY plugins ./plugins
 COPY sandbox ./sandbox
 RUN pip install --no-deps --editable .

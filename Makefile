@@ -110,6 +110,7 @@ docs: dev  ## Generate what is generated: the JSON Schemas of all files people w
 	@$(PRODSYS) spec schema
 	@$(PRODSYS) sandbox scenario schema --write
 	@$(BIN)/python -m prodsys.panel.schema
+	@PYTHONPATH=plugins:. $(BIN)/python -m sandbox.stack.permissions_page
 
 lock: .venvs/uv/.installed-$(UV_VERSION)  ## Compile the lock files anew from the *.in files
 	$(UV) pip compile requirements.in $(LOCK_OPTIONS) -o requirements.txt

@@ -4,6 +4,7 @@ from airflow.sdk import DAG, Param
 
 from prodsys.building.doors import QUESTIONS, door
 from prodsys.building.retries import request_retries
+from prodsys.model.access import QUESTION_ACCESS, access_control
 from prodsys.operators.approve import ApproveOperator
 
 DOCS = """
@@ -19,7 +20,13 @@ PARAMS = {
     "said": Param("", type="string", maxLength=1000, description="why it is asked again"),
 }
 
-with DAG("approve_plan", schedule=None, params=PARAMS, **door("Approve a plan", DOCS, at_once=QUESTIONS)) as dag:
+with DAG(
+    "approve_plan",
+    schedule=None,
+    params=PARAMS,
+    access_control=access_control(QUESTION_ACCESS),
+    **door("Approve a plan", DOCS, at_once=QUESTIONS),
+) as dag:
     ApproveOperator(
         task_id="approve",
         request_id="{{ params.request_id }}",

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.stack.postgres import PostgresHandle, start_postgres
 
+ZONE = "Europe/Moscow"  # not UTC, as at the institute: whatever is printed as UTC without being it fails
 FreshDatabase = Callable[..., str]
 _NUMBERS = itertools.count(1)
 
@@ -20,7 +21,7 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresHandle]:
     """Yield the server of this test process; ``postgres.url(name)`` is the address of a database."""
-    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+    with start_postgres(tmp_path_factory.mktemp("postgres"), settings={"timezone": ZONE}) as server:
         yield server
 
 

@@ -79,7 +79,7 @@ esac
 if [ "$state" = approved ]; then
     seen=$(etag)
     call POST "/requests/$new/launch" '{"wait": true}' "If-Match: $seen" "launch.$seen"
-    state=$(value state)
+    state=$(value state) # 202 while Airflow does not show the DAG yet: the dispatcher starts the run, we look below
     echo "$new: $state, $(value message), run $(value dag_run_id) of $(value dag_id)"
 fi
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import typer
 
+from prodsys.transport import exchange
 from sandbox.stack.home import current_home
 
 _TIMEOUT_S = 10
@@ -51,7 +52,7 @@ def ask_server(verb: str, path: str, query: Mapping[str, Any] | None = None, *, 
         home = current_home().environment_file
         raise fail(f"no PanDA sandbox is known: {home} does not name it; start it with `prodsys stack up`")
     try:
-        answer = httpx.request(verb, f"{url}{path}", params=query, timeout=_TIMEOUT_S)
+        answer = exchange(verb, f"{url}{path}", params=query, timeout_s=_TIMEOUT_S)
     except httpx.HTTPError as error:
         if quiet:
             return {}

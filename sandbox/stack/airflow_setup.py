@@ -7,23 +7,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from airflow.providers.fab.www.security import permissions as p
 
+from prodsys.model.access import MANAGER_ROLE
 from sandbox.stack.home import Credentials, current_home
 from sandbox.stack.plan import SERVICE_USER
 
+Right = tuple[str, str]  # action and resource, in FAB's words
 READ, CREATE, EDIT, MENU = p.ACTION_CAN_READ, p.ACTION_CAN_CREATE, p.ACTION_CAN_EDIT, p.ACTION_CAN_ACCESS_MENU
-MANAGER_ROLE, SUBMITTER_ROLE, SERVICE_ROLE = "ProductionManager", "Submitter", "Orchestrator"
+SUBMITTER_ROLE, SERVICE_ROLE = "Submitter", "Orchestrator"
 
-# Airflow asks for "edit" of the DAG from whoever triggers a run; what may be done to runs and task instances is asked
-# apart, so that the manager can clear, mark or delete nothing. (FAB's own `Op` may.)
+# What the manager may do to single DAGs (requests, `approve_plan`) stands with the DAGs: model/access.py.
+# He can clear, mark or delete nothing. (FAB's own `Op` may.)
 MANAGER_RIGHTS = [
-    (EDIT, p.RESOURCE_DAG),
-    (CREATE, p.RESOURCE_DAG_RUN),
     (EDIT, p.RESOURCE_HITL_DETAIL),
     (MENU, p.RESOURCE_HITL_DETAIL),
     (READ, p.RESOURCE_AUDIT_LOG),
@@ -63,10 +63,28 @@ def migrate() -> None:
     db.initdb()
     with security_manager() as manager:
         manager.sync_roles()
-        viewer = list(manager.VIEWER_PERMISSIONS)
-        roles = {MANAGER_ROLE: viewer + MANAGER_RIGHTS, SERVICE_ROLE: viewer + SERVICE_RIGHTS}
-        roles[SUBMITTER_ROLE] = viewer  # what a submitter may do is in policy.yaml; at Airflow he looks
+        roles = roles_of(manager.VIEWER_PERMISSIONS)
         manager.bulk_sync_roles([{"role": name, "perms": rights} for name, rights in roles.items()])
+        for name, rights in roles.items():
+            _take_away_others(manager, name, rights)
+
+
+def roles_of(viewer: Sequence[Right]) -> dict[str, list[Right]]:
+    """Our roles -> rights that are not those of a single DAG; each may look at everything, as FAB's Viewer."""
+    return {
+        MANAGER_ROLE: [*viewer, *MANAGER_RIGHTS],
+        SERVICE_ROLE: [*viewer, *SERVICE_RIGHTS],
+        SUBMITTER_ROLE: list(viewer),  # what a submitter may do is in policy.yaml; at Airflow he looks
+    }
+
+
+def _take_away_others(manager: Any, name: str, rights: Sequence[Right]) -> None:
+    """Take away what an earlier version gave; FAB only adds. The rights of single DAGs are Airflow's to keep."""
+    role, wanted = manager.find_role(name), set(rights)
+    for permission in list(role.permissions):
+        held = permission.action.name, permission.resource.name
+        if held not in wanted and not held[1].startswith(tuple(p.PREFIX_LIST)):
+            manager.remove_permission_from_role(role, permission)
 
 
 def ensure_people(credentials: Credentials) -> None:

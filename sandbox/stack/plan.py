@@ -74,7 +74,7 @@ class Plan:
 
     @cached_property
     def prodsys_environment(self) -> dict[str, str]:
-        """``PRODSYS_*`` of every process."""
+        """``PRODSYS_*`` of the processes that act for people: Airflow's, and commands."""
         self.credentials.get(f"airflow-{SERVICE_USER}.password")
         return {
             "PRODSYS_HOME": str(self.home.root),
@@ -95,6 +95,10 @@ class Plan:
             "PRODSYS_AIRFLOW_PASSWORD_FILE": str(self.credentials.path(f"airflow-{SERVICE_USER}.password")),
             "PRODSYS_RSE_ROOT": str(self.home.folder("rse")),
         }
+
+    def prodsys_settings(self, *names: str) -> dict[str, str]:
+        """Some of the ``PRODSYS_*``: a program is told what it needs, and no password of others."""
+        return {f"PRODSYS_{name}": self.prodsys_environment[f"PRODSYS_{name}"] for name in ("HOME", *names)}
 
     @cached_property
     def base_environment(self) -> dict[str, str]:

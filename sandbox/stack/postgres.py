@@ -223,7 +223,13 @@ class PostgresHandle:
         self.stop()
 
 
-def start_postgres(folder: Path, *, durable: bool = False, die_with_parent: bool = True) -> PostgresHandle:
+def start_postgres(
+    folder: Path,
+    *,
+    durable: bool = False,
+    die_with_parent: bool = True,
+    settings: Mapping[str, str] | None = None,
+) -> PostgresHandle:
     """Start a server whose data lie in ``folder/data`` (made when absent), on a free port.
 
     Parameters
@@ -234,6 +240,8 @@ def start_postgres(folder: Path, *, durable: bool = False, die_with_parent: bool
         Keep what was committed also when the machine goes down.
     die_with_parent : bool
         The server ends when the thread that started it ends, whatever the reason.
+    settings : mapping of str to str, optional
+        Settings of the server that replace those of the sandbox.
 
     Raises
     ------
@@ -244,8 +252,8 @@ def start_postgres(folder: Path, *, durable: bool = False, die_with_parent: bool
     password = _remembered_password(folder / "password")
     if not (folder / "data" / "PG_VERSION").exists():
         initialise(folder / "data", password, choose_runner())
-    settings = {} if durable else FORGETFUL_SETTINGS
-    cluster = Cluster(folder / "data", free_port(), password, settings)
+    own = {**({} if durable else FORGETFUL_SETTINGS), **(settings or {})}
+    cluster = Cluster(folder / "data", free_port(), password, own)
     return start_cluster(cluster, folder / "postgres.log", die_with_parent=die_with_parent)
 
 

@@ -68,15 +68,15 @@ def _mark(plan: Plan) -> dict[str, str]:
 
 def _iam(plan: Plan) -> list[Program]:
     python, url = sys.executable, plan.url("iam")
-    environment = {**plan.base_environment, **plan.prodsys_environment}
+    robot = plan.prodsys_settings("IAM_ISSUER", "IAM_CLIENT_ID", "IAM_CLIENT_SECRET_FILE")
     serve = ("-m", "sandbox.iam.server", "--port", str(plan.ports["iam"]), "--secrets", str(plan.home.secrets))
     tokens = [plan.token_file(audience) for audience in ("panda", "rucio")]
     return [
-        Program("iam", (python, *serve), environment, health.http(f"{url}/health"), address=plan.issuer),
+        Program("iam", (python, *serve), plan.base_environment, health.http(f"{url}/health"), address=plan.issuer),
         Program(
             name="tokens",
             command=(python, "-m", "sandbox.stack.tokens", *map(str, tokens)),
-            environment=environment,
+            environment={**plan.base_environment, **robot},
             check=lambda: health.tokens_valid(tokens),
             after=("iam",),
         ),
@@ -135,7 +135,7 @@ def _rucio(plan: Plan) -> list[Program]:
 
 
 def _panda(plan: Plan) -> list[Program]:
-    environment = {**plan.base_environment, **plan.prodsys_environment, **panda_environment(plan)}
+    environment = {**plan.base_environment, **plan.prodsys_settings(), **panda_environment(plan)}
     url, module = plan.url("panda"), (sys.executable, "-m")
     return [
         Program(

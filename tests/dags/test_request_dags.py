@@ -17,6 +17,7 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.file import might_contain_dag
 
 from prodsys.building.layouts import LAYOUTS
+from prodsys.model.access import REQUEST_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 from tests.dags.conftest import REQUESTS
 from tests.publishing import IN_BUNCHES, IN_BUNCHES_BEFORE, make_plan, published_plan, read_catalogue
@@ -183,3 +184,9 @@ def test_any_owner_gives_a_stub_that_parses(owner: str, parse: Parse, tmp_path: 
     bag = parse(tmp_path)
     assert bag.import_errors == {}
     assert bag.dags["prod__PROD2025-016"].owner == (owner or "prodsys")
+
+
+def test_the_manager_has_rights_on_every_request(parse: Parse, published: Path) -> None:
+    dags = parse(published).dags
+    assert dags
+    assert all(dag.access_control == access_control(REQUEST_ACCESS) for dag in dags.values())

@@ -10,6 +10,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import ParamValidationError
 
+from prodsys.model.access import QUESTION_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 
 DAGS = REPOSITORY / "dags"
@@ -65,3 +66,10 @@ def test_a_question_about_a_plan_is_a_run_that_somebody_starts_and_that_needs_a_
     assert dag.timetable.can_be_scheduled is False
     with pytest.raises(ParamValidationError, match="request_id"):
         dag.params.validate()
+
+
+def test_only_questions_about_plans_are_open_to_the_manager(parse: Parse) -> None:
+    """Rights of single DAGs: who has none there can pause neither `dispatch` nor `reconcile`."""
+    dags = parse(DAGS).dags
+    assert dags["approve_plan"].access_control == access_control(QUESTION_ACCESS)
+    assert {name for name, dag in dags.items() if dag.access_control} == {"approve_plan"}

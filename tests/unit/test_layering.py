@@ -14,9 +14,9 @@ PLUGINS = REPOSITORY / "plugins"
 # Each room with the rooms it may import besides itself: those below it in
 #   errors < model < intake, panda, ddm, iam, orchestrator < ledger < actions < hooks < triggers < sensors, operators <
 #   building < dags; actions < panel, cli
-# `settings` stands beside errors. Rooms on one line do not import each other.
+# `settings` and `transport` stand beside errors. Rooms on one line do not import each other.
 LINES = (
-    ("errors", "settings"),
+    ("errors", "settings", "transport"),
     ("model",),
     ("intake", "panda", "ddm", "iam", "orchestrator"),
     ("ledger",),

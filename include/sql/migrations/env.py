@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+from prodsys.ledger.session import IN_UTC
 from prodsys.ledger.tables import SCHEMA, Base
 
 ONE_AT_A_TIME = 4_711_016  # key of the advisory lock
@@ -12,7 +13,8 @@ ONE_AT_A_TIME = 4_711_016  # key of the advisory lock
 
 def run() -> None:
     """Upgrade under an advisory lock, in one transaction."""
-    engine = create_engine(context.config.attributes["url"], connect_args={"connect_timeout": 10}, poolclass=NullPool)
+    arguments = {"connect_timeout": 10, "options": IN_UTC}
+    engine = create_engine(context.config.attributes["url"], connect_args=arguments, poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
         connection.execute(text(f"create schema if not exists {SCHEMA}"))

@@ -25,6 +25,7 @@ from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import DRIVEN, RequestState
+from prodsys.model.times import utc_minutes
 
 NOBODY = "nobody"  # who answered when the time was over
 FAMILIES_SHOWN = 10
@@ -206,7 +207,7 @@ def expire(ctx: Context, question_id: int) -> Question:
     with transaction(ctx.sessions) as session:
         row = _locked(session, question_id)
         if row.answer is None:
-            words = f"no answer until {row.due_at:%Y-%m-%d %H:%M}"
+            words = f"no answer until {utc_minutes(row.due_at)}"
             _take(session, ctx.acting_as(NOBODY, "service"), row, Answer(row.default), words)
         question = _question(session, row)
     finish_abort(ctx, question)
@@ -219,7 +220,8 @@ def _write(ctx: Context, question_id: int, given: Answer, reason: str) -> Questi
         if row.answer is None:
             _take(session, ctx, row, given, reason)
         elif row.answer != given:
-            raise AnswerRefused(question_id, f"{row.answered_by} answered {row.answer!r} at {row.answered_at:%H:%M}")
+            when = f" at {utc_minutes(row.answered_at)}" if row.answered_at else ""
+            raise AnswerRefused(question_id, f"{row.answered_by} answered {row.answer!r}{when}")
         return _question(session, row)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -274,17 +271,6 @@ def _next_revision(session: Session, request_id: str) -> int:
     return int(session.scalar(wanted) or 0) + 1
 
 
-def write_files(ctx: Context, certificate: Certificate, lists: Mapping[str, list[str]]) -> Path:
-    """Certificate and hand-over lists as files, each whole or not at all; the path of the certificate."""
-    folder = ctx.home / "certificates" / certificate.request_id
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in lists.items():
-        _write(folder / name, "".join(f"{line}\n" for line in lines))
-    path = folder / f"r{certificate.certificate_revision}.json"
-    _write(path, json.dumps(certificate.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
-    return path
-
-
 def certificate_row(certificate: Certificate, path: Path) -> CertificateRow:
     """Row of a certificate; it enters the ledger with the request's last move, so a crash leaves no half of the two."""
     body = certificate.model_dump(mode="json")
@@ -298,7 +284,13 @@ def certificate_row(certificate: Certificate, path: Path) -> CertificateRow:
 
 
 def build_handover(ctx: Context, certificate: Certificate) -> dict[str, list[str]]:
-    """File name -> one PFN a line on the partition's first storage; line n of each list is the same seed."""
+    """File name -> one PFN a line on the partition's first storage; line n of each list is the same seed.
+
+    Raises
+    ------
+    RucioUnavailable
+        A file has no available replica.
+    """
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, certificate.request_id)
     last = plan.steps[-1].kind
@@ -311,22 +303,14 @@ def build_handover(ctx: Context, certificate: Certificate) -> dict[str, list[str
             continue  # what was read has its own request's lists
         by_seed: dict[int, str] = {}
         for one in (one for one in certificate.datasets if one.data_type == data_type):
-            by_seed |= {file.seed: _pfn(replicas[file.lfn], first) for file in one.files if file.seed in kept}
+            by_seed |= {file.seed: _pfn(file.lfn, replicas, first) for file in one.files if file.seed in kept}
         lists[f"{certificate.request_id}_{word}.txt"] = [by_seed[seed] for seed in sorted(by_seed)]
     return lists
 
 
-def _pfn(pfns: Mapping[str, str], first: str) -> str:
+def _pfn(lfn: str, replicas: Mapping[str, Mapping[str, str]], first: str) -> str:
     """Address on the storage that serves the lists; where the rule put no copy there, on another one."""
+    pfns = replicas.get(lfn) or {}
+    if not pfns:
+        raise RucioUnavailable(f"{lfn} has no available replica, so that it cannot stand in the hand-over lists")
     return pfns.get(first) or pfns[min(pfns)]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from prodsys.actions.certifying import build_certificate, build_handover, certificate_row, write_files
+from prodsys.actions.certificate_files import certificate_path, files_of, is_written, staged
+from prodsys.actions.certifying import build_certificate, build_handover, certificate_row
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
+from prodsys.actions.delays import delay_shown
 from prodsys.actions.driving import leave, start_closing
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
 from prodsys.errors import DatasetConflict, RucioUnavailable, StepFailed, StepReopened
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import approved_plan, get_request, list_steps, move, newest_certificate
+from prodsys.ledger.requests import approved_plan, approved_plan_row, get_request, list_steps, move, newest_certificate
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import DatasetRow, RuleRow, StepRow
+from prodsys.ledger.tables import CertificateRow, DatasetRow, RuleRow, StepRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
 from prodsys.model import seeds as seeds_of
+from prodsys.model.certificate import Certificate
 from prodsys.model.moves import Act
 from prodsys.model.names import DataName, Did
 from prodsys.model.plan import Plan
@@ -58,11 +62,17 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     DatasetConflict
         A container was closed, when the request was complete, without a dataset that was recovered since.
     """
+    with delay_shown(ctx, request_id):
+        return _collect(ctx, request_id)
+
+
+def _collect(ctx: Context, request_id: str) -> tuple[str, ...]:
     with transaction(ctx.sessions) as session:
-        plan = approved_plan(session, request_id)
+        plan, digest = approved_plan(session, request_id), approved_plan_row(session, request_id).digest
         steps = {(step.kind, step.bunch): step for step in _good_steps(session, plan)}
         datasets = _datasets(session, request_id)
-        metadata = {row.did: _metadata(plan, steps[step_of(row)], row) for row in datasets}
+        common = _common(plan, digest)
+        metadata = {row.did: common | _own(plan, steps[step_of(row)], row) for row in datasets}
     start_closing(ctx, request_id)
     for row in datasets:
         ctx.rucio.ensure_metadata(Did.parse(row.did), metadata[row.did])
@@ -76,9 +86,9 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     for container, content in children.items():
         _check_room(ctx, container, content)
         ctx.rucio.ensure_container(container, content)
-        ctx.rucio.ensure_metadata(container, _common(plan) | {"n_events": events[container]})
+        ctx.rucio.ensure_metadata(container, common | {"n_events": events[container]})
     ctx.rucio.ensure_container(whole, list(children))
-    ctx.rucio.ensure_metadata(whole, _common(plan) | {"n_events": events[whole]})
+    ctx.rucio.ensure_metadata(whole, common | {"n_events": events[whole]})
     if all(step.verdict == Verdict.FULL for step in steps.values()):  # else what is recovered later joins them
         for container in (*children, whole):
             ctx.rucio.ensure_closed(container)
@@ -143,14 +153,14 @@ def _datasets(session: Session, request_id: str) -> list[DatasetRow]:
     return list(session.scalars(wanted.order_by(DatasetRow.did)))
 
 
-def _common(plan: Plan) -> dict[str, Any]:
-    """Metadata that every DID of the request carries."""
+def _common(plan: Plan, digest: str) -> dict[str, Any]:
+    """Metadata that every DID of the request carries; the digest is the one that was approved."""
     spec = plan.spec
     return {
         "request": plan.request_id,
         "prod_campaign": plan.campaign,  # Rucio keeps `campaign` to itself
         "configuration": plan.configuration_digest,
-        "plan": plan.digest(),
+        "plan": digest,
         "software": spec.software,
         "software_version": spec.version,
         "geometry": spec.geometry,
@@ -164,9 +174,10 @@ def _common(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _metadata(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
+def _own(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
+    """Metadata of one dataset."""
     planned = plan.step(step.kind)
-    own = {
+    return {
         "step": step.kind,
         "data_type": row.data_type,
         "script": planned.script,
@@ -175,7 +186,6 @@ def _metadata(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
         "n_seeds": step.seeds_delivered,
         "verdict": step.verdict,
     }
-    return _common(plan) | own
 
 
 def _write_containers(ctx: Context, plan: Plan, events: Mapping[Did, int], whole: Did) -> tuple[str, ...]:
@@ -206,6 +216,11 @@ def _write_containers(ctx: Context, plan: Plan, events: Mapping[Did, int], whole
 
 def ensure_rules(ctx: Context, request_id: str) -> tuple[str, ...]:
     """A replication rule for every dataset, as the partition's policy says; ids in the order of the datasets."""
+    with delay_shown(ctx, request_id):
+        return _replicate(ctx, request_id)
+
+
+def _replicate(ctx: Context, request_id: str) -> tuple[str, ...]:
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
         datasets = [row for row in _datasets(session, request_id) if row.files]
@@ -243,34 +258,65 @@ def _rule_row(plan: Plan, row: DatasetRow, rule_id: str) -> RuleRow:
 def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> CertifyAnswer:
     """Write certificate and hand-over lists and end the request as `complete`, or `accepted` when seeds are missing.
 
+    Said again after the end, it writes what is not on disk.
+
     Raises
     ------
     RucioUnavailable
         A rule is not complete (any more).
+    FilesUnavailable
+        The folder of the certificates takes no files now.
     StepReopened
         A task of a settled step works again, since the containers were made.
     """
+    with delay_shown(ctx, request_id):
+        if not _is_delivered(ctx, request_id):
+            _certify(ctx, build_certificate(ctx, request_id, dag_id, dag_run_id))
+        _ensure_written(ctx, request_id)
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id)
-        if RequestState(row.state) in DELIVERED:
-            return _certified(session, request_id)
-    certificate = build_certificate(ctx, request_id, dag_id, dag_run_id)
-    lists = build_handover(ctx, certificate)
-    act = Act.COMPLETE if certificate.verdict is Verdict.FULL else Act.COMPLETE_PARTLY
-    with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
-        if RequestState(row.state) in DELIVERED:  # somebody was faster: its certificate is the one
-            return _certified(session, request_id)
-        for step in list_steps(session, request_id):
-            _check_at_rest(session, step)
-        path = write_files(ctx, certificate, lists)
-        move(row, act)
-        row.closed_at = certificate.closed_at
-        session.add(certificate_row(certificate, path))
-        leave(session, request_id, f"ended {row.state}", "success")
-        write_audit(session, ctx.who, "certify", request_id, state=row.state, certificate=str(path))
-        session.flush()
         return _certified(session, request_id)
+
+
+def _is_delivered(ctx: Context, request_id: str) -> bool:
+    with transaction(ctx.sessions) as session:
+        return RequestState(get_request(session, request_id).state) in DELIVERED
+
+
+def _certify(ctx: Context, certificate: Certificate) -> None:
+    """Write the files, then the ledger, then put the files into their places: no lock is held while a disk is slow."""
+    path = certificate_path(ctx, certificate.request_id, certificate.certificate_revision)
+    row = certificate_row(certificate, path)
+    with staged(files_of(path, row.body, build_handover(ctx, certificate))) as files:
+        with transaction(ctx.sessions) as session:
+            new = _end(session, ctx, certificate, row)
+        if new:
+            files.publish()
+
+
+def _end(session: Session, ctx: Context, certificate: Certificate, issued: CertificateRow) -> bool:
+    """End the request with its certificate; False when somebody was faster, whose certificate is the one."""
+    row = get_request(session, certificate.request_id, lock=True)
+    if RequestState(row.state) in DELIVERED:
+        return False
+    for step in list_steps(session, row.request_id):
+        _check_at_rest(session, step)
+    move(row, Act.COMPLETE if certificate.verdict is Verdict.FULL else Act.COMPLETE_PARTLY)
+    row.closed_at = certificate.closed_at
+    session.add(issued)
+    leave(session, row.request_id, f"ended {row.state}", "success")
+    write_audit(session, ctx.who, "certify", row.request_id, state=row.state, certificate=issued.path)
+    return True
+
+
+def _ensure_written(ctx: Context, request_id: str) -> None:
+    """Write the files of the newest certificate unless they are there: whoever issued it may have died before that."""
+    with transaction(ctx.sessions) as session:
+        row = newest_certificate(session, request_id)
+    if row is None or is_written(Path(row.path), row.digest):
+        return
+    lists = build_handover(ctx, Certificate.model_validate(row.body))
+    with staged(files_of(Path(row.path), row.body, lists)) as files:
+        files.publish()
 
 
 def _in_words(step: StepRow) -> str:

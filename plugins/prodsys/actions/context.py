@@ -43,7 +43,7 @@ class Context:
     monitor_url: str
     rse_root: Path | None = None
     cvmfs: Path = Path("/cvmfs")  # where it is mounted, if it is
-    rehearsing: bool = False  # a dry run: its locks last to its end, so it waits for nobody
+    rehearsing: bool = False  # a dry run: what it waits for would never come
 
     @cached_property
     def panda(self) -> PandaClient:
@@ -107,19 +107,34 @@ def clients_of(settings: Settings, catalogue: Catalogue, journal: LedgerJournal)
     def panda() -> PandaClient:
         origin = settings.get("PANDA_ORIGIN") or profile.origin
         return PandaClient(
-            settings.need("PANDA_URL"), origin, token(profile.panda_audience), times.call_timeout_s, journal
+            settings.need("PANDA_URL"),
+            origin,
+            token(profile.panda_audience),
+            times.call_timeout_s,
+            journal,
+            profile.answer_max_bytes,
         )
 
     def rucio() -> RucioClient:
         account = settings.need("RUCIO_ACCOUNT")
         return RucioClient(
-            settings.need("RUCIO_URL"), account, token(profile.rucio_audience), times.call_timeout_s, journal
+            settings.need("RUCIO_URL"),
+            account,
+            token(profile.rucio_audience),
+            times.call_timeout_s,
+            journal,
+            stream_max_s=times.stream_max_s,
+            max_bytes=profile.answer_max_bytes,
         )
 
     def airflow() -> AirflowClient:
         password = settings.secret("AIRFLOW_PASSWORD")
         return AirflowClient(
-            settings.need("AIRFLOW_URL"), settings.need("AIRFLOW_USER"), password, times.call_timeout_s
+            settings.need("AIRFLOW_URL"),
+            settings.need("AIRFLOW_USER"),
+            password,
+            times.call_timeout_s,
+            max_bytes=profile.answer_max_bytes,
         )
 
     return Clients(panda, rucio, airflow)

@@ -26,6 +26,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+from prodsys.model.times import utc_iso, utc_minutes
 
 ONE_DISPATCHER = 4_711_017  # key of the advisory lock
 LOOK_AGAIN_S = 0.5
@@ -85,8 +86,8 @@ def _delay(ctx: Context, request_id: str, not_before: datetime) -> LaunchAnswer:
         if RequestState(row.state) is not RequestState.DELAYED or row.not_before != not_before:
             move(row, Act.DELAY)
             row.not_before = not_before
-            write_audit(session, ctx.who, Act.DELAY, request_id, not_before=not_before.isoformat())
-        return _answer(row, started=False, message=f"waits until {not_before:%Y-%m-%d %H:%M %Z}")
+            write_audit(session, ctx.who, Act.DELAY, request_id, not_before=utc_iso(not_before))
+        return _answer(row, started=False, message=f"waits until {utc_minutes(not_before)}")
 
 
 def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:

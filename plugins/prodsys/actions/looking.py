@@ -21,6 +21,7 @@ from prodsys.ledger.tables import CertificateRow, PlanRow, QuestionRow, RequestR
 from prodsys.model.moves import possible_acts
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import RequestState
+from prodsys.model.times import utc_iso
 
 COPIED = (
     "request_id", "state", "reason", "recorded_status", "campaign", "priority", "revision", "requester", "cloned_from",
@@ -41,7 +42,7 @@ class Look:
 
 def iso(when: datetime | None) -> str | None:
     """A moment as text, or None."""
-    return when.isoformat() if when else None
+    return utc_iso(when) if when else None
 
 
 def look_at(session: Session, row: RequestRow) -> Look:
@@ -73,7 +74,7 @@ def _plan(session: Session, row: RequestRow) -> dict[str, Any] | None:
     """The newest plan of the revision, without its body, which may be large."""
     columns = [getattr(PlanRow, name) for name in PLAN_COPIED]
     wanted = select(*columns).where(PlanRow.request_id == row.request_id, PlanRow.revision == row.revision)
-    found = session.execute(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+    found = session.execute(wanted.order_by(PlanRow.number.desc()).limit(1)).first()
     if found is None:
         return None
     return {name: iso(value) if isinstance(value, datetime) else value for name, value in found._mapping.items()}

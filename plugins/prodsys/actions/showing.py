@@ -189,7 +189,7 @@ def show_audit(ctx: Context, request_id: str) -> list[dict[str, Any]]:
     """Who did what to a request, oldest first."""
     with transaction(ctx.sessions) as session:
         rows = session.scalars(select(AuditRow).where(AuditRow.request_id == request_id).order_by(AuditRow.audit_id))
-        return [{"at": row.at.isoformat(), "who": row.who, "action": row.action, **row.detail} for row in rows]
+        return [{"at": iso(row.at), "who": row.who, "action": row.action, **row.detail} for row in rows]
 
 
 def show_certificate(ctx: Context, request_id: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from airflow.sdk import DAG, Param
 from prodsys.building.layouts import get_layout
 from prodsys.building.published import PublishedSpec
 from prodsys.building.retries import request_retries
+from prodsys.model.access import REQUEST_ACCESS, access_control
 
 RUNS_AT_ONCE = 3  # one drives; the gate tells the others so and they end
 NOTE_LENGTH = 500
@@ -27,6 +28,7 @@ def build_dag(spec: PublishedSpec) -> DAG:
         schedule=None,
         catchup=False,
         max_active_runs=RUNS_AT_ONCE,
+        access_control=access_control(REQUEST_ACCESS),
         is_paused_upon_creation=False,
         default_args={"owner": spec.owner, **request_retries()},
         params=_params(),

@@ -22,8 +22,8 @@ def do(ctx: Context, act: Callable[[Context], Any], *, dry_run: bool) -> tuple[A
         return act(ctx), []
     from prodsys.actions.rehearsing import rehearse
 
-    with rehearse(ctx) as rehearsal:
-        return act(rehearsal.ctx), rehearsal.effects
+    rehearsal = rehearse(ctx, act)
+    return rehearsal.answer, rehearsal.effects
 
 
 def tell(answer: Any, sentence: str, effects: list[str], *, dry_run: bool, as_json: bool) -> None:

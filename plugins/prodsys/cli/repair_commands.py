@@ -12,6 +12,7 @@ from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 from prodsys.model.policy import Answer
+from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
     from prodsys.actions.context import Context
@@ -89,7 +90,7 @@ def questions(
         return
     for one in found:
         options = ", ".join(one.options)
-        print_text(f"question {one.question_id} ({options}; '{one.default}' from {one.due_at:%Y-%m-%d %H:%M} UTC)")
+        print_text(f"question {one.question_id} ({options}; '{one.default}' from {utc_minutes(one.due_at)})")
         print_text(f"{one.body}\n")
     print_text(f"{len(found)} questions")
 

@@ -37,6 +37,8 @@ class RucioClient(RucioQuestions):
         Longest wait for one answer [s].
     journal
         Takes a line for every call, or None.
+    limits
+        ``stream_max_s`` and ``max_bytes`` of a whole answer, as `RucioConnection` takes them.
     """
 
     def ensure_scope(self, scope: str) -> None:

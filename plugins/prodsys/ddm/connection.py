@@ -9,10 +9,12 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
+from prodsys.ddm.bounded import call_deadline, make_session
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import translate
 from prodsys.errors import RucioUnavailable, ServiceUnavailable
 from prodsys.model.plain_text import plain_text
+from prodsys.transport import MAX_BYTES, Deadline
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,6 +22,7 @@ ATTEMPTS = 5
 PAGE_SHOWN = 200  # characters of a proxy's page that an error shows
 _FIRST_PAUSE = 0.01  # of the time one answer may take
 _LONGEST_PAUSE = 0.1
+_LONGEST_STREAM = 10  # times that wait, for a whole answer, where no profile says otherwise
 
 
 class RucioConnection:
@@ -37,17 +40,30 @@ class RucioConnection:
         Longest wait for one answer [s].
     journal
         Takes a line for every call, or None.
+    stream_max_s
+        Longest time until the whole answer is there, repeats included [s].
+    max_bytes
+        Largest answer.
     """
 
     def __init__(
-        self, url: str, account: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+        self,
+        url: str,
+        account: str,
+        token: Callable[[], str],
+        timeout_s: float,
+        journal: Journal | None = None,
+        *,
+        stream_max_s: float | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self.url, self.account, self.timeout_s = url.rstrip("/"), account, timeout_s
         self._token, self._journal = token, journal
+        self._stream_max_s, self._max_bytes = stream_max_s or timeout_s * _LONGEST_STREAM, max_bytes
 
     @cached_property
     def _client(self) -> Any:
-        return _token_client()(self.url, self.account, self._token, self.timeout_s)
+        return _token_client()(self.url, self.account, self._token, self.timeout_s, self._max_bytes)
 
     @cached_property
     def _retrying(self) -> Any:
@@ -70,21 +86,29 @@ class RucioConnection:
         Refusal
             Rucio said no.
         """
-        return self._retrying(self._call_once, verb, target, function)
+        with call_deadline(self._stream_max_s) as deadline:
+            return self._retrying(self._call_once, verb, target, function, deadline)
 
-    def _call_once(self, verb: str, target: str, function: Callable[[Any], T]) -> T:
+    def _call_once(self, verb: str, target: str, function: Callable[[Any], T], deadline: Deadline) -> T:
         started = time.monotonic()
         try:
             self._client.take_token()
             answer = function(self._client)
+            self._check(deadline, verb, target)  # an answer that was cut may look whole
         except Exception as error:
             ours = translate(f"{verb} {target}", error)
+            if deadline.passed:
+                ours = RucioUnavailable(f"{verb} {target}: the answer was not complete after {self._stream_max_s:g} s")
             self._note(verb, target, started, ours)
             if ours is error:
                 raise
             raise ours from error
         self._note(verb, target, started, None)
         return answer
+
+    def _check(self, deadline: Deadline, verb: str, target: str) -> None:
+        if deadline.passed:
+            raise RucioUnavailable(f"{verb} {target}: the connection was cut after {self._stream_max_s:g} s")
 
     def _note(self, verb: str, target: str, started: float, error: Exception | None) -> None:
         outcome = "ok" if error is None else "unavailable" if isinstance(error, ServiceUnavailable) else "refused"
@@ -112,7 +136,6 @@ def _token_client() -> Any:
     -----
     Source: rucio-clients 41.5.1, ``client/baseclient.py``.
     """
-    from requests import Session
     from rucio.client import Client
     from rucio.common.constants import DEFAULT_VO
 
@@ -121,11 +144,11 @@ def _token_client() -> Any:
 
         AUTH_RETRIES = 1  # one more try, with a new token; all other tries are ours
 
-        def __init__(self, url: str, account: str, token: Callable[[], str], timeout_s: float) -> None:
-            self._provide = token
+        def __init__(self, url: str, account: str, token: Callable[[], str], timeout_s: float, max_bytes: int) -> None:
+            self._provide, self._max_bytes = token, max_bytes
             self.logger = log.getChild("client")
             self.logger.setLevel(logging.CRITICAL)  # it speaks of tries that we repeat and report ourselves
-            self.session = Session()
+            self.session = make_session(max_bytes)
             self.user_agent, self.script_id, self.vo = "prodsys", "prodsys", DEFAULT_VO
             self.host = self.auth_host = self.trace_host = url
             self.list_hosts = [url]
@@ -147,7 +170,8 @@ def _token_client() -> Any:
             self.auth_token = self._provide()
 
         def _BaseClient__get_token(self) -> None:
-            # _send_request calls it on a 401
+            # _send_request calls it on a 401, with a new session of its own
+            self.session = make_session(self._max_bytes)
             if (forget := getattr(self._provide, "forget", None)) is not None:
                 forget()  # a provider that keeps its token must not hand out the one that was turned away
             self.take_token()

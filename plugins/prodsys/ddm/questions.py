@@ -23,10 +23,16 @@ class RucioQuestions:
     """The asking half of ``RucioClient``."""
 
     def __init__(
-        self, url: str, account: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+        self,
+        url: str,
+        account: str,
+        token: Callable[[], str],
+        timeout_s: float,
+        journal: Journal | None = None,
+        **limits: Any,
     ) -> None:
         self.account = account
-        self._rucio = RucioConnection(url, account, token, timeout_s, journal)
+        self._rucio = RucioConnection(url, account, token, timeout_s, journal, **limits)
 
     def ping(self) -> str:
         """Version of the server."""
@@ -63,6 +69,10 @@ class RucioQuestions:
             if refusal.kind == "DataIdentifierNotFound":
                 return None
             raise
+
+    def find_known(self, dids: Iterable[Did]) -> tuple[Did, ...]:
+        """Those of the datasets and containers that exist."""
+        return tuple(did for did in dids if self.dataset_info(did) is not None)
 
     def find_collections(self, scope: str, beginning: str) -> tuple[Did, ...]:
         """Datasets and containers of a scope whose names begin so, in order; none when there is no such scope."""

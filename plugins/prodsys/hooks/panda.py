@@ -45,7 +45,8 @@ class PandaHook(ServiceHook):
 
         origin = self.field_value("origin") or self.settings.get("PANDA_ORIGIN") or self.profile.origin
         tokens = self.tokens(self.profile.panda_audience)
-        return PandaClient(self.url, origin, tokens, self.timeout_s, self._journal)
+        limit = self.profile.answer_max_bytes
+        return PandaClient(self.url, origin, tokens, self.timeout_s, self._journal, limit)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the server answers and sees our production role, in words."""

@@ -49,7 +49,8 @@ class RucioHook(ServiceHook):
         from prodsys.ddm.client import RucioClient
 
         tokens = self.tokens(self.profile.rucio_audience)
-        return RucioClient(self.url, self.account, tokens, self.timeout_s, self._journal)
+        limits = {"stream_max_s": self.profile.times.stream_max_s, "max_bytes": self.profile.answer_max_bytes}
+        return RucioClient(self.url, self.account, tokens, self.timeout_s, self._journal, **limits)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the server answers and takes our token for the account, in words."""

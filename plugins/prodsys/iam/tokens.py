@@ -11,8 +11,10 @@ import httpx
 
 from prodsys.errors import IdentityUnavailable
 from prodsys.model.plain_text import plain_text
+from prodsys.transport import exchange
 
 DISCOVERY = ".well-known/openid-configuration"
+MAX_BYTES = 1024 * 1024  # of an answer; a token has a few thousand
 SHOWN_LENGTH = 200  # characters of a refusal that an error shows
 DEFAULT_LIFETIME_S = 300.0  # for an issuer that does not say; short, so that an early end is met soon
 
@@ -99,7 +101,7 @@ class ClientCredentials:
 
     def _call(self, method: str, place: str, **details: Any) -> Mapping[str, Any]:
         try:
-            reply = httpx.request(method, place, timeout=self._timeout_s, **details)
+            reply = exchange(method, place, timeout_s=self._timeout_s, max_bytes=MAX_BYTES, **details)
             body = reply.json() if reply.status_code == httpx.codes.OK else None
         except httpx.HTTPError as error:
             raise IdentityUnavailable(f"{place}: {type(error).__name__} {error}".rstrip()) from error

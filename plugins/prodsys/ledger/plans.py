@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.requests import find_plan
+from prodsys.ledger.rows.asked import PLAN_NUMBERS
 from prodsys.ledger.tables import DatasetRow, PlanRow, StepRow, TaskRow
 from prodsys.model.estimate import Estimate
 from prodsys.model.plan import LOG, Plan
@@ -36,6 +37,7 @@ def store_plan(
         session.add(stored)
     elif stored is not last:  # the specs are again as they were: it is the newest once more
         stored.planned_by, stored.planned_at = who, datetime.now(UTC)
+        stored.number = session.scalar(PLAN_NUMBERS.next_value())
     stored.estimate, stored.warnings = estimate.model_dump(mode="json"), list(warnings)
     session.flush()
     return stored, stored is not last
@@ -46,9 +48,9 @@ def changes_of(session: Session, stored: PlanRow) -> tuple[Change, ...]:
     wanted = select(PlanRow.body).where(
         PlanRow.request_id == stored.request_id,
         PlanRow.digest != stored.digest,
-        PlanRow.planned_at <= stored.planned_at,
+        PlanRow.number < stored.number,
     )
-    before = session.scalars(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+    before = session.scalars(wanted.order_by(PlanRow.number.desc()).limit(1)).first()
     return plan_changes(before, stored.body) if before else ()
 
 

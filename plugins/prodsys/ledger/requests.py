@@ -65,7 +65,7 @@ def find_plan(session: Session, request_id: str) -> PlanRow | None:
     """Newest plan of the current revision, or None."""
     row = get_request(session, request_id)
     wanted = select(PlanRow).where(PlanRow.request_id == request_id, PlanRow.revision == row.revision)
-    return session.scalars(wanted.order_by(PlanRow.planned_at.desc()).limit(1)).first()
+    return session.scalars(wanted.order_by(PlanRow.number.desc()).limit(1)).first()
 
 
 def approved_plan_row(session: Session, request_id: str) -> PlanRow:

@@ -19,6 +19,7 @@ NOT_MIGRATED = frozenset(  # SQLSTATE: no such schema, table, column, function, 
     {"3F000", "42P01", "42703", "42883", "42704"}
 )
 MIGRATE = "python -m prodsys.ledger.migrate"
+IN_UTC = "-c timezone=UTC"  # of every session: what is read and printed never follows the zone of the server
 TOO_SILENT = "25P03"  # SQLSTATE: ended by idle_in_transaction_session_timeout
 ACCOUNT = "account"  # in the info of a session
 SessionFactory = sessionmaker[Session]
@@ -27,7 +28,7 @@ SessionFactory = sessionmaker[Session]
 @lru_cache(maxsize=4)
 def make_engine(url: str) -> Engine:
     """Engine on the ledger's database; the same one for the same URL in a process."""
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c application_name=prodsys"
+    options = f"{IN_UTC} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c application_name=prodsys"
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "options": options}
     return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args=arguments)
 

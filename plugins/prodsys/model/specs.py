@@ -217,7 +217,12 @@ class SiteTable(Spec):
 class TimesSpec(Spec):
     """Every number of seconds there is (DESIGN decision 12), of one deployment."""
 
-    call_timeout_s: float = Field(gt=0, description="longest wait for one answer of PanDA, Rucio, IAM or Airflow")
+    call_timeout_s: float = Field(
+        gt=0, description="longest time for a whole answer of PanDA, IAM or Airflow; longest silence of Rucio"
+    )
+    stream_max_s: float = Field(
+        default=600, gt=0, description="longest time for a whole answer of Rucio, which lists files line by line"
+    )
     answer_max_s: float = Field(gt=0, description="a sent submission without answer is in doubt after this")
     doubt_max_s: float = Field(gt=0, description="an unseen submission is sent again after this")
     unseen_max_s: float = Field(gt=0, description="a submitted task may be unknown this long before somebody is asked")
@@ -269,6 +274,7 @@ class ProfileSpec(Spec):
     speed: float = Field(
         default=1.0, gt=0, description="how many times faster than a real server; 1 outside the sandbox"
     )
+    answer_max_bytes: int = Field(default=268_435_456, gt=0, description="largest answer of PanDA, Rucio or Airflow")
     times: TimesSpec
 
     @property

@@ -22,6 +22,7 @@ from prodsys.orchestrator.entries import (
     log_entry,
     run_info,
 )
+from prodsys.transport import MAX_BYTES, exchange
 
 T = TypeVar("T")
 API = "/api/v2"
@@ -39,8 +40,17 @@ class AirflowClient:
     it will not.
     """
 
-    def __init__(self, url: str, user: str, password: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        timeout_s: float,
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._url, self._user, self._password, self._timeout_s = url.rstrip("/"), user, password, timeout_s
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._token = ""
 
@@ -230,7 +240,8 @@ class AirflowClient:
 
     def _request(self, method: str, path: str, **details: Any) -> httpx.Response:
         try:
-            return httpx.request(method, f"{self._url}{path}", timeout=self._timeout_s, **details)
+            limits: dict[str, Any] = {"timeout_s": self._timeout_s, "max_bytes": self._max_bytes}
+            return exchange(method, f"{self._url}{path}", **limits, **details)
         except httpx.HTTPError as error:
             raise AirflowUnavailable(f"{method} {self._url}{path}: {type(error).__name__} {error}".rstrip()) from error
 

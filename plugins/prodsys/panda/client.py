@@ -24,6 +24,7 @@ from prodsys.model.statuses import TaskStatus
 from prodsys.panda.journal import Journal
 from prodsys.panda.parse import TaskDataset, job_record, task_datasets, task_info
 from prodsys.panda.wire import NoAnswer, Reply, Wire
+from prodsys.transport import MAX_BYTES
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,16 +54,24 @@ class PandaClient:
     token
         Gives a valid token at every call; it is never kept, logged or shown.
     timeout_s
-        Longest wait for one answer [s].
+        Longest time until an answer is complete [s].
     journal
         Where each call leaves a line.
+    max_bytes
+        Largest answer.
     """
 
     def __init__(
-        self, url: str, origin: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+        self,
+        url: str,
+        origin: str,
+        token: Callable[[], str],
+        timeout_s: float,
+        journal: Journal | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._wire = Wire(url, origin, token, timeout_s, journal)
         self._asked: dict[int, float] = {}  # task missing in lists -> when it was last asked for
+        self._wire = Wire(url, origin, token, timeout_s, journal, max_bytes)
 
     # --- one task ---------------------------------------------------------------------------------------------------
     def submit(self, task_map: Mapping[str, object], parent_tid: int | None = None) -> int:

@@ -29,6 +29,7 @@ from prodsys.errors import (
 )
 from prodsys.model.plain_text import plain_text
 from prodsys.panda.journal import Journal, note
+from prodsys.transport import MAX_BYTES, exchange
 
 API = "/api/v1"
 SHOWN_LENGTH = 200  # characters of a reply that an error shows
@@ -66,11 +67,18 @@ class Wire:
     """Calls one PanDA server; holds no connection and no token."""
 
     def __init__(
-        self, url: str, origin: str, token: Callable[[], str], timeout_s: float, journal: Journal | None = None
+        self,
+        url: str,
+        origin: str,
+        token: Callable[[], str],
+        timeout_s: float,
+        journal: Journal | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         parts = urlsplit(url)
         self._base = f"{parts.scheme}://{parts.netloc}"
         self._origin, self._token, self._timeout_s, self._journal = origin, token, timeout_s, journal
+        self._max_bytes = max_bytes
 
     def get(self, call: str, query: Mapping[str, object] | None = None, target: str = "") -> Reply:
         """Reply to a GET; raises as ``_exchange``."""
@@ -116,7 +124,7 @@ class Wire:
             It will say the same again.
         """
         token = _checked(self._token())
-        http = _http_class()(self._origin, token, self._timeout_s)
+        http = _http_class()(self._origin, token, self._timeout_s, self._max_bytes)
         try:
             code, content = send(http)
         except NOT_RECEIVED as error:
@@ -149,7 +157,7 @@ class Wire:
     def _no_api(self, call: str) -> ProductionError:
         """The error for a server without ``/api/v1``: is it one of the old kind?"""
         try:
-            answer = httpx.get(f"{self._base}/server/panda/isAlive", timeout=self._timeout_s)
+            answer = exchange("GET", f"{self._base}/server/panda/isAlive", timeout_s=self._timeout_s)
             old = answer.status_code == httpx.codes.OK
         except httpx.HTTPError:
             old = False
@@ -196,16 +204,6 @@ def _ssl_context() -> ssl.SSLContext:
     return ssl.create_default_context(capath=os.environ.get("X509_CERT_DIR"))
 
 
-def _read_all(response: httpx.Response, until: float) -> bytes:
-    """The whole body; httpx's own timeout starts again with every piece that comes."""
-    pieces = []
-    for piece in response.iter_bytes():
-        pieces.append(piece)
-        if time.monotonic() > until:
-            raise httpx.ReadTimeout(f"the answer went on after the timeout, {sum(map(len, pieces))} bytes so far")
-    return b"".join(pieces)
-
-
 @functools.cache
 def _http_class() -> type:
     """panda-client's HTTP layer with our token, timeout and errors."""
@@ -215,11 +213,11 @@ def _http_class() -> type:
     class TokenHttp(_HttpClient):
         """One call: its token, its timeout, the body of its reply."""
 
-        def __init__(self, origin: str, token: str, timeout_s: float) -> None:
+        def __init__(self, origin: str, token: str, timeout_s: float, max_bytes: int) -> None:
             self.auth_mode, self.auth_vo, self.id_token = "oidc", origin, token
             self.verify_host, self.verbose = True, False
             self.ssl_certificate = self.ssl_key = ""
-            self.timeout_s, self.body = timeout_s, b""
+            self.timeout_s, self.max_bytes, self.body = timeout_s, max_bytes, b""
 
         def get_id_token(self, force_new: bool = False) -> bool:  # noqa: ARG002
             """The token is there already: no file, no question on stdin."""
@@ -235,11 +233,9 @@ def _http_class() -> type:
         def _send(
             self, method: str, url: str, headers: Any = None, content: Any = None, verify: Any = True, **_: Any
         ) -> tuple[int, bytes]:
-            with (
-                httpx.Client(verify=verify, timeout=self.timeout_s) as client,
-                client.stream(method, url, headers=headers, content=content) as response,
-            ):
-                self.body = _read_all(response, time.monotonic() + self.timeout_s)
+            limits: dict[str, Any] = {"timeout_s": self.timeout_s, "max_bytes": self.max_bytes}
+            response = exchange(method, url, headers=headers, content=content, verify=verify, **limits)
+            self.body = response.content
             return (0 if response.status_code == httpx.codes.OK else response.status_code), self.body
 
     return TokenHttp

@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,10 +17,11 @@ from starlette.responses import Response
 
 from prodsys.actions.context import Context
 from prodsys.actions.looking import Look, expect, show_look
-from prodsys.actions.rehearsing import Rehearsal, rehearse
+from prodsys.actions.rehearsing import rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import digest_of
+from prodsys.model.statuses import RequestState
 from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
@@ -30,6 +31,8 @@ from prodsys.panel.refusals import AnswerLost, ConditionMissing, TooBusy
 from prodsys.panel.replies import ANY, JSON, etag, tags_in
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
+LOOK_AGAIN_S = 5  # after a 202
+WAIT = "wait"  # field of a body: the caller wants to know when the run is started
 REPLAYED = "Idempotency-Replayed"
 NUMBERS = ("question_id", "finding_id")  # subjects that are no requests
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
@@ -87,7 +90,7 @@ def make_router() -> APIRouter:
             description=_description(entry),
             response_model=Done[entry.answer],  # type: ignore[name-defined]
             status_code=201 if entry.creates else 200,
-            responses=problem_responses(*_refusals(entry)),
+            responses={**problem_responses(*_refusals(entry)), **_accepted(entry)},
         )
     return router
 
@@ -99,6 +102,14 @@ def _description(entry: Entry) -> str:
     if entry.creates:
         lines.append("`Location` names the new request; a dry run answers 200.")
     return "\n\n".join(lines)
+
+
+def _accepted(entry: Entry) -> dict[int | str, dict[str, Any]]:
+    """The other answer of acts that start a run: done, and the run is to come."""
+    if WAIT not in entry.body.model_fields:
+        return {}
+    words = "done; the run is to come: look at `Location` after `Retry-After` seconds until it is there"
+    return {202: {"description": words, "model": Done[entry.answer]}}  # type: ignore[name-defined]
 
 
 def _refusals(entry: Entry) -> tuple[int, ...]:
@@ -190,22 +201,27 @@ def _quietly(change: Callable[[], None]) -> None:
 
 def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> StoredAnswer:
     entry = order.entry
-    with rehearse(ctx) if order.dry_run else nullcontext(Rehearsal(ctx)) as stage:
-        hands = _expecting(stage.ctx, order)
-        found = entry.do(hands, order.subject, order.body)
-        progress.done = True
-        about = entry.about(order.subject, found)
-        look = show_look(stage.ctx, about) if about else None
-        done = Done[entry.answer](  # type: ignore[name-defined]
-            act=entry.name,
-            request_id=about,
-            state=look.body["state"] if look else "",
-            dry_run=order.dry_run,
-            would=list(stage.effects),
-            answer=entry.answer.model_validate(entry.show(found)),
-        )
+    outcome = rehearse(ctx, lambda hands: _act(hands, order, progress)) if order.dry_run else None
+    found, look = outcome.answer if outcome else _act(ctx, order, progress)
+    about = entry.about(order.subject, found)
+    done = Done[entry.answer](  # type: ignore[name-defined]
+        act=entry.name,
+        request_id=about,
+        state=look.body["state"] if look else "",
+        dry_run=order.dry_run,
+        would=outcome.effects if outcome else [],
+        answer=entry.answer.model_validate(entry.show(found)),
+    )
     status, headers = _status(request, order, about, look)
     return StoredAnswer(status, headers, done.model_dump_json())
+
+
+def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look | None]:
+    """What the act answers, and the request after it; None for an act that is about none."""
+    found = order.entry.do(_expecting(ctx, order), order.subject, order.body)
+    progress.done = True
+    about = order.entry.about(order.subject, found)
+    return found, show_look(ctx, about) if about else None
 
 
 def _expecting(ctx: Context, order: Order) -> Context:
@@ -217,10 +233,18 @@ def _expecting(ctx: Context, order: Order) -> Context:
 def _status(request: Request, order: Order, about: str, look: Look | None) -> tuple[int, dict[str, str]]:
     if order.dry_run or look is None:
         return 200, {}
-    headers = {"ETag": etag(look.tag)}
-    if not order.entry.creates:
-        return 200, headers
-    return 201, {**headers, "Location": f"{request.scope.get('root_path', '')}/requests/{about}"}
+    headers, place = {"ETag": etag(look.tag)}, f"{request.scope.get('root_path', '')}/requests/{about}"
+    if order.entry.creates:
+        return 201, {**headers, "Location": place}
+    if _is_to_come(order, look):
+        return 202, {**headers, "Location": place, "Retry-After": str(LOOK_AGAIN_S)}
+    return 200, headers
+
+
+def _is_to_come(order: Order, look: Look) -> bool:
+    """Whether the caller wants the run, and the dispatcher has yet to start it."""
+    wanted = getattr(order.body, WAIT, False)
+    return wanted and look.body["state"] == RequestState.READY and look.body["launched_at"] is None
 
 
 def _response(answer: StoredAnswer) -> Response:

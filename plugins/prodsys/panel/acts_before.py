@@ -184,7 +184,7 @@ BEFORE: tuple[Entry, ...] = (
         "Start an approved request, now or at a time",
         "When the limit of running requests is reached it waits as `ready`. Launching again changes nothing.",
         Right.LAUNCH,
-        lambda ctx, request_id, body: launching.launch(ctx, request_id, wait=body.wait, not_before=body.not_before),
+        lambda ctx, request_id, body: launching.launch(ctx, request_id, wait=False, not_before=body.not_before),
         bodies.Launched,
         bodies.Launch,
         match=True,

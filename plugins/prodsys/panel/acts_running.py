@@ -111,7 +111,7 @@ RUNNING: tuple[Entry, ...] = (
         "It goes on where the ledger stands; nothing is done twice. A step whose PanDA task ended without output is "
         "run again.",
         Right.REPAIR,
-        lambda ctx, request_id, body: restarting.retry(ctx, request_id, wait=body.wait),
+        lambda ctx, request_id, _: restarting.retry(ctx, request_id, wait=False),
         bodies.StartedAgain,
         bodies.Retry,
     ),
@@ -121,7 +121,7 @@ RUNNING: tuple[Entry, ...] = (
         "Of a request that waits for one answer this is the answer; of several, each is given by its number. Refused "
         "while an attempt on these seeds is open.",
         Right.REPAIR,
-        lambda ctx, request_id, body: restarting.recover(ctx, request_id, body.reason, wait=body.wait),
+        lambda ctx, request_id, body: restarting.recover(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.Restart,
     ),
@@ -131,7 +131,7 @@ RUNNING: tuple[Entry, ...] = (
         "With a reason, which stands in the certificate. Of a request that waits for one answer this is the answer; of "
         "several, each is given by its number.",
         Right.ACCEPT,
-        lambda ctx, request_id, body: restarting.accept(ctx, request_id, body.reason, wait=body.wait),
+        lambda ctx, request_id, body: restarting.accept(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
         match=True,
@@ -141,7 +141,7 @@ RUNNING: tuple[Entry, ...] = (
         "Look again at a closed request whose tasks changed",
         "Its certificate gets a new revision; none is ever edited.",
         Right.REPAIR,
-        lambda ctx, request_id, body: restarting.settle_again(ctx, request_id, body.reason, wait=body.wait),
+        lambda ctx, request_id, body: restarting.settle_again(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
     ),

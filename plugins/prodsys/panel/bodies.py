@@ -27,8 +27,8 @@ Why = Annotated[str, Field(max_length=2000, pattern=PRINTED, description="why, f
 Wait = Annotated[
     bool,
     Field(
-        description="true: answer when Airflow shows the DAG and its run is started; false: at once, the dispatcher "
-        "starts what is not started yet"
+        description="true: answer 202 with a `Location` to look at while the run is not started yet; false: 200 then, "
+        "too. The dispatcher starts it; no call waits for that"
     ),
 ]
 Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,9}$", examples=["PROD2026-001"])]

@@ -6,7 +6,6 @@ import hashlib
 import json
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import jwt
 
 from sandbox.panda.api.envelope import Refused
+from sandbox.panda.ask import ask_json
 from sandbox.panda.settings import Settings
 
 _KEY_TIMEOUT_S = 10.0
@@ -70,8 +70,7 @@ class Keys:
 def _load(source: str) -> dict[str, Any]:
     if not source.startswith(("http://", "https://")):
         return json.loads(Path(source).read_text(encoding="utf-8"))
-    with urllib.request.urlopen(source, timeout=_KEY_TIMEOUT_S) as answer:  # noqa: S310 - scheme checked above
-        return json.loads(answer.read())
+    return ask_json(source, _KEY_TIMEOUT_S)
 
 
 class TokenChecker:

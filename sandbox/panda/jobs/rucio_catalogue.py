@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from rucio.client import Client
 from rucio.common import exception as rucio_error
 from sqlalchemy import Connection
 
+from sandbox.panda.ask import ask_json
 from sandbox.panda.jobs.catalogue import Addition, CatalogueFile, CatalogueRefused, CatalogueUnavailable
 from sandbox.panda.settings import Settings, SettingsInvalid
 from sandbox.panda.tasks.refine import scope_of
@@ -74,18 +73,11 @@ class ClientToken:
             "audience": "rucio",
         }
         try:
-            endpoint = str(_ask_json(f"{self._issuer}/.well-known/openid-configuration", None)["token_endpoint"])
-            answer = _ask_json(endpoint, urllib.parse.urlencode(form).encode())
+            endpoint = str(ask_json(f"{self._issuer}/.well-known/openid-configuration", _TIMEOUT_S)["token_endpoint"])
+            answer = ask_json(endpoint, _TIMEOUT_S, urllib.parse.urlencode(form).encode())
             return str(answer["access_token"]), time.time() + float(answer.get("expires_in", 600))
         except (OSError, ValueError, KeyError) as error:
             raise CatalogueUnavailable(f"no token for Rucio from {self._issuer}: {error}") from error
-
-
-def _ask_json(url: str, form: bytes | None) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no address")
-    with urllib.request.urlopen(url, data=form, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - scheme checked above
-        return json.loads(answer.read())
 
 
 class _TokenClient(Client):

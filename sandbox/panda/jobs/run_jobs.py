@@ -7,6 +7,7 @@ the job's modification time moves; ``holding``: it has reported. A job without a
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -47,6 +48,14 @@ _LEAST_PATIENCE_S = 8.0
 _BEATS = 6
 _RELAUNCH_S = 5.0
 _LAUNCH_PATIENCE_S = 120.0
+
+
+PRIVATE = ("PRODSYS_", "SANDBOX_PANDA_", "SANDBOX_RUCIO_", "AIRFLOW")  # how names of settings begin
+
+
+def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a job gets of its pilot's environment: nothing of the services, whose addresses hold passwords."""
+    return {name: value for name, value in environment.items() if not name.startswith(PRIVATE)}
 
 
 class Runner:
@@ -125,7 +134,9 @@ class Runner:
         self._asked[panda_id] = (self._asked.get(panda_id, (now, now))[0], now)
         if self._host is None or self._host.poll() is not None:
             command = [sys.executable, "-m", "sandbox.panda.jobs.pilot_host"]
-            self._host = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+            self._host = subprocess.Popen(
+                command, stdin=subprocess.PIPE, text=True, start_new_session=True, env=job_environment(os.environ)
+            )
         if self._host.stdin is None:
             raise RuntimeError("the pilot host has no standard input")
         self._host.stdin.write(f"{self._folder(panda_id).path}\n")

@@ -88,8 +88,7 @@ def test_a_small_clone_of_a_request_in_bunches_has_no_more_bunches_than_seeds(ct
 
 
 def test_a_rehearsed_clone_is_shown_and_not_made(ctx):
-    with rehearse(ctx) as rehearsal:
-        assert clone(rehearsal.ctx, NEWEST, None, SMALL).request_id == "PROD2025-017"
+    assert rehearse(ctx, lambda hands: clone(hands, NEWEST, None, SMALL)).answer.request_id == "PROD2025-017"
     with pytest.raises(RequestUnknown):
         show_request(ctx, "PROD2025-017")
 
@@ -175,9 +174,11 @@ def test_reuse_said_again_changes_nothing_and_said_otherwise_counts(ctx, sharing
 
 
 def test_a_rehearsed_reuse_is_shown_and_not_declared(ctx, sharing):
-    with rehearse(ctx) as rehearsal:
-        assert declare_reuse(rehearsal.ctx, sharing, "PROD2025-015", ReuseKind.COMPARE, "why")
-        assert show_request(rehearsal.ctx, sharing)["reuse"]
+    def declare(hands):
+        assert declare_reuse(hands, sharing, "PROD2025-015", ReuseKind.COMPARE, "why")
+        return show_request(hands, sharing)
+
+    assert rehearse(ctx, declare).answer["reuse"]
     assert show_request(ctx, sharing)["reuse"] == []
 
 

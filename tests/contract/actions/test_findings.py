@@ -137,8 +137,7 @@ def test_what_was_decided_and_went_away_is_told_when_it_comes_again(here: Contex
 
 def test_a_decision_leaves_an_audit_line_and_can_be_tried(here: Context) -> None:
     (told,) = kept(here, Finding(REQUEST, "it is STUCK", "", False))
-    with rehearse(here) as rehearsal:
-        assert decide(rehearsal.ctx, told.finding_id, "known").decided_by == "manager"
+    assert rehearse(here, lambda hands: decide(hands, told.finding_id, "known")).answer.decided_by == "manager"
     assert open_findings(here) == (told,)
     decide(here, told.finding_id, "known")
     with transaction(here.sessions) as session:

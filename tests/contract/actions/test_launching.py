@@ -75,6 +75,6 @@ def test_a_rehearsal_waits_for_nobody(approved, airflow):
     profile = approved.catalogue.profile.model_copy(update={"times": times})
     patient = replace(approved, catalogue=approved.catalogue.model_copy(update={"profile": profile}))
     airflow.digest, began = "sha256:another", time.monotonic()
-    with rehearse(patient) as rehearsal:
-        assert "does not show its DAG yet" in launch(replace(rehearsal.ctx, rehearsing=True), "DEMO2025-016").message
+    answer = rehearse(patient, lambda hands: launch(hands, "DEMO2025-016")).answer
+    assert "does not show its DAG yet" in answer.message
     assert time.monotonic() - began < 20

@@ -227,9 +227,12 @@ def test_the_dag_of_a_paused_request_is_woken_when_it_is_aborted_so_that_its_run
 
 
 def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflow):
-    with rehearse(approved) as rehearsal:
-        assert launch(rehearsal.ctx, REQUEST).started
-        assert state(rehearsal.ctx) == "ready"
+    def start(hands):
+        assert launch(hands, REQUEST).started
+        return state(hands)
+
+    rehearsal = rehearse(approved, start)
+    assert rehearsal.answer == "ready"
     assert rehearsal.effects == [
         "airflow start run prod__DEMO2025-016 DEMO2025-016-r1 conf={} note=launched by manager"
     ]
@@ -237,15 +240,14 @@ def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflo
 
 
 def test_a_rehearsal_refuses_what_the_act_refuses(approved):
-    with rehearse(approved) as rehearsal, pytest.raises(MoveRefused):
-        finish(rehearsal.ctx, REQUEST)
-    with rehearse(approved) as rehearsal, pytest.raises(NotAllowed):
-        pause(replace(rehearsal.ctx, roles=frozenset({"viewer"})), REQUEST)
+    with pytest.raises(MoveRefused):
+        rehearse(approved, lambda hands: finish(hands, REQUEST))
+    with pytest.raises(NotAllowed):
+        rehearse(replace(approved, roles=frozenset({"viewer"})), lambda hands: pause(hands, REQUEST))
 
 
 def test_no_lock_is_left_by_a_rehearsal(approved):
-    with rehearse(approved) as rehearsal:
-        set_priority(rehearsal.ctx, REQUEST, 901)
+    rehearse(approved, lambda hands: set_priority(hands, REQUEST, 901))
     with transaction(approved.sessions) as session:
         session.execute(text("set local lock_timeout = '200ms'"))
         assert session.get(RequestRow, REQUEST, with_for_update=True).priority == 900

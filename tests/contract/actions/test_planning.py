@@ -402,9 +402,7 @@ def test_the_size_that_was_shown_decides(ctx):
 
 # --- dry runs ---------------------------------------------------------------------------------------------------------
 def test_a_rehearsed_plan_and_approval_change_nothing(ctx):
-    with rehearse(ctx) as rehearsal:
-        digest = plan(rehearsal.ctx, REQUEST).digest
-        assert approve(rehearsal.ctx, REQUEST, digest).state == "approved"
+    assert rehearse(ctx, lambda hands: approve(hands, REQUEST, plan(hands, REQUEST).digest)).answer.state == "approved"
     assert (state(ctx), acts(ctx)) == ("draft", ["clone"])
     with transaction(ctx.sessions) as session:
         assert session.query(PlanRow).count() == 0

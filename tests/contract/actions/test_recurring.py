@@ -270,8 +270,7 @@ def test_an_import_does_not_change_what_a_template_made(ctx):
 
 
 def test_a_rehearsal_makes_nothing(ctx):
-    with rehearse(ctx) as rehearsal:
-        assert len(catch_up(rehearsal.ctx, make(), now=NOW)) == 3
+    assert len(rehearse(ctx, lambda hands: catch_up(hands, make(), now=NOW)).answer) == 3
     assert children(ctx) == {}
     assert not show_template(ctx, make(), now=NOW).registered
 

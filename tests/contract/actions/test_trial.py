@@ -145,8 +145,7 @@ def test_a_trial_itself_needs_no_trial(ctx):
 
 
 def test_a_rehearsed_trial_leaves_nothing(ctx):
-    with rehearse(ctx) as rehearsal:
-        assert start_trial(rehearsal.ctx, MASS).state == "planned"
+    assert rehearse(ctx, lambda hands: start_trial(hands, MASS)).answer.state == "planned"
     with pytest.raises(RequestUnknown):
         show_request(ctx, "TEST2025-001")
 

@@ -131,8 +131,7 @@ def test_a_running_request_of_the_book_goes_on_to_its_certificate(site: Site) ->
     prefix = plan.sample.dataset("SIM", "X", 7).removesuffix(".X")
     task = made_by_hand(site, build_sim_map(order_by_hand(site, request_id, "SIM", name, prefix)))
     ctx = site.context()
-    with rehearse(ctx) as rehearsal:
-        assert adopt(rehearsal.ctx, request_id, "SIM", task).state == "ready"
+    assert rehearse(ctx, lambda hands: adopt(hands, request_id, "SIM", task)).answer.state == "ready"
     assert show_request(ctx, request_id)["state"] == "recorded"
 
     answer = adopt(ctx, request_id, "SIM", task)

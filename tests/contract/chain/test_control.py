@@ -84,8 +84,8 @@ def test_a_pause_that_panda_had_not_heard_is_said_again_by_the_reconciler(
     sites: dict[str, Site], hands: Context
 ) -> None:
     task = running(sites["none"], hands, SLOW_ONES[1])
-    with rehearse(hands) as rehearsal:  # the ledger's part alone
-        assert pause(rehearsal.ctx, SLOW_ONES[1]).state == "paused"
+    rehearsal = rehearse(hands, lambda stage: pause(stage, SLOW_ONES[1]))  # the ledger's part alone
+    assert rehearsal.answer.state == "paused"
     assert rehearsal.effects == [f"airflow pause dag prod__{SLOW_ONES[1]}", f"panda pause {task}"]
     assert hands.panda.get_status(task) is not TaskStatus.PAUSED
     pause(hands, SLOW_ONES[1])

@@ -146,12 +146,11 @@ def test_a_service_that_is_away_is_no_silent_pass(site, draft):
 
 def test_a_rehearsed_plan_really_asks_and_changes_nothing(draft, quota):
     ctx = draft("DEMO2027-968")
-    with rehearse(ctx) as rehearsal:
-        assert plan(rehearsal.ctx, "DEMO2027-968").state == "planned"
-        assert rehearsal.effects == []
+    rehearsal = rehearse(ctx, lambda hands: plan(hands, "DEMO2027-968"))
+    assert (rehearsal.answer.state, rehearsal.effects) == ("planned", [])
     quota("JINR_EOS", 1)
-    with rehearse(ctx) as rehearsal, pytest.raises(SpaceLacking):
-        plan(rehearsal.ctx, "DEMO2027-968")
+    with pytest.raises(SpaceLacking):
+        rehearse(ctx, lambda hands: plan(hands, "DEMO2027-968"))
 
 
 def test_settle_keeps_what_the_jobs_of_a_step_took(sites, postgres, rucio_server, tmp_path):

@@ -60,14 +60,17 @@ def failed(production: Production) -> None:
 def test_what_was_complete_is_not_recovered_into_containers_that_are_closed(produced) -> None:
     production = produced("healed")
     assert production.finished().state == RequestState.COMPLETE
-    with rehearse(production.site.context()) as stage:
+
+    def be_refused(hands):
         with pytest.raises(NothingMissing):
-            recover(stage.ctx, production.request_id)
-        with transaction(stage.ctx.sessions) as session:
+            recover(hands, production.request_id)
+        with transaction(hands.sessions) as session:
             step = get_step(session, production.request_id, "SIM")
             list_outcomes(session, step.step_id)[0].state = SeedState.MISSING  # as when its file vanished since
         with pytest.raises(DatasetConflict, match="it is closed, nothing that is recovered can join it"):
-            recover(stage.ctx, production.request_id)
+            recover(hands, production.request_id)
+
+    rehearse(production.site.context(), be_refused)
 
 
 def test_a_closed_partial_is_recovered_into_the_same_containers_and_gets_a_new_revision(produced) -> None:
@@ -144,8 +147,8 @@ def test_a_retry_runs_a_step_again_whose_task_ended_without_output(sites: dict[s
     patiently(lambda: _seen(ctx, request_id), "the task")
     failed(production)
     with with_airflow(production) as (hands, _):
-        with rehearse(hands) as rehearsal:
-            assert retry(rehearsal.ctx, request_id).message.startswith("goes on where it stands; started"), "it works"
+        shown = rehearse(hands, lambda stage: retry(stage, request_id)).answer
+        assert shown.message.startswith("goes on where it stands; started"), "it works"
         ctx.panda.kill(task)
         wait_for_task(ctx, request_id, "SIM")
         first, last = production.seeds

@@ -7,12 +7,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import text
 
-from prodsys.actions.context import Context
-from prodsys.actions.looking import show_look
-from prodsys.actions.rehearsing import rehearse
-from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.session import make_session_factory, transaction
 from prodsys.ledger.tables import RequestRow
 from tests.contract.rest.conftest import API
@@ -62,6 +57,20 @@ def test_a_launch_starts_the_run(at_airflow, airflow):
     assert answer["answer"] == {
         "started": True, "dag_id": f"prod__{REQUEST}", "dag_run_id": f"{REQUEST}-r1", "message": "started",
     }  # fmt: skip
+    assert airflow.started == [f"{REQUEST}-r1"]
+
+
+def test_a_launch_whose_run_is_to_come_answers_202_with_a_place_to_look(at_airflow, airflow, ctx):
+    shown, airflow.digest = airflow.digest, "sha256:another"  # Airflow has not read the DAG yet
+    answer = at_airflow.post(f"/requests/{REQUEST}/launch", {"wait": True}, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["state"], answer.json()["answer"]["started"]) == (202, "ready", False)
+    assert answer.headers["location"] == f"/prodsys/api/v1/requests/{REQUEST}"
+    assert int(answer.headers["retry-after"]) > 0
+    without = at_airflow.post(f"/requests/{REQUEST}/launch", {}, headers={"If-Match": "*"})
+    assert (without.status_code, without.json()["state"]) == (200, "ready")
+    airflow.digest = shown
+    again = at_airflow.post(f"/requests/{REQUEST}/launch", {"wait": True}, headers={"If-Match": "*"})
+    assert (again.status_code, again.json()["answer"]["started"]) == (200, True)
     assert airflow.started == [f"{REQUEST}-r1"]
 
 
@@ -292,21 +301,6 @@ def test_a_dry_run_does_not_wait_for_long_for_a_change_under_way(draft, ctx):
         answer = draft.post(f"{HERE}/plan?dry_run=true")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:prodsys:problem:ledger-unavailable")
     assert draft.post(f"{HERE}/plan?dry_run=true").status_code == 200
-
-
-def test_a_dry_run_keeps_nobody_waiting_for_long(draft, ctx):
-    """While another service is asked the ledger is silent; then its rows are free again after a while."""
-
-    def lock_and_be_silent(hands: Context) -> None:
-        with transaction(hands.sessions) as session:
-            session.get_one(RequestRow, NEW, with_for_update=True)
-            session.execute(text("set local idle_in_transaction_session_timeout = '100ms'"))
-        with transaction(ctx.sessions) as session:  # somebody else: waits until the rehearsal is ended
-            session.get_one(RequestRow, NEW, with_for_update=True)
-        show_look(hands, NEW)
-
-    with pytest.raises(LedgerUnavailable, match="idle-in-transaction"), rehearse(ctx) as rehearsal:
-        lock_and_be_silent(rehearsal.ctx)
 
 
 def test_a_dry_run_without_a_ledger_is_503(application, draft, ctx):

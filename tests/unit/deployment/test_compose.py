@@ -91,7 +91,7 @@ def test_what_is_copied_into_the_image_exists():
 
 
 def test_every_service_of_airflow_is_there_with_a_health_check(compose):
-    assert set(compose["services"]) == {"postgres", "redis", *AIRFLOW_SERVICES}
+    assert set(compose["services"]) == {"postgres", "redis", "proxy", *AIRFLOW_SERVICES}
     for name, service in compose["services"].items():
         assert "healthcheck" in service or name == "init", name
 
@@ -117,7 +117,32 @@ def test_init_migrates_both_databases(compose):
 
 def test_only_the_pages_are_published_and_only_to_this_host(compose):
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert published == {"airflow-api": ["${AIRFLOW_LISTEN:-127.0.0.1:8080}:8080"]}
+    assert published == {"proxy": ["${AIRFLOW_LISTEN:-127.0.0.1:8443}:8443"]}
+
+
+def test_the_proxy_limits_tokens_and_logins_and_says_who_asked(compose):
+    text = compose["configs"]["proxy"]["content"].replace("$$", "$")
+    locations = dict(re.findall(r"location (\S+) \{(.*?)\}", text, re.S))
+    assert set(locations) == {"/auth/token", "/auth/login", "/"}
+    for path, rules in locations.items():
+        assert "proxy_pass http://airflow-api:8080;" in rules
+        assert ("limit_req zone=logins" in rules) == path.startswith("/auth/"), path
+    assert re.search(r"limit_req_zone \$binary_remote_addr zone=logins:\S+ rate=\d+r/m;", text)
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in text, "nobody says of himself who he is"
+    assert text.count("{") == text.count("}")
+
+
+def test_airflow_believes_the_proxy_and_nobody_else(compose):
+    subnet = compose["networks"]["default"]["ipam"]["config"][0]["subnet"]
+    told = {name: service.get("environment", {}) for name, service in compose["services"].items()}
+    assert told["airflow-api"]["FORWARDED_ALLOW_IPS"] == subnet
+    assert [name for name, environment in told.items() if "FORWARDED_ALLOW_IPS" in environment] == ["airflow-api"]
+    assert "--proxy-headers" in compose["services"]["airflow-api"]["command"]
+
+
+def test_no_dollar_of_nginx_is_taken_for_a_variable_of_compose(compose):
+    for name, config in compose["configs"].items():
+        assert "$" not in config["content"].replace("$$", ""), name
 
 
 def test_values_in_json_can_be_read_once_filled_in(compose):

@@ -41,13 +41,7 @@ class Issuer:
 @pytest.fixture
 def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
     issuer = Issuer()
-    transport = httpx.MockTransport(issuer.handle)
-
-    def over_our_wire(method: str, url: str, *, timeout: float, **details: object) -> httpx.Response:
-        with httpx.Client(transport=transport, timeout=timeout) as client:
-            return client.request(method, url, **details)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(httpx, "request", over_our_wire)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: issuer.handle(request))
     return issuer
 
 
@@ -126,6 +120,6 @@ def test_an_issuer_that_is_away(monkeypatch: pytest.MonkeyPatch):
     def away(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    monkeypatch.setattr(httpx, "request", away)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", away)
     with pytest.raises(IdentityUnavailable, match=r"iam\.example"):
         _robot().token()

@@ -57,13 +57,7 @@ class Airflow:
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
     airflow = Airflow()
-    transport = httpx.MockTransport(airflow.handle)
-
-    def over_our_wire(method: str, url: str, *, timeout: float, **details: Any) -> httpx.Response:
-        with httpx.Client(transport=transport, timeout=timeout) as client:
-            return client.request(method, url, **details)
-
-    monkeypatch.setattr(httpx, "request", over_our_wire)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: airflow.handle(request))
     return airflow
 
 
@@ -199,7 +193,7 @@ def test_an_airflow_that_is_away_is_unavailable_and_the_password_stays_here(monk
     def away(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    monkeypatch.setattr(httpx, "request", away)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", away)
     with pytest.raises(AirflowUnavailable, match=r"airflow\.example") as caught:
         AirflowClient(URL, "prodsys", "pa55", 5).import_errors()
     assert "pa55" not in str(caught.value)

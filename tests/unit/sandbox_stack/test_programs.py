@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from supervisor.datatypes import dict_of_key_value_pairs
 
+from sandbox.panda.jobs.run_jobs import job_environment
 from sandbox.stack import programs
 from sandbox.stack.airflow_environment import airflow_environment
 from sandbox.stack.errors import StackError
@@ -106,3 +107,27 @@ def test_a_value_that_supervisor_cannot_carry_is_refused(plan: Plan) -> None:
 
 def test_a_stack_that_never_started_is_not_up(plan: Plan) -> None:
     assert not Supervisor(plan).answers()
+
+
+def test_only_those_who_use_the_ledger_are_told_its_password(plan: Plan) -> None:
+    secret = plan.role_password("prodsys")
+    told = {one.name for one in make_programs(plan) if any(secret in value for value in one.environment.values())}
+    assert told == {"api-server", "scheduler", "dag-processor", "triggerer"}
+
+
+@pytest.mark.parametrize("name", ["iam", "tokens", "panda-server", "panda-jedi"])
+def test_a_program_of_the_sandbox_is_told_no_password_of_others(plan: Plan, name: str) -> None:
+    program = next(one for one in make_programs(plan) if one.name == name)
+    own = {"panda": plan.role_password("panda")} if name.startswith("panda") else {}
+    secrets = {path.name: path.read_text().strip() for path in plan.home.secrets.iterdir()}
+    shown = {file for file, secret in secrets.items() if any(secret in value for value in program.environment.values())}
+    assert shown == {f"postgres-{role}.password" for role in own}
+
+
+def test_a_job_gets_nothing_of_its_pilot_but_where_things_are(plan: Plan) -> None:
+    pilot = next(one for one in make_programs(plan) if one.name == "panda-jedi")
+    left = job_environment(pilot.environment)
+    assert {"PATH", "PYTHONPATH"} <= left.keys()
+    secrets = [path.read_text().strip() for path in plan.home.secrets.iterdir()]
+    assert not [name for name, value in left.items() for secret in secrets if secret in value]
+    assert not [name for name in left if "URL" in name or "SECRET" in name]

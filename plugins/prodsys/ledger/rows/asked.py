@@ -13,13 +13,14 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Sequence,
     UniqueConstraint,
     func,
 )
 from sqlalchemy.dialects.postgresql import ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
-from prodsys.ledger.rows.base import Base, now
+from prodsys.ledger.rows.base import SCHEMA, Base, now
 
 
 class RequestRow(Base):
@@ -88,6 +89,9 @@ class ImportReportRow(Base):
     changed_at: Mapped[datetime] = now()
 
 
+PLAN_NUMBERS = Sequence("plan_number", schema=SCHEMA, metadata=Base.metadata)
+
+
 class PlanRow(Base):
     """A plan of a revision; approval binds to its digest."""
 
@@ -96,6 +100,9 @@ class PlanRow(Base):
     request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id), primary_key=True)
     digest: Mapped[str] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(
+        BigInteger, server_default=PLAN_NUMBERS.next_value()
+    )  # the newest has the highest
     body: Mapped[dict[str, Any]]
     planned_by: Mapped[str]
     planned_at: Mapped[datetime] = now()
