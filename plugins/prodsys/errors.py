@@ -21,6 +21,14 @@ class ServiceUnavailable(ProductionError):
         super().__init__(f"{service} is not available: {reason}")
 
 
+class OutageTooLong(ProductionError):
+    """A service has been away for longer than may be waited."""
+
+    def __init__(self, error: ServiceUnavailable, waited_s: float) -> None:
+        self.service, self.waited_s = error.service, waited_s
+        super().__init__(f"{error}; it was waited for {waited_s / 3600:,.1f} h: when it is back, retry the request")
+
+
 # --- what people write ---------------------------------------------------------------------------------------------
 class SpecInvalid(ProductionError, ValueError):
     """A request, chain or policy says something that cannot be; ``remedy`` says what would do."""
@@ -72,11 +80,19 @@ class RequestUnknown(LedgerError):
 
 
 class LedgerLacks(LedgerError):
-    """The ledger has no such plan, task, dataset, certificate or question."""
+    """The ledger has no such plan, task, dataset, certificate, question or finding."""
 
     def __init__(self, what: str, name: str) -> None:
         self.what, self.name = what, name
         super().__init__(f"the ledger has no {what} {name}")
+
+
+class FindingDecided(LedgerError):
+    """A finding waits for nobody any more."""
+
+    def __init__(self, finding_id: int, reason: str) -> None:
+        self.finding_id, self.reason = finding_id, reason
+        super().__init__(f"finding {finding_id}: {reason}")
 
 
 class RequestChanged(LedgerError):
@@ -254,6 +270,14 @@ class PandaRoleMissing(PandaError):
     """The token does not give the production role, so PanDA would run the task as somebody's analysis."""
 
 
+class PandaAnswerInvalid(PandaError):
+    """What came back from PanDA could not be read: its answer has another shape, or our reading of it is wrong."""
+
+    def __init__(self, call: str, kind: str, words: str) -> None:
+        self.call, self.kind, self.words = call, kind, words
+        super().__init__(f"{call} was answered in an unknown shape: {kind}: {words} (another try will not help)")
+
+
 class TaskUnknown(PandaError):
     """PanDA knows no such task, or not yet (JEDI has to refine it first)."""
 
@@ -346,6 +370,15 @@ class RucioRefused(RucioError):
         super().__init__(f"Rucio refused {call}: {words}")
 
 
+class RucioAnswerInvalid(RucioError):
+    """What came back from Rucio could not be read: its answer has another shape, or our reading of it is wrong."""
+
+    def __init__(self, call: str, kind: str, words: str) -> None:
+        self.call, self.kind, self.words = call, kind, words
+        reason = "the answer has an unknown shape, or what was asked cannot be asked: another try will not help"
+        super().__init__(f"Rucio {call}: {kind}: {words} ({reason})")
+
+
 class SpaceLacking(RucioError):
     """What a plan writes does not fit; nothing was reserved."""
 
@@ -387,3 +420,11 @@ class AirflowRefused(ProductionError):
     def __init__(self, call: str, status: int, words: str) -> None:
         self.call, self.status, self.words = call, status, words
         super().__init__(f"Airflow refused {call} ({status}): {words}")
+
+
+class AirflowAnswerInvalid(AirflowRefused):
+    """What came back from Airflow could not be read: its answer has another shape, or our reading of it is wrong."""
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__("reading", 200, f"{kind}: {words}")
+        self.args = (f"an answer of Airflow has an unknown shape: {kind}: {words} (another try will not help)",)

@@ -43,10 +43,11 @@ def _check_endings(pictures: list[dict[str, Any]]) -> None:
     """Six complete and one accepted, each with as many missing seeds as meant."""
     from sandbox.demo import book
     from sandbox.demo.course import DemoFailed
+    from sandbox.demo.report import missing_seeds
 
     wrong = []
     for picture, ending in zip(pictures, book.endings([one["request_id"] for one in pictures]), strict=True):
-        missing = {seed for step in picture["steps"] for seed in step["missing"]}
+        missing = missing_seeds(picture)
         if picture["state"] != ending.state or len(missing) != ending.missing:
             reason = f" ({picture['reason']})" if picture["reason"] else ""
             wrong.append(f"{ending.request_id} is {picture['state']}{reason} with {len(missing)} seeds missing")

@@ -51,7 +51,6 @@ def read_back(ctx: Context, picture: dict[str, Any]) -> dict[str, Any]:
     run: dict[str, Any] = next((one for one in picture["runs"] if one["airflow_state"] or one["driving"]), {})
     seeds = list(iterate(parse_seeds(picture["seeds"])))
     datasets = [_dataset(ctx, one) for one in picture["datasets"] if one["kind"] == "dataset"]
-    missing = {int(seed) for step in picture["steps"] for seed in step["missing"]}
     return {
         "request": picture["request_id"],
         "configuration": picture["configuration"],
@@ -64,9 +63,15 @@ def read_back(ctx: Context, picture: dict[str, Any]) -> dict[str, Any]:
         "datasets": datasets,
         "containers": [one["did"] for one in picture["datasets"] if one["kind"].endswith("container")],
         "rules": [{"rule_id": one["rule_id"], "state": _rule(ctx, one["rule_id"])} for one in picture["rules"]],
-        "missing_seeds": sorted(missing),
+        "missing_seeds": sorted(missing_seeds(picture)),
         "certificate": picture["certificate"],
     }
+
+
+def missing_seeds(picture: dict[str, Any]) -> set[int]:
+    """Seeds that some step of a request lacks."""
+    families = [family for step in picture["steps"] for family in step["missing"]]
+    return {seed for family in families for seed in iterate(parse_seeds(family["seeds"]))}
 
 
 def _task(ctx: Context, task: dict[str, Any], picture: dict[str, Any]) -> dict[str, Any]:

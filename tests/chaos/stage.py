@@ -30,6 +30,7 @@ from prodsys.settings import REPOSITORY
 from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
 from tests.chaos.worker import Place
 from tests.contract.panda.sandbox_target import Sandbox
+from tests.publishing import take_place
 
 SPEED = 300  # times as fast as the recorded PanDA
 TIMES = {"call_timeout_s": 2.0, "answer_max_s": 2.5, "doubt_max_s": 5.0}
@@ -94,6 +95,7 @@ def drive(ctx: Context, ids: Iterable[str]) -> None:
     for request_id in ids:
         clone(ctx, BOOK, request_id, CloneOrder(seed_count=SEEDS, events_per_file=1, chain="SIM-RECO"))
         approve(ctx, request_id, plan(ctx, request_id).digest)
+        take_place(ctx.sessions, request_id)
         answer = enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1")
         assert answer.drive, answer.message
 

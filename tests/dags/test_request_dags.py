@@ -20,7 +20,7 @@ from prodsys.building.layouts import LAYOUTS
 from prodsys.model.access import REQUEST_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 from tests.dags.conftest import REQUESTS
-from tests.publishing import IN_BUNCHES, OF_BUNCHES, make_plan, read_catalogue
+from tests.publishing import IN_BUNCHES, IN_BUNCHES_BEFORE, make_plan, published_plan, read_catalogue
 
 GOLDEN = REPOSITORY / "tests" / "data" / "golden"
 Parse = Callable[[Path], DagBag]
@@ -56,7 +56,7 @@ def test_all_requests_become_dags_without_a_query(parse: Parse, published: Path)
 def test_every_dag_says_whose_and_what_it_is(parse: Parse, published: Path) -> None:
     for dag in parse(published).dags.values():
         request_id = dag.dag_id.removeprefix("prod__")
-        plan = make_plan(read_catalogue(), request_id, **(OF_BUNCHES if request_id == IN_BUNCHES else {}))
+        plan = published_plan(read_catalogue(), request_id)
         assert dag.owner == "mgr"
         assert {"SPD MC 2025", "S2", "pp", plan.tag, "PROD", plan.digest()} == set(dag.tags)
         assert all(step.task_name in dag.doc_md for step in plan.steps)
@@ -70,7 +70,7 @@ def test_no_callback_runs_in_the_dag_processor(parse: Parse, published: Path) ->
         assert not any(task.has_on_failure_callback or task.has_on_retry_callback for task in dag.tasks)
 
 
-LAID_OUT = {"linear-1": "PROD2025-016", "bunches-1": IN_BUNCHES}
+LAID_OUT = {"linear-1": "PROD2025-016", "bunches-1": IN_BUNCHES_BEFORE, "bunches-2": IN_BUNCHES}
 
 
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
@@ -78,6 +78,21 @@ def test_a_layout_keeps_its_shape(layout: str, parse: Parse, published: Path) ->
     dag = parse(published).dags[f"prod__{LAID_OUT[layout]}"]
     golden = GOLDEN / f"layout_{layout.replace('-', '_')}.json"
     assert shape(dag) == json.loads(golden.read_text()), "runs in flight have the old shape: make a new layout"
+
+
+def test_a_new_plan_in_bunches_has_a_layout_in_which_none_waits_for_the_success_of_another(
+    parse: Parse, published: Path
+) -> None:
+    tasks = shape(parse(published).dags[f"prod__{IN_BUNCHES}"])["tasks"]
+    third = tasks["b003.sim.submit"]  # two lanes: it follows the first
+    assert (third["trigger_rule"], third["upstream"]) == (
+        "TriggerRule.ALL_DONE_MIN_ONE_SUCCESS",
+        ["b001.reco.data", "gate"],
+    )
+    assert tasks["close.collect"]["upstream"] == [f"b00{number}.reco.data" for number in (1, 2, 3)]
+    assert (
+        tasks["close.collect"]["trigger_rule"] == tasks["b002.sim.submit"]["trigger_rule"] == "TriggerRule.ALL_SUCCESS"
+    )
 
 
 def test_the_serialised_dag_is_the_same_in_every_parse(parse: Parse, published: Path) -> None:

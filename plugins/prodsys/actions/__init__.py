@@ -3,14 +3,18 @@
 Every action checks the right of who acts, changes the ledger in one transaction with its audit line, may be said again,
 and can be rehearsed (`rehearsing`). Where to look:
 
-- a new request: `importing` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`
+- a new request: `importing` `file_versions` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring`
+  `keeping`
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
 - before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
   `launching`
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
-- while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
+- while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
+  `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
-- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared: `reconciling`
-  `comparing_airflow` `comparing_rucio` `findings`
+- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared:
+  `reconciling` (each minute) `airflow_marks`
+  `comparing_airflow` `comparing_panda`, `comparing` (each hour) `comparing_rucio` `comparing_plans`; what is left for
+  a person: `findings`
 - what people ask: `showing` `showing_seeds` `listing` `looking`; whose hands: `context`
 """

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
+from prodsys.actions.driving import first_entry
 from prodsys.errors import RucioUnavailable
 from prodsys.ledger.requests import approved_plan, approved_plan_row, get_request, list_steps
 from prodsys.ledger.seeds import from_range, reused_by
@@ -112,7 +113,7 @@ def _assemble(
         "rules": tuple(_rule(rule) for rule in rules),
     }
     whence = {"certificate_revision": _next_revision(session, plan.request_id), "dag_id": run[0], "dag_run_id": run[1]}
-    return Certificate.model_validate(_asked(plan) | came | _people(row, approval) | whence)
+    return Certificate.model_validate(_asked(plan) | came | _people(session, row, approval) | whence)
 
 
 def _asked(plan: Plan) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _asked(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _people(row: RequestRow, approval: PlanRow) -> dict[str, Any]:
+def _people(session: Session, row: RequestRow, approval: PlanRow) -> dict[str, Any]:
     """Who asked, planned and approved what, and when."""
     now = datetime.now(UTC)
     return {
@@ -140,7 +141,7 @@ def _people(row: RequestRow, approval: PlanRow) -> dict[str, Any]:
         "approved_by": approval.approved_by or "",
         "seconded_by": approval.seconded_by or "",
         "approved_at": approval.approved_at or now,
-        "launched_at": row.launched_at or now,
+        "launched_at": row.launched_at or first_entry(session, row.request_id),
         "closed_at": now,
     }
 

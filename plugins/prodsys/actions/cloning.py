@@ -155,6 +155,7 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
         "partition": order.partition or source.partition,
         "bunches": order.bunches or min(source.bunches, seeds_of.count(seeds)),
         "bunches_at_once": order.bunches_at_once or source.bunches_at_once,
+        "labels": (),  # remarks that somebody wrote beside the original
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }
@@ -188,7 +189,7 @@ def _the_same(
 ) -> NewRequest:
     """The existing request, when it is the one that is asked for."""
     stored = get_spec(session, new_id)
-    wanted = _like(source, new_id, order, stored.seeds[0].first, origin)
+    wanted = _like(source, new_id, order, stored.seeds[0].first, origin).model_copy(update={"labels": stored.labels})
     if not same or stored.digest() != wanted.digest():
         raise MoveRefused(
             new_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,17 +81,28 @@ def _collect(ctx: Context, request_id: str) -> tuple[str, ...]:
         # of the ledger, not of the name: an adopted dataset keeps whatever name it has
         container = Did(plan.partition, plan.sample.step_container(row.step or "", row.data_type or ""))
         children.setdefault(container, []).append(Did.parse(row.did))
+    whole = Did.parse(plan.request_container)
+    events = _events_of_containers(plan, steps.values(), datasets, children)
     for container, content in children.items():
         _check_room(ctx, container, content)
         ctx.rucio.ensure_container(container, content)
-        ctx.rucio.ensure_metadata(container, common)
-    whole = Did.parse(plan.request_container)
+        ctx.rucio.ensure_metadata(container, common | {"n_events": events[container]})
     ctx.rucio.ensure_container(whole, list(children))
-    ctx.rucio.ensure_metadata(whole, common)
+    ctx.rucio.ensure_metadata(whole, common | {"n_events": events[whole]})
     if all(step.verdict == Verdict.FULL for step in steps.values()):  # else what is recovered later joins them
         for container in (*children, whole):
             ctx.rucio.ensure_closed(container)
-    return _write_containers(ctx, plan, children, whole)
+    return _write_containers(ctx, plan, events, whole)
+
+
+def _events_of_containers(
+    plan: Plan, steps: Iterable[StepRow], datasets: Iterable[DatasetRow], children: Mapping[Did, Sequence[Did]]
+) -> dict[Did, int]:
+    """Events of each container: the sum of its datasets; of the request's, what its last step delivered."""
+    held = {row.did: row.events for row in datasets}
+    events = {container: sum(held[str(child)] for child in content) for container, content in children.items()}
+    delivered = sum(step.events or 0 for step in steps if step.kind == plan.steps[-1].kind)
+    return events | {Did.parse(plan.request_container): delivered}
 
 
 def step_of(row: DatasetRow) -> tuple[str, int | None]:
@@ -177,8 +188,8 @@ def _own(plan: Plan, step: StepRow, row: DatasetRow) -> dict[str, Any]:
     }
 
 
-def _write_containers(ctx: Context, plan: Plan, children: dict[Did, list[Did]], whole: Did) -> tuple[str, ...]:
-    found = {did: ctx.rucio.dataset_info(did) for did in (*children, whole)}
+def _write_containers(ctx: Context, plan: Plan, events: Mapping[Did, int], whole: Did) -> tuple[str, ...]:
+    found = {did: ctx.rucio.dataset_info(did) for did in events}
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         for did, info in found.items():
@@ -194,7 +205,7 @@ def _write_containers(ctx: Context, plan: Plan, children: dict[Did, list[Did]], 
                     kind=REQUEST_CONTAINER if did == whole else STEP_CONTAINER,
                     files=info.length,
                     bytes=info.bytes,
-                    events=0,
+                    events=events[did],
                     closed=not info.open,
                     read_back_at=datetime.now(UTC),
                 )
@@ -292,7 +303,7 @@ def _end(session: Session, ctx: Context, certificate: Certificate, issued: Certi
     move(row, Act.COMPLETE if certificate.verdict is Verdict.FULL else Act.COMPLETE_PARTLY)
     row.closed_at = certificate.closed_at
     session.add(issued)
-    leave(session, row.request_id, f"ended {row.state}")
+    leave(session, row.request_id, f"ended {row.state}", "success")
     write_audit(session, ctx.who, "certify", row.request_id, state=row.state, certificate=issued.path)
     return True
 

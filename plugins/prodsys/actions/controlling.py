@@ -14,6 +14,7 @@ from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, 
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
+from prodsys.model.approval import short
 from prodsys.model.moves import Act, Right, possible_acts
 from prodsys.model.statuses import DELIVERED, RequestState
 
@@ -80,14 +81,23 @@ def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
         row = get_request(session, request_id, lock=True)
         _check_never_run(session, row)
         if RequestState(row.state) is not RequestState.PLANNED:
-            plan = approved_plan_row(session, request_id)
-            move(row, Act.WITHDRAW, reason)
-            plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
-            _retire(session, ctx.who, request_id)
-            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
-        elif forget_first_approval(session, request_id):
-            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
-        return Told(request_id, row.state)
+            message = _withdraw_approval(session, ctx.who, row, reason)
+        elif first := forget_first_approval(session, request_id):
+            message = f"the first approval, by {first}, is withdrawn"
+        else:
+            return Told(request_id, row.state, message="no approval was there to be withdrawn: nothing was changed")
+        write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
+        return Told(request_id, row.state, message=f"{message}; its plan has to be approved again")
+
+
+def _withdraw_approval(session: Session, who: str, row: RequestRow, reason: str) -> str:
+    """Forget who approved the plan and take the DAG out of the bundle; what was done, in words."""
+    move(row, Act.WITHDRAW, reason)  # refuses first, in the words of the act
+    plan = approved_plan_row(session, row.request_id)
+    by = " and ".join(filter(None, (plan.approved_by, plan.seconded_by)))
+    plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
+    _retire(session, who, row.request_id)
+    return f"the approval of plan {short(plan.digest)}, by {by}, is withdrawn"
 
 
 def _check_never_run(session: Session, row: RequestRow) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prodsys.actions.cloning import check_prefix
 from prodsys.actions.context import Context
+from prodsys.actions.file_versions import BY_HAND
 from prodsys.actions.importing import OPEN_TO_CHANGE, ImportAnswer, create_request, import_one, lock_for, source_of
 from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.intake.result import Accepted
@@ -15,8 +16,6 @@ from prodsys.ledger.session import transaction
 from prodsys.model.moves import Right, possible_acts
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState
-
-BY_HAND = "written by hand"
 
 
 @dataclass(frozen=True)

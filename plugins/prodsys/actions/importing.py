@@ -10,16 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.file_versions import conflict, old_word, remember_version
 from prodsys.errors import IdTaken, SeedsTaken
 from prodsys.intake.result import Accepted, Fault, Intake, Note
 from prodsys.ledger.ids import lock_ids, template_keeping
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import find_request
+from prodsys.ledger.requests import find_request, move
 from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, hand_over, lock_configuration, release
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RevisionRow
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Right
+from prodsys.model.moves import Act, Right
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
@@ -38,10 +39,21 @@ class ImportAnswer:
     notes: list[Note] = field(default_factory=list)
 
 
-def import_intake(ctx: Context, intake: Intake) -> ImportAnswer:
+def import_intake(
+    ctx: Context, intake: Intake, *, by_hand: bool | None = None, overwrite: bool = False
+) -> ImportAnswer:
     """Import everything that was understood; each request in a transaction of its own, so a bad one harms no other.
 
-    Importing the same again changes nothing; a changed row makes a new revision while the request is open to change.
+    A file that has not changed since it was imported changes nothing, even when the request was revised since; the
+    difference is a note. A changed row makes a new revision while the request is open to change.
+
+    Parameters
+    ----------
+    by_hand
+        Whether a person decided to import now; None: whenever it is no service that acts. What a service imports does
+        not revise what somebody else revised since.
+    overwrite
+        What has not changed counts, too.
 
     Raises
     ------
@@ -49,11 +61,12 @@ def import_intake(ctx: Context, intake: Intake) -> ImportAnswer:
         The person may not create requests.
     """
     ctx.check_right("import", Right.CREATE)
+    decided = "service" not in ctx.roles if by_hand is None else by_hand
     answer = ImportAnswer(faults=list(intake.faults), notes=list(intake.notes))
     for item in sorted(intake.accepted, key=lambda one: RequestId.parse(one.spec.request_id)):
         try:
             with transaction(ctx.sessions) as session:
-                import_one(session, ctx.who, item, answer)
+                import_one(session, ctx.who, item, answer, by_hand=decided, overwrite=overwrite)
         except IdTaken as error:
             answer.faults.append(Fault(item.file, item.row, item.column, error.request_id, error.reason, error.remedy))
     return answer
@@ -65,7 +78,9 @@ def lock_for(session: Session, spec: RequestSpec) -> None:
     lock_ids(session, RequestId.parse(spec.request_id).prefix)
 
 
-def import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer) -> None:
+def import_one(
+    session: Session, who: str, item: Accepted, answer: ImportAnswer, *, by_hand: bool = True, overwrite: bool = False
+) -> None:
     """Import one request in the caller's transaction; what became of it is added to the answer.
 
     Raises
@@ -77,10 +92,15 @@ def import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer)
     lock_for(session, spec)
     row = find_request(session, spec.request_id, lock=True)
     if row is None:
-        create_request(session, who, spec, source_of(item))
+        row = create_request(session, who, spec, source_of(item))
         answer.created.append(spec.request_id)
     elif spec.digest() in _known_digests(session, row):
         answer.unchanged.append(spec.request_id)
+        remember_version(session, who, row, item)
+        return
+    elif not overwrite and (note := old_word(session, row, item)):
+        answer.unchanged.append(spec.request_id)
+        answer.notes.append(note)
         return
     elif row.template:
         raise IdTaken(spec.request_id, f"was made by the recurring template {row.template}", "change the template")
@@ -89,9 +109,13 @@ def import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer)
     elif RequestState(row.state) not in OPEN_TO_CHANGE:
         answer.faults.append(_closed(item, row))
         return
+    elif not by_hand and (fault := conflict(session, row, item)):
+        answer.faults.append(fault)
+        return
     else:
         _revise(session, who, row, item)
         answer.revised.append(spec.request_id)
+    remember_version(session, who, row, item)
     answer.faults += _take_seeds(session, who, item)
 
 
@@ -189,7 +213,8 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
     spec = item.spec
     release(session, spec.request_id)
     row.revision += 1
-    row.state = STATE_OF_RECORD[spec.recorded_status]
+    move(row, Act.REVISE if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT else Act.RECORD)
+    row.not_before = row.launched_at = row.closed_at = None
     row.recorded_status, row.campaign, row.priority = spec.recorded_status, spec.campaign, spec.priority
     session.add(revision_row(who, spec, row.revision, source_of(item)))
     write_audit(session, who, "revise", spec.request_id, revision=row.revision, source=source_of(item))

@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from prodsys.actions.context import Context
+from prodsys.actions.file_versions import take_new_faults
 from prodsys.actions.importing import ImportAnswer, import_intake
 from prodsys.actions.keeping import register
 from prodsys.errors import LedgerError, SpecInvalid
 from prodsys.intake.files import read_files
 from prodsys.intake.recurring_files import read_templates
-from prodsys.intake.result import Fault
+from prodsys.intake.result import Fault, Intake
+from prodsys.ledger.session import transaction
 
 DONE, FAULTY = "done", "faulty"
 PARTIAL_SUFFIXES = {".part", ".tmp", ".swp"}  # of files that are still being written
@@ -23,7 +25,7 @@ def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
     folder.mkdir(parents=True, exist_ok=True)
     answers = {}
     for path in sorted(one for one in folder.iterdir() if one.is_file() and one.suffix not in PARTIAL_SUFFIXES):
-        answer = import_intake(ctx, read_files([path], ctx.catalogue))
+        answer = import_intake(ctx, read_files([path], ctx.catalogue), by_hand=False)
         _put_away(path, answer)
         answers[path.name] = answer
     return answers
@@ -31,9 +33,16 @@ def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
 
 def import_versioned(ctx: Context, folder: Path) -> ImportAnswer:
     """Import the requests under ``include/specs/requests``, and keep seeds for the templates beside; the files stay."""
-    answer = import_intake(ctx, read_files([folder], ctx.catalogue)) if folder.is_dir() else ImportAnswer()
+    found = read_files([folder], ctx.catalogue) if folder.is_dir() else Intake()
+    answer = import_intake(ctx, found, by_hand=False)
     answer.faults += keep_for_templates(ctx, folder.parent)
     return answer
+
+
+def new_faults(ctx: Context, folder: Path, faults: list[Fault]) -> list[Fault]:
+    """Those of the faults of a folder that were not there at the last look."""
+    with transaction(ctx.sessions) as session:
+        return take_new_faults(session, folder, faults)
 
 
 def keep_for_templates(ctx: Context, specs: Path) -> list[Fault]:

@@ -110,12 +110,17 @@ def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
 
 def _reserve(session: Session, ctx: Context, request_id: str) -> RequestRow:
     """Take one of the places of running requests, under a lock, so that two dispatchers never overfill them."""
-    session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ONE_DISPATCHER})
+    lock_places(session)
     row = get_request(session, request_id, lock=True)
     free = count_running(session) < ctx.catalogue.policy.running_limit
     if RequestState(row.state) is RequestState.READY and row.launched_at is None and free:
         row.launched_at = datetime.now(UTC)
     return row
+
+
+def lock_places(session: Session) -> None:
+    """Keep others from taking a place of running requests; before any row is locked."""
+    session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ONE_DISPATCHER})
 
 
 def _give_back(ctx: Context, request_id: str) -> None:
@@ -141,7 +146,9 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
         try:
             if ctx.airflow.dag_ready(dag_id, digest):
                 _wake_sleeper(ctx, row.request_id)
-                ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
+                run = ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
+                if not ctx.rehearsing and run.ended_for_good:  # one of this name that its gate turned away before
+                    ctx.airflow.clear_run(dag_id, run_id_of(row))
                 return True
             if time.monotonic() >= end and wait:
                 raise AirflowUnavailable(

@@ -21,6 +21,7 @@ from prodsys.ledger.tables import (
     CertificateRow,
     DatasetRow,
     FileRow,
+    FindingRow,
     PlanRow,
     QuestionRow,
     RequestRow,
@@ -31,6 +32,7 @@ from prodsys.ledger.tables import (
     StepRow,
     TaskRow,
 )
+from prodsys.ledger.tasks import jobs_of
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
 from prodsys.model.seeds import SeedRange
@@ -61,7 +63,10 @@ def _request(row: RequestRow, revision: RevisionRow) -> Values:
         **_copied(row, "requester", "cloned_from", "extends", "trial_of", "template"),
         **{name: spec[name] for name in ("tag", "seeds", "events", "events_per_file", "chain", "labels")},
         "configuration": revision.configuration,
-        **{name: iso(getattr(row, name)) for name in ("created_at", "changed_at", "launched_at", "closed_at")},
+        **{
+            name: iso(getattr(row, name))
+            for name in ("created_at", "changed_at", "not_before", "launched_at", "closed_at")
+        },
     }
 
 
@@ -199,7 +204,7 @@ def _task(ctx: Context, step: StepRow, task: TaskRow) -> Values:
         **_copied(task, *plain),
         "reason": task.status_reason,
         "seeds": seeds_of.show(sorted(from_range(one) for one in task.seeds)),
-        "jobs": task.job_count,
+        "jobs": jobs_of(task),
         "retries": task.retries,
         "twins": list(task.twins),
         "sent_count": task.sent_count,
@@ -337,3 +342,48 @@ def _question(row: QuestionRow, step: StepRow) -> Values:
         **_copied(row, *plain),
         **{name: iso(getattr(row, name)) for name in moments},
     }
+
+
+def list_findings(
+    ctx: Context,
+    window: Window,
+    request_id: str | None = None,
+    severity: str | None = None,
+    waiting: bool | None = None,
+) -> Found[Values]:
+    """Findings of comparisons, the newest first."""
+    with transaction(ctx.sessions) as session:
+        found = searching.search_findings(session, window, request_id, severity, waiting=waiting)
+        return _shown(found, _finding)
+
+
+def show_finding(ctx: Context, finding_id: int) -> Values:
+    """One finding.
+
+    Raises
+    ------
+    LedgerLacks
+        There is none of this number.
+    """
+    with transaction(ctx.sessions) as session:
+        row = session.get(FindingRow, finding_id)
+        if row is None:
+            raise LedgerLacks("finding", str(finding_id))
+        return _finding(row)
+
+
+def _finding(row: FindingRow) -> Values:
+    plain = (
+        "finding_id",
+        "request_id",
+        "subject",
+        "look",
+        "severity",
+        "what",
+        "cause",
+        "advice",
+        "decided_by",
+        "reason",
+    )
+    moments = ("first_seen", "last_seen", "decided_at", "closed_at")
+    return {**_copied(row, *plain), **{name: iso(getattr(row, name)) for name in moments}}

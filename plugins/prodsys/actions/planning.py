@@ -19,7 +19,7 @@ from prodsys.ledger.inputs import list_inputs, replace_inputs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, store_plan
 from prodsys.ledger.publications import publish
-from prodsys.ledger.requests import find_plan, get_request, get_spec, list_steps, move, refusal
+from prodsys.ledger.requests import find_plan, get_request, get_revision, get_spec, list_steps, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
 from prodsys.model.estimate import Estimate
@@ -74,11 +74,16 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
         if reading is not None:
             _keep_reading(session, ctx.who, built, reading)
             said = (*reading.warnings, *said)
-        warnings = (*seed_warnings(session, request_id), *said)
+        warnings = (*seed_warnings(session, request_id), *_notes_of_import(session, request_id), *said)
         stored, new = store_plan(session, built, estimate, warnings, ctx.who)
         if new:
             write_audit(session, ctx.who, "plan", request_id, digest=stored.digest)
         return _answer(session, row, stored)
+
+
+def _notes_of_import(session: Session, request_id: str) -> tuple[str, ...]:
+    """What was understood otherwise than it was written, when this revision was read from a file."""
+    return tuple(f"as it was read: {note}" for note in get_revision(session, request_id).source.get("notes") or ())
 
 
 def _keep_reading(session: Session, who: str, built: Plan, reading: Reading) -> None:

@@ -23,6 +23,7 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
+from prodsys.model.reasons import show_some
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 
 Prepared = tuple[Mapping[str, object], str]  # words of the audit line, and what is said of it
@@ -117,9 +118,11 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         steps = [step for step in list_steps(session, request_id) if step.seeds_delivered and _missing(session, step)]
         if not steps:
             raise NothingMissing(request_id)
+        waived = {_name_of(step): show_some(_missing(session, step) or ()) for step in steps}
         for step in steps:
             step.waived, step.granted = f"{ctx.who}: {reason}", 0
-        return {"reason": reason, "steps": [step.kind for step in steps]}, "goes on with what came"
+        words = {"reason": reason, "steps": [step.kind for step in steps]}
+        return words, f"goes on without {_in_words(waived)} (waived by {ctx.who}: {reason})"
 
     return _again(ctx, request_id, Act.ACCEPT, waive, wait=wait)
 
@@ -147,7 +150,7 @@ def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if not _is_on_its_way(row):
-            leave(session, request_id, reason[:500])
+            leave(session, request_id, reason[:500], "failed")
             move(row, Act.FAIL, reason)
             _restart(session, ctx, row, Act.RETRY, {"reason": reason})
     try:
@@ -270,9 +273,14 @@ def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
         missing = _missing(session, step)
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
-            name = step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
-            found[name] = seeds_of.show(seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing))
+            found[_name_of(step)] = seeds_of.show(
+                seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing)
+            )
     return found
+
+
+def _name_of(step: StepRow) -> str:
+    return step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
 
 
 def _missing(session: Session, step: StepRow) -> list[int] | None:

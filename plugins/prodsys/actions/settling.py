@@ -18,10 +18,10 @@ from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import StepRow, TaskRow
 from prodsys.ledger.tasks import list_outcomes, list_step_tasks
-from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState, StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
+from prodsys.model.reasons import reason_families, reason_of, show_some
 from prodsys.model.statuses import FINAL, GOOD, WITH_OUTPUT, IntentState, TaskStatus, Verdict
 
 REASONS_SHOWN = 5  # of seeds that did not come
@@ -114,7 +114,7 @@ def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: Ste
 
 def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message: str) -> SettleAnswer:
     families = error_families(outcome)
-    reasons = [message, *(f"{len(seeds)} x {reason}: seeds {seeds_of.show(seeds_of.from_seeds(seeds))}"
+    reasons = [message, *(f"{len(seeds)} x {reason}: seeds {show_some(seeds)}"
                           for reason, seeds in families[:REASONS_SHOWN])]  # fmt: skip
     if outcome.verdict is Verdict.MISPAIRED:
         written = sorted({file.dataset for seed in outcome.seeds for file in seed.files.values()})
@@ -129,17 +129,17 @@ def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message:
 
 def error_families(outcome: StepOutcome) -> list[tuple[str, tuple[int, ...]]]:
     """Why seeds are missing, the most frequent reason first, each with its seeds."""
-    seeds: dict[str, list[int]] = {}
-    for one in outcome.seeds:
-        if one.state is not SeedState.DELIVERED:
-            place = f" (lost in {one.lost_in})" if one.lost_in else ""
-            seeds.setdefault((one.reason or str(one.state)) + place, []).append(one.seed)
-    return sorted(((reason, tuple(found)) for reason, found in seeds.items()), key=lambda pair: -len(pair[1]))
+    reasons = (
+        (one.seed, reason_of(one.state, one.reason, one.lost_in))
+        for one in outcome.seeds
+        if one.state is not SeedState.DELIVERED
+    )
+    return [(family.reason, family.seeds) for family in reason_families(reasons)]
 
 
 def in_words(kind: str, outcome: StepOutcome) -> str:
     """The outcome of a step in a sentence."""
-    missing = seeds_of.show(seeds_of.from_seeds(outcome.missing)) if outcome.missing else "none"
+    missing = show_some(outcome.missing) if outcome.missing else "none"
     return (
         f"{kind}: {len(outcome.delivered)} of {outcome.asked} seeds ({outcome.percent:.4g} %), "
         f"{outcome.events} events; missing: {missing}"

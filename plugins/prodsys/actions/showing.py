@@ -16,8 +16,10 @@ from prodsys.ledger.searching import current_tasks
 from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedOutcomeRow, SeedReuseRow
+from prodsys.ledger.tasks import jobs_of
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
+from prodsys.model.reasons import ReasonFamily, reason_families, reason_of
 from prodsys.model.request import Configuration, RequestSpec
 
 
@@ -38,6 +40,7 @@ class RequestLine:
     labels: tuple[str, ...]
     requester: str
     reason: str
+    not_before: str | None  # of a delayed launch
 
 
 def show_list(ctx: Context, states: tuple[str, ...] = (), like: str | None = None) -> list[RequestLine]:
@@ -63,6 +66,7 @@ def _line(row: RequestRow, spec: RequestSpec) -> RequestLine:
         labels=spec.labels,
         requester=row.requester,
         reason=row.reason,
+        not_before=iso(row.not_before),
     )
 
 
@@ -109,23 +113,28 @@ def _runs(session: Session, request_id: str) -> list[dict[str, Any]]:
 
 def _steps(session: Session, request_id: str) -> list[dict[str, Any]]:
     steps = list_steps(session, request_id)
-    missing: dict[int, dict[int, str]] = {step.step_id: {} for step in steps}
+    missing: dict[int, list[tuple[int, str]]] = {step.step_id: [] for step in steps}
     wanted = select(SeedOutcomeRow).where(
         SeedOutcomeRow.step_id.in_(missing), SeedOutcomeRow.state != SeedState.DELIVERED
     )
     for one in session.scalars(wanted.order_by(SeedOutcomeRow.seed)):
-        missing[one.step_id][one.seed] = one.reason or one.state
+        missing[one.step_id].append((one.seed, reason_of(one.state, one.reason, one.lost_in)))
     return [
         {
             "step": step.kind,
+            "bunch": step.bunch,
             "verdict": step.verdict,
             "seeds_delivered": step.seeds_delivered,
             "events": step.events,
-            "missing": missing[step.step_id],
+            "missing": [_family(one) for one in reason_families(missing[step.step_id])],
             "notes": list(step.notes),
         }
         for step in steps
     ]
+
+
+def _family(family: ReasonFamily) -> dict[str, Any]:
+    return {"seeds": family.shown_seeds, "count": len(family.seeds), "reason": family.reason}
 
 
 def _tasks(session: Session, ctx: Context, request_id: str | None) -> list[dict[str, Any]]:
@@ -134,13 +143,14 @@ def _tasks(session: Session, ctx: Context, request_id: str | None) -> list[dict[
         {
             "request_id": step.request_id,
             "step": step.kind,
+            "bunch": task.bunch,
             "attempt": task.attempt,
             "task_name": task.task_name,
             "intent": task.intent,
             "jedi_task_id": task.jedi_task_id,
             "status": task.status,
             "reason": task.status_reason,
-            "jobs": task.job_count,
+            "jobs": jobs_of(task),
             "twins": list(task.twins),
             "url": f"{ctx.monitor_url.rstrip('/')}/task/{task.jedi_task_id}" if task.jedi_task_id else None,
         }

@@ -24,7 +24,7 @@ from prodsys.actions.twins import recognise
 from prodsys.errors import IdentityUnavailable, LedgerUnavailable, PandaError, PandaUnavailable, SubmissionInDoubt
 from prodsys.ledger import turns
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.session import transaction
+from prodsys.ledger.session import transaction, translated
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import younger_task_seen
 from prodsys.model.statuses import IntentState
@@ -161,11 +161,8 @@ def _lock_of_sender(ctx: Context, task_name: str) -> Iterator[bool]:
     A courtesy among processes: it tells that an earlier sender is still at it. The proof is the compare-and-set. No row
     lock is ever held over HTTP, and a ledger that goes away meanwhile takes the lock with it.
     """
-    engine = ctx.sessions.kw["bind"]
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    except DBAPIError as error:
-        raise LedgerUnavailable(str(error.orig or error).strip().splitlines()[0]) from error
+    with translated():
+        connection = ctx.sessions.kw["bind"].connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
         taken = _ask(connection, _LOCK, task_name)
         try:

@@ -20,6 +20,7 @@ class Told:
     state: str
     tasks: tuple[int, ...] = ()
     refused: dict[int, str] = field(default_factory=dict)
+    message: str = ""  # what was done, where that does not follow from the command
 
 
 def tell_tasks(ctx: Context, request_id: str, command: Callable[[int], object]) -> Told:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from prodsys.actions.context import Context
-from prodsys.actions.findings import Finding
+from prodsys.actions.findings import Finding, look_at
 from prodsys.actions.twins import differences, kill_twin, recognise, replace_task
 from prodsys.errors import SpecInvalid
 from prodsys.ledger import turns
@@ -35,7 +35,6 @@ class _Known:
     """The ledger's intents, by name, without their maps; archived requests are over."""
 
     by_name: Mapping[str, TaskRow]
-    states: Mapping[int, RequestState]  # by task row
     requests: frozenset[str]
 
     def open_beside(self, task: TaskRow) -> Iterator[TaskRow]:
@@ -71,7 +70,7 @@ def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) ->
         else:
             yield from _namesake(ctx, _with_map(ctx, task), info, repair)
     yield from _strangers(ctx, known, strangers)
-    yield from _unsettled(ctx, known, repair)
+    yield from look_for_doubts(ctx, repair)
 
 
 def _read_ledger(ctx: Context) -> _Known:
@@ -79,12 +78,22 @@ def _read_ledger(ctx: Context) -> _Known:
         rows = list_all_tasks(session, RequestRow.state != RequestState.ARCHIVED)
         requests = frozenset(session.scalars(select(RequestRow.request_id)))
     by_name = {task.task_name: task for task, _ in rows}
-    return _Known(by_name, {task.task_row_id: RequestState(request.state) for task, request in rows}, requests)
+    return _Known(by_name, requests)
 
 
 def _with_map(ctx: Context, task: TaskRow) -> TaskRow:
     with transaction(ctx.sessions) as session:
         return session.get_one(TaskRow, task.task_row_id)
+
+
+def _with_maps(ctx: Context, tasks: Sequence[TaskRow]) -> Sequence[TaskRow]:
+    with transaction(ctx.sessions) as session:
+        return session.scalars(select(TaskRow).where(TaskRow.task_row_id.in_([one.task_row_id for one in tasks]))).all()
+
+
+def _subject(info: TaskInfo) -> str:
+    """What a finding about a task of PanDA is about."""
+    return f"task {info.jedi_task_id}"
 
 
 def _request_of(task_name: str) -> str:
@@ -99,7 +108,7 @@ def _namesake(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iter
     if unlike:
         what = f"{about} is called {task.task_name} and does other work"
         advice = "ask its user: it writes under the names of this request"
-        yield Finding(request_id, what, "; ".join(unlike[:3]), False, advice)
+        yield Finding(request_id, what, "; ".join(unlike[:3]), False, advice, _subject(info), "other work")
     elif task.jedi_task_id is None:
         yield from _forgotten(ctx, task, info, repair)
     elif info.jedi_task_id not in task.twins or info.status not in FINAL:
@@ -113,7 +122,7 @@ def _twin(ctx: Context, task: TaskRow, info: TaskInfo, about: str, repair: bool)
         if repair:
             kill_twin(ctx, task, task.jedi_task_id or 0, info)
         advice = "it has ended: its outputs are in the datasets of this request, look for seeds delivered twice"
-        return Finding(_request_of(task.task_name), what, cause, False, advice)
+        return Finding(_request_of(task.task_name), what, cause, False, advice, _subject(info), "ended")
     if repair:
         _end_twins(ctx, task)
     return Finding(_request_of(task.task_name), what, cause, repair, "find out who sent it")
@@ -153,24 +162,29 @@ def _settle(ctx: Context, task: TaskRow) -> bool:
     return adopted
 
 
-def _unsettled(ctx: Context, known: _Known, repair: bool) -> Iterator[Finding]:
+def look_for_doubts(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Doubts that nobody settles, since their request is not driven any more: the task may run all the same."""
-    for task in known.by_name.values():
-        if task.intent not in UNSETTLED or known.states[task.task_row_id] is RequestState.RUNNING:
-            continue
-        with transaction(ctx.sessions) as session:
-            if turns.has_time(session, task):
-                continue
-        if repair and _settle(ctx, _with_map(ctx, task)):
-            what = f"{task.task_name} was sent before its request was {known.states[task.task_row_id]}, and runs"
-            yield Finding(_request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest")
+    others = [str(RequestState.RUNNING), str(RequestState.ARCHIVED)]
+    with transaction(ctx.sessions) as session:
+        doubts = list_all_tasks(session, TaskRow.intent.in_(UNSETTLED), RequestRow.state.not_in(others))
+    for task, request in doubts:
+        yield from look_at(request.request_id, _doubt(ctx, task, request.state, repair))
+
+
+def _doubt(ctx: Context, task: TaskRow, state: str, repair: bool) -> Iterator[Finding]:
+    with transaction(ctx.sessions) as session:
+        if turns.has_time(session, task):
+            return
+    if repair and _settle(ctx, _with_map(ctx, task)):
+        what = f"{task.task_name} was sent before its request was {state}, and runs"
+        yield Finding(_request_of(task.task_name), what, "the answer was lost", True, "it is told to end or rest")
 
 
 # --- other names ------------------------------------------------------------------------------------------------------
 def _strangers(ctx: Context, known: _Known, strangers: Sequence[TaskInfo]) -> Iterator[Finding]:
     """Live tasks the ledger does not know; those that still work are compared with all of ours that do."""
     work = any(info.status not in FINAL for info in strangers)
-    ours = [_with_map(ctx, task) for task in known.by_name.values() if work and not task.final]
+    ours = _with_maps(ctx, [task for task in known.by_name.values() if not task.final]) if work else ()
     for info in strangers:
         yield from _stranger(ctx, known, info, ours)
 
@@ -191,7 +205,8 @@ def _stranger(ctx: Context, known: _Known, info: TaskInfo, ours: Sequence[TaskRo
         if shared := _shared_seeds(task, info):
             what = f"{about} runs {len(shared)} seeds of {task.task_name}, the first is {shared[0]}"
             advice = "it is not ours to kill: ask its user"
-            yield Finding(_request_of(task.task_name), what, "the same script on the same seeds", False, advice)
+            cause, fact = "the same script on the same seeds", f"seeds of {task.task_name}"
+            yield Finding(_request_of(task.task_name), what, cause, False, advice, _subject(info), fact)
 
 
 def _second_readers(ctx: Context, known: _Known, info: TaskInfo, about: str) -> Iterator[Finding]:

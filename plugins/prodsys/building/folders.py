@@ -125,7 +125,7 @@ def _write_request(folder: Path, publication: Publication, plans: PlanStore) -> 
     """Write plan and stub of one request; a request that cannot be written harms no other one."""
     request_id, digest = publication.request_id, publication.digest
     try:
-        stub = render_stub(request_id, digest, publication.requester)
+        stub = render_stub(request_id, digest, publication.requester, publication.expected)
     except ProductionError:
         log.exception("publication %s cannot become a DAG", publication.number)
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow.sdk import Asset, TaskGroup, chain
+from airflow.sdk import Asset, TaskGroup, TriggerRule, chain
 
 from prodsys.building.published import PublishedBunch, PublishedSpec, PublishedStep
 from prodsys.errors import SpecInvalid
@@ -44,13 +44,38 @@ def lay_out_bunches_1(spec: PublishedSpec) -> None:
         chain(*lane, close)
 
 
+def lay_out_bunches_2(spec: PublishedSpec) -> None:
+    """As ``bunches-1``, but a bunch that failed does not stop the next one of its lane.
+
+    The first task of a bunch starts when the bunch before it is done, whatever became of it, and the gate succeeded.
+    ``close`` needs every bunch, so a run in which a bunch failed ends failed.
+    """
+    gate = GateOperator(task_id="gate", **_request(spec))
+    lanes: list[TaskGroup | None] = [None] * min(spec.bunches_at_once, len(spec.bunches))
+    groups = []
+    for position, bunch in enumerate(spec.bunches):
+        group, previous = _bunch_group(spec, bunch), lanes[position % len(lanes)]
+        gate >> group
+        if previous is not None:
+            previous >> group
+            for first in group.get_roots():
+                first.trigger_rule = TriggerRule.ALL_DONE_MIN_ONE_SUCCESS  # the gate is the one; skipped stays skipped
+        lanes[position % len(lanes)] = group
+        groups.append(group)
+    groups >> _close_group(spec)
+
+
 def _bunch_group(spec: PublishedSpec, bunch: PublishedBunch) -> TaskGroup:
     with TaskGroup(group_id=f"b{bunch.number:03d}", tooltip=f"seeds {bunch.seeds}") as group:
         chain(*(_step_group(spec, step, bunch.number) for step in bunch.steps))
     return group
 
 
-LAYOUTS: dict[str, Layout] = {"linear-1": lay_out_linear_1, "bunches-1": lay_out_bunches_1}
+LAYOUTS: dict[str, Layout] = {
+    "linear-1": lay_out_linear_1,
+    "bunches-1": lay_out_bunches_1,  # of plans that were approved with it; new plans have bunches-2
+    "bunches-2": lay_out_bunches_2,
+}
 
 
 def get_layout(name: str) -> Layout:

@@ -24,7 +24,8 @@ from prodsys.building.dag_builder import build_dag  # an airflow.sdk.DAG
 from prodsys.building.published import read_published
 
 PLAN = Path(__file__).with_name({plan_name!r})
-dag = build_dag(read_published(PLAN, digest={digest!r}, owner={owner!r}))
+EXPECTED = {expected!r}
+dag = build_dag(read_published(PLAN, digest={digest!r}, owner={owner!r}, expected=EXPECTED))
 '''
 
 
@@ -78,8 +79,11 @@ class PublishedSpec(PublishedPart):
     bunches_at_once: int = 1
 
     @classmethod
-    def of(cls, plan: Plan, digest: str, owner: str) -> PublishedSpec:
-        """What Airflow is told about a plan; the same plan always gives the same."""
+    def of(cls, plan: Plan, digest: str, owner: str, expected: str = "") -> PublishedSpec:
+        """What Airflow is told about a plan; the same plan always gives the same.
+
+        ``expected`` is what the plan takes, as it was approved; "": the figures of its chain.
+        """
         return cls(
             layout=plan.layout,
             request_id=plan.request_id,
@@ -89,7 +93,7 @@ class PublishedSpec(PublishedPart):
             display_name=plan.request_id,
             owner=owner or "prodsys",
             tags=_tags(plan),
-            doc_md=describe(plan, digest),
+            doc_md=describe(plan, digest, expected),
             description=f"{plan.events} events, {plan.tag}, {len(plan.steps)} steps, revision {plan.revision}",
             priority=plan.priority,
             steps=() if plan.bunches else _steps(plan, None),
@@ -116,10 +120,14 @@ def plan_name(request_id: str, digest: str) -> str:
     return f"{dag_id_of(request_id)}.{digest.removeprefix('sha256:')[:DIGEST_SHOWN]}.json"
 
 
-def render_stub(request_id: str, digest: str, owner: str) -> str:
+def render_stub(request_id: str, digest: str, owner: str, expected: str = "") -> str:
     """Text of the ``.py``; a change of the plan changes it, and that is all Airflow looks at."""
     return STUB.format(
-        request_id=RequestId.parse(request_id), plan_name=plan_name(request_id, digest), digest=digest, owner=owner
+        request_id=RequestId.parse(request_id),
+        plan_name=plan_name(request_id, digest),
+        digest=digest,
+        owner=owner,
+        expected=expected,
     )
 
 
@@ -128,7 +136,7 @@ def render_plan(body: dict[str, Any]) -> str:
     return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def read_published(path: Path, digest: str, owner: str) -> PublishedSpec:
+def read_published(path: Path, digest: str, owner: str, expected: str = "") -> PublishedSpec:
     """The published request in this file.
 
     Raises
@@ -151,7 +159,7 @@ def read_published(path: Path, digest: str, owner: str) -> PublishedSpec:
         place = ".".join(map(str, words["loc"]))
         remedy = "the plan is of another version of prodsys: run the version that approved it"
         raise FileUnreadable(str(path), f"{place}: {words['msg']}", remedy) from error
-    return PublishedSpec.of(plan, digest, owner)
+    return PublishedSpec.of(plan, digest, owner, expected)
 
 
 def _tags(plan: Plan) -> tuple[str, ...]:

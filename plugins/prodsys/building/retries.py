@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-RETRIES = 10  # only *Unavailable is tried again; with the delays below that is half an hour of outage
+RETRIES = 10  # for workers that die and hosts in trouble; a service that is away is waited for (hooks/outages.py)
 FIRST_DELAY = timedelta(seconds=3)
 LONGEST_DELAY = timedelta(minutes=10)
 # Longer than any worker takes to wind up: a task back in the queue before Airflow has seen its last process end is

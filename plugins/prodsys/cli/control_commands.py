@@ -21,7 +21,9 @@ Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
 
 def _command(act: Callable[[Context], Told], done: str, who: str | None, *, dry_run: bool, as_json: bool) -> None:
     answer, effects = do(acting(who), act, dry_run=dry_run)
-    words = [f"{answer.request_id} {done}"]
+    words = [
+        f"{answer.request_id} is {answer.state}: {answer.message}" if answer.message else f"{answer.request_id} {done}"
+    ]
     if answer.tasks:
         words.append(f"PanDA tasks {', '.join(map(str, answer.tasks))}")
     words += [f"task {one} did not take it: {said}" for one, said in answer.refused.items()]
@@ -120,7 +122,7 @@ def withdraw(
 
     _command(
         lambda ctx: controlling.withdraw(ctx, request_id, reason),
-        "has to be approved again",
+        "is withdrawn",
         who,
         dry_run=dry_run,
         as_json=as_json,

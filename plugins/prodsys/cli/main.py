@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {  # name -> what it is for, mo
     "history": ("Tasks of before this ledger, for the estimates of plans.", ("history_commands",)),
     "recurring": ("Templates that make requests by a schedule.", ("recurring_commands",)),
     "task": ("PanDA tasks of requests.", ("task_commands",)),
+    "finding": ("Disagreements between the services that wait for a person.", ("finding_commands",)),
     "spec": ("Files under include/specs: lint, JSON Schema.", ("spec_commands",)),
 }
 JOINED = {  # what --help says about groups that other packages bring, without importing them
@@ -108,10 +109,10 @@ def reconcile(
     who: str | None = typer.Option(None, "--as", help="Who acts; default: PRODSYS_USER, else the login name."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON with stable keys, nothing else."),
 ) -> None:
-    """Compare the services."""
-    from prodsys.cli.reconcile_command import print_findings
+    """Compare the services; findings of before that nobody has decided are shown too."""
+    from prodsys.cli.reconcile_command import print_comparison
 
-    print_findings(who, repair=repair, as_json=as_json)
+    print_comparison(who, repair=repair, as_json=as_json)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from prodsys.actions.context import Context
 
 app = typer.Typer()
+OWN_TABLES = ("missing",)  # what is printed below its table
+REASONS_SHOWN = 30
 RequestId = Annotated[str, typer.Argument(help="Request, such as PROD2025-016.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, nothing else.")]
 Who = Annotated[str | None, typer.Option("--as", help="Who acts; default: PRODSYS_USER, else the login name.")]
@@ -51,8 +53,8 @@ def list_requests(
         return
     columns = ("request", "state", "book says", "campaign", "tag", "seeds", "events", "labels", "reason")
     rows = [
-        (one.request_id, one.state, one.recorded_status, one.campaign, one.tag, one.seeds, one.events,
-         ", ".join(one.labels), one.reason)
+        (one.request_id, _state(one.state, one.not_before), one.recorded_status, one.campaign, one.tag, one.seeds,
+         one.events, ", ".join(one.labels), one.reason)
         for one in lines
     ]  # fmt: skip
     print_table(columns, rows, title=f"{len(rows)} requests")
@@ -86,11 +88,40 @@ def status(request_id: RequestId, as_json: AsJson = False) -> None:
 
 def _print_picture(found: dict[str, Any]) -> None:
     reason = f": {found['reason']}" if found["reason"] else ""
-    print_text(f"{found['request_id']} is {found['state']}{reason}")
+    print_text(f"{found['request_id']} is {_state(found['state'], found['not_before'])}{reason}")
     for part in ("steps", "tasks", "datasets", "rules", "runs", "reuse"):
-        if rows := found[part]:
-            print_table(tuple(rows[0]), [tuple(row.values()) for row in rows], title=part.capitalize())
+        if rows := [_flat(row) for row in found[part]]:
+            columns = tuple(name for name in rows[0] if name not in OWN_TABLES)
+            print_table(columns, [tuple(row[name] for name in columns) for row in rows], title=part.capitalize())
+        if part == "steps":
+            _print_missing(found["steps"])
     print_text(f"certificate: {found['certificate'] or 'none yet'}")
+
+
+def _state(state: str, not_before: str | None) -> str:
+    """The state, of a delayed launch with its time."""
+    if not not_before:
+        return state
+    return f"{state} until {datetime.fromisoformat(not_before).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _flat(row: dict[str, Any]) -> dict[str, object]:
+    """A row with its lists as text: an empty one is an empty cell."""
+    return {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def _print_missing(steps: list[dict[str, Any]]) -> None:
+    """Seeds that did not come, as ranges, one line a reason."""
+    columns = ("step", "bunch", "count", "seeds", "reason")
+    rows = [
+        (step["step"], step["bunch"], family["count"], family["seeds"], family["reason"])
+        for step in steps
+        for family in step["missing"]
+    ]
+    if rows:
+        shown = rows[:REASONS_SHOWN]
+        more = f", the first {len(shown)} of {len(rows)} reasons" if len(rows) > len(shown) else ""
+        print_table(columns, shown, title=f"Missing seeds{more}")
 
 
 @app.command(help="Start the DAG run of an approved request, or leave it ready for the dispatcher.", epilog=EXIT_CODES)

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 from prodsys.ddm.bounded import call_deadline, make_session
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import translate
-from prodsys.errors import ProductionError, RucioUnavailable, ServiceUnavailable
+from prodsys.errors import RucioUnavailable, ServiceUnavailable
+from prodsys.model.plain_text import plain_text
 from prodsys.transport import MAX_BYTES, Deadline
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 ATTEMPTS = 5
+PAGE_SHOWN = 200  # characters of a proxy's page that an error shows
 _FIRST_PAUSE = 0.01  # of the time one answer may take
 _LONGEST_PAUSE = 0.1
 _LONGEST_STREAM = 10  # times that wait, for a whole answer, where no profile says otherwise
@@ -108,13 +110,13 @@ class RucioConnection:
         if deadline.passed:
             raise RucioUnavailable(f"{verb} {target}: the connection was cut after {self._stream_max_s:g} s")
 
-    def _note(self, verb: str, target: str, started: float, error: ProductionError | None) -> None:
+    def _note(self, verb: str, target: str, started: float, error: Exception | None) -> None:
         outcome = "ok" if error is None else "unavailable" if isinstance(error, ServiceUnavailable) else "refused"
         duration_s = time.monotonic() - started
         log.debug("Rucio %s %s: %s in %.3f s", verb, target, outcome, duration_s)
         if self._journal is None:
             return
-        detail = "" if error is None else str(error)
+        detail = "" if error is None else str(error) or type(error).__name__
         try:
             self._journal.record(
                 service="rucio", call=verb, target=target, duration_s=duration_s, outcome=outcome, detail=detail
@@ -156,6 +158,12 @@ def _token_client() -> Any:
             self.ca_cert = os.environ.get("X509_CERT_DIR") or True
             self.timeout, self.request_retries = timeout_s, self.REQUEST_RETRIES
             self.auth_token, self.token_exp_epoch, self.auth_oidc_refresh_active = "", None, False
+
+        def _load_json_data(self, response: Any) -> Any:
+            """The rows of an answer; what is no JSON, such as a page that a proxy sent with success, is no answer."""
+            if "json" not in response.headers.get("content-type", "") and response.text:
+                raise RucioUnavailable(f"not answered in JSON: {plain_text(response.text, PAGE_SHOWN)}")
+            return super()._load_json_data(response)
 
         def take_token(self) -> None:
             """Use the provider's current token for the next request."""

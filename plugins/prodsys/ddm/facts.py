@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -72,6 +73,7 @@ class RuleInfo:
     locks_replicating: int = 0
     locks_stuck: int = 0
     error: str = ""
+    expires_at: datetime | None = None  # None: it is kept
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
@@ -167,10 +168,12 @@ class RucioQuestions:
 
     def rule_states(self, rule_ids: Sequence[str]) -> dict[str, RuleInfo]:
         """Rule id -> rule, for any number of rules in few calls."""
-        known = self._all_own_rules() if len(rule_ids) > SINGLE_RULES else {}
+        known = self.list_own_rules() if len(rule_ids) > SINGLE_RULES else {}
         return {rule_id: known.get(rule_id) or self.rule_state(rule_id) for rule_id in rule_ids}
 
-    def _all_own_rules(self) -> dict[str, RuleInfo]:
+    def list_own_rules(self) -> dict[str, RuleInfo]:
+        """Rule id -> rule, for all rules of this account in one call."""
+
         def ask(rucio: Any) -> dict[str, RuleInfo]:
             return {str(row["id"]): _rule_info(row) for row in rucio.list_replication_rules({"account": self.account})}
 
@@ -222,4 +225,10 @@ def _rule_info(rule: Mapping[str, Any]) -> RuleInfo:
         locks_replicating=int(rule["locks_replicating_cnt"]),
         locks_stuck=int(rule["locks_stuck_cnt"]),
         error=str(rule["error"] or ""),
+        expires_at=_moment(rule.get("expires_at")),
     )
+
+
+def _moment(given: object) -> datetime | None:
+    """A time of Rucio, which is UTC; None for none."""
+    return given.replace(tzinfo=UTC) if isinstance(given, datetime) else None

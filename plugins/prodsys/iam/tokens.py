@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from prodsys.errors import IdentityUnavailable
+from prodsys.model.plain_text import plain_text
 from prodsys.transport import exchange
 
 DISCOVERY = ".well-known/openid-configuration"
@@ -107,7 +108,7 @@ class ClientCredentials:
         except ValueError as error:
             raise IdentityUnavailable(f"{place} did not answer in JSON") from error
         if not isinstance(body, dict):
-            words = reply.text[:SHOWN_LENGTH].replace(self._secret, "***")
+            words = plain_text(reply.text.replace(self._secret, "***"), SHOWN_LENGTH)
             raise IdentityUnavailable(f"{place} gave nothing to {self._client_id} ({reply.status_code}): {words}")
         return body
 

@@ -148,7 +148,10 @@ def pick_chain(record: Record, words: Mapping[str, str], catalogue: Catalogue) -
     default = RequestSpec.model_fields["chain"].default
     for name in sorted(steps, key=lambda one: (one != default, len(steps[one]), one)):
         if wanted and wanted < steps[name]:
-            record.note("step", shown_words, f"only this step is shown: the chain {name} is taken")
+            more = ", ".join(step.kind for step in makers[name].steps if step.kind not in wanted)
+            record.note(
+                "step", shown_words, f"only this step is shown: the chain {name} is taken, which runs {more} too"
+            )
             return name
     record.fault("step", shown_words, "no chain has these steps", f"known: {', '.join(sorted(steps))}")
     return None

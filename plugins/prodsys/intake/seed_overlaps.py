@@ -6,8 +6,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
+from prodsys.intake.result import Accepted, Fault
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
+from prodsys.model.seeds import SeedRange, show
+from prodsys.model.statuses import STATE_OF_RECORD, RequestState
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +44,21 @@ def find_overlaps(specs: Iterable[RequestSpec]) -> tuple[Overlap, ...]:
     for spec in specs:
         groups[Configuration.of(spec).digest()] += _spans(spec)
     return _in_order(overlap for spans in groups.values() for overlap in _sweep(spans))
+
+
+def refused_drafts(accepted: Iterable[Accepted]) -> tuple[Fault, ...]:
+    """Drafts of the same files that ask for seeds of a request with a lower id: an import would give them none."""
+    drafts = {one.spec.request_id: one for one in accepted}
+    shared: dict[tuple[str, str], list[SeedRange]] = defaultdict(list)
+    for overlap in find_overlaps(one.spec for one in drafts.values()):
+        if STATE_OF_RECORD[drafts[overlap.b].spec.recorded_status] is RequestState.DRAFT:
+            shared[overlap.a, overlap.b].append(SeedRange(first=overlap.first, last=overlap.last))
+    return tuple(_taken(drafts[late], owner, show(seeds)) for (owner, late), seeds in shared.items())
+
+
+def _taken(item: Accepted, owner: str, seeds: str) -> Fault:
+    message = f"seeds {seeds} belong to {owner} of the same files, which has the same configuration"
+    return Fault(item.file, item.row, "seeds", show(item.spec.seeds), message, "give each its own seeds")
 
 
 def find_shared_beams(specs: Iterable[RequestSpec]) -> tuple[SharedBeam, ...]:

@@ -54,13 +54,13 @@ def changes_of(session: Session, stored: PlanRow) -> tuple[Change, ...]:
     return plan_changes(before, stored.body) if before else ()
 
 
-def forget_first_approval(session: Session, request_id: str) -> bool:
-    """Take back the approval that waits for a second person; False when none does."""
+def forget_first_approval(session: Session, request_id: str) -> str:
+    """Take back the approval that waits for a second person: whose it was; "" when none does."""
     stored = find_plan(session, request_id)
     if stored is None or stored.approved_by is None or stored.approved_at is not None:
-        return False
-    stored.approved_by = None
-    return True
+        return ""
+    first, stored.approved_by = stored.approved_by, None
+    return first
 
 
 _PROMISED = """

@@ -6,11 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from pydantic import ValidationError
+from sqlalchemy import and_, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.tables import PlanRow, PublicationRow, RequestRow
+from prodsys.model.approval import describe_estimate
+from prodsys.model.estimate import Estimate
 
 ONE_PUBLISHER = 4_711_018  # key of the advisory lock
 
@@ -24,6 +27,7 @@ class Publication:
     revision: int
     digest: str  # of the approved plan
     requester: str
+    expected: str = ""  # what the approved plan takes, in Markdown; "": the figures of its chain
 
 
 def publish(session: Session, request_id: str, revision: int, digest: str, who: str, *, retired: bool = False) -> int:
@@ -53,13 +57,27 @@ def active_publications(session: Session, version: int) -> list[Publication]:
         .order_by(PublicationRow.request_id, PublicationRow.number.desc())
         .subquery()
     )
+    columns = (newest.c.number, newest.c.request_id, newest.c.revision, newest.c.digest, RequestRow.requester)
+    same = (PlanRow.request_id == newest.c.request_id, PlanRow.digest == newest.c.digest)
     wanted = (
-        select(newest.c.number, newest.c.request_id, newest.c.revision, newest.c.digest, RequestRow.requester)
+        select(*columns, PlanRow.estimate)
         .join(RequestRow, RequestRow.request_id == newest.c.request_id)
+        .outerjoin(PlanRow, and_(*same))
         .where(newest.c.retired.is_(False))
         .order_by(newest.c.request_id)
     )
-    return [Publication(*row) for row in session.execute(wanted)]
+    return [
+        Publication(row.number, row.request_id, row.revision, row.digest, row.requester, _expected(row.estimate))
+        for row in session.execute(wanted)
+    ]
+
+
+def _expected(estimate: dict[str, Any] | None) -> str:
+    """What was shown with the plan; "" for one that has no estimate, or one that this version cannot read."""
+    try:
+        return describe_estimate(Estimate.model_validate(estimate)) if estimate else ""
+    except ValidationError:
+        return ""
 
 
 def plan_bodies(session: Session, digests: Collection[str]) -> dict[str, dict[str, Any]]:

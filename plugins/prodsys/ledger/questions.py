@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -11,6 +11,7 @@ from prodsys.ledger.tables import QuestionRow, RequestRow, StepRow
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import DRIVEN, RequestState
 
+ABORT_TOLD = timedelta(days=1)  # so long a run is told of an abort; what still lives then is ended by the reconciler
 SERVICE = "prodsys"  # who answers what nobody has to answer any more
 
 
@@ -48,7 +49,8 @@ def list_unheard_answers(session: Session, request_id: str | None = None) -> lis
         .where(
             QuestionRow.answer.is_not(None),
             heard_at.is_(None) | (heard_at < QuestionRow.answered_at),
-            RequestRow.state.in_([str(state) for state in (*DRIVEN, RequestState.ABORTED)]),
+            RequestRow.state.in_([str(state) for state in DRIVEN])
+            | ((RequestRow.state == RequestState.ABORTED) & (RequestRow.changed_at > datetime.now(UTC) - ABORT_TOLD)),
         )
         .order_by(QuestionRow.answered_at.desc())
     )

@@ -82,7 +82,7 @@ def approved_plan_row(session: Session, request_id: str) -> PlanRow:
     )
     found = session.scalars(wanted).first()
     if found is None:
-        raise refusal(row, "running")
+        raise refusal(row, "what needs an approved plan")
     return found
 
 

@@ -16,6 +16,7 @@ from prodsys.ledger.tables import (
     CertificateRow,
     DatasetRow,
     FileRow,
+    FindingRow,
     PlanRow,
     QuestionRow,
     RequestRow,
@@ -341,3 +342,20 @@ def find_question(session: Session, question_id: int) -> tuple[QuestionRow, Step
     statement = select(QuestionRow, StepRow).join(StepRow, StepRow.step_id == QuestionRow.step_id)
     row = session.execute(statement.where(QuestionRow.question_id == question_id)).first()
     return (row[0], row[1]) if row else None
+
+
+def search_findings(
+    session: Session,
+    window: Window,
+    request_id: str | None = None,
+    severity: str | None = None,
+    *,
+    waiting: bool | None = None,
+) -> Found[FindingRow]:
+    """Findings of comparisons, the newest first."""
+    conditions = _equal(((FindingRow.request_id, request_id), (FindingRow.severity, severity)))
+    if waiting is not None:
+        waits = FindingRow.decided_at.is_(None) & FindingRow.closed_at.is_(None)
+        conditions.append(waits if waiting else ~waits)
+    found = _page(session, select(FindingRow).where(*conditions), window, {}, (FindingRow.finding_id.desc(),))
+    return Found([row[0] for row in found.rows], found.total)

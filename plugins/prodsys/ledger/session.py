@@ -16,7 +16,10 @@ from prodsys.errors import LedgerUnavailable
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
 IN_UTC = "-c timezone=UTC"  # of every session: what is read and printed never follows the zone of the server
-NOT_MIGRATED = frozenset({"3F000", "42P01"})  # SQLSTATE: no such schema, no such table
+NOT_MIGRATED = frozenset(  # SQLSTATE: no such schema, table, column, function, type or other object
+    {"3F000", "42P01", "42703", "42883", "42704"}
+)
+MIGRATE = "python -m prodsys.ledger.migrate"
 TOO_SILENT = "25P03"  # SQLSTATE: ended by idle_in_transaction_session_timeout
 ACCOUNT = "account"  # in the info of a session
 SessionFactory = sessionmaker[Session]
@@ -43,7 +46,7 @@ def signed(factory: SessionFactory, account: str) -> SessionFactory:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of the connection, and of a ledger without its tables, become LedgerUnavailable."""
+    """Errors of the connection, and of a ledger that is not migrated, become LedgerUnavailable."""
     try:
         yield
     except DBAPIError as error:
@@ -60,7 +63,7 @@ def _why_away(error: DBAPIError) -> str | None:
     words = str(error.orig or error).strip().splitlines()[0]
     state = getattr(error.orig, "sqlstate", None)
     if state in NOT_MIGRATED:
-        return f"its tables are not those of this version, it has to be migrated ({words})"
+        return f"its tables are not those of this version, it has to be migrated: run {MIGRATE} ({words})"
     return words if isinstance(error, OperationalError | InterfaceError) or state == TOO_SILENT else None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from prodsys.ledger.rows.asked import (
+    ImportReportRow,
     PlanRow,
     PublicationRow,
     RecurringRow,
+    RequestFileRow,
     RequestRow,
     RevisionRow,
     SeedClaimRow,
@@ -13,6 +15,7 @@ from prodsys.ledger.rows.asked import (
 )
 from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
 from prodsys.ledger.rows.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
+from prodsys.ledger.rows.compared import FindingRow, LookRow
 from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
 
@@ -25,14 +28,18 @@ __all__ = [
     "CertificateRow",
     "DatasetRow",
     "FileRow",
+    "FindingRow",
     "HistoryTaskRow",
     "IdempotencyRow",
+    "ImportReportRow",
     "InputFileRow",
+    "LookRow",
     "LostFileRow",
     "PlanRow",
     "PublicationRow",
     "QuestionRow",
     "RecurringRow",
+    "RequestFileRow",
     "RequestRow",
     "RevisionRow",
     "RuleRow",

@@ -30,6 +30,14 @@ def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
     return tuple(seeds_of.iterate(sorted(stored)))
 
 
+def jobs_of(task: TaskRow) -> int:
+    """Jobs that PanDA made of a task, all attempts; before it is settled, one for each of its seeds."""
+    if task.job_count is not None:
+        return task.job_count
+    ranges: Iterable[Range[int]] = task.seeds
+    return sum(int(item.upper or 0) - int(item.lower or 0) for item in ranges)
+
+
 def is_open(task: TaskRow) -> bool:
     """Whether the task may still deliver something that has not been settled."""
     return not task.final and task.intent != IntentState.SPENT

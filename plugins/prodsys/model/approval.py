@@ -93,7 +93,7 @@ def describe_question(
         f"**{code(first)} has approved it; a second person must, too.**" if first else "",
         _listed("Warnings", (code(one) for one in warnings)),
         _listed("Changed against the last plan", map(_change, changes)),
-        describe(plan, digest, _expected(estimate) if estimate else ""),
+        describe(plan, digest, describe_estimate(estimate) if estimate else ""),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -103,7 +103,8 @@ def _change(one: Change) -> str:
     return f"{code(one.field)}: {before} → {after}"
 
 
-def _expected(estimate: Estimate) -> str:
+def describe_estimate(estimate: Estimate) -> str:
+    """What a plan is expected to take, in Markdown, each figure with its source."""
     figures = (f"- {kind}: {words}, from {code(source)}" for kind, words, source in estimate.figures())
     total = (
         f"Expected: {estimate.volume_bytes / 1e9:,.1f} GB a copy, {estimate.volume_with_copies_bytes / 1e9:,.1f} GB in "

@@ -30,6 +30,8 @@ class Right(StrEnum):
 class Act(StrEnum):
     """What is done to a request, in the words of the audit log."""
 
+    REVISE = "revise"  # something else is asked for: it is a draft again
+    RECORD = "record"  # a file says that it was done, or runs, elsewhere
     CHECK = "check"
     FAULT = "find fault"  # checked again, it is not in order any more
     PLAN = "plan"
@@ -56,7 +58,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True)
 class Move:
-    """One line of the table; `right` None: only the machinery does it, nobody asks for it."""
+    """One line of the table; `right` None: it follows from another act, nobody asks for it by itself."""
 
     act: Act
     sources: frozenset[State]
@@ -73,6 +75,8 @@ _LAUNCHED = (State.DELAYED, State.READY)
 _DELIVERED = (State.COMPLETE, State.ACCEPTED)
 
 MOVES: tuple[Move, ...] = (
+    _move(Act.REVISE, (*_OPEN, State.RECORDED), State.DRAFT),
+    _move(Act.RECORD, (*_OPEN, State.RECORDED), State.RECORDED),
     _move(Act.CHECK, (State.DRAFT, State.CHECKED), State.CHECKED, Right.PLAN),
     _move(Act.FAULT, (State.CHECKED,), State.DRAFT),
     _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),

@@ -16,7 +16,7 @@ from prodsys.model.seeds import SeedRange
 from prodsys.model.specs import Catalogue, ChainSpec, PartitionSpec, QueueSpec, StepSpec
 
 LOG = "log"
-BUNCHES = "bunches-1"  # layout of a request with bunches
+BUNCHES = "bunches-2"  # layout of a request with bunches
 
 
 class PlanPart(BaseModel):

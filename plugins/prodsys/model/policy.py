@@ -70,6 +70,18 @@ class SecondPerson(Spec):
         return core_hours > self.above_core_hours or volume_bytes > self.above_bytes
 
 
+class ReconcileLimits(Spec):
+    """How much one pass of the reconciler may ask, and how long it looks at what has ended."""
+
+    ended_days: float = Field(default=14, gt=0, description="a task that ended longer ago is not looked at [days]")
+    status_calls: int = Field(
+        default=20, gt=0, description="tasks a minute that PanDA's list lacks and that are asked for one by one"
+    )
+    catalogue_calls: int = Field(
+        default=200, gt=0, description="rules, and datasets, an hour that are compared with Rucio; the rest come next"
+    )
+
+
 class PolicySpec(Spec):
     """What is decided without asking."""
 
@@ -81,6 +93,7 @@ class PolicySpec(Spec):
     recurring_jobs: int = Field(
         default=0, ge=0, description="a recurring request of at most so many jobs may be approved without a person"
     )
+    reconcile: ReconcileLimits = Field(default=ReconcileLimits(), description="limits of the reconciler")
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")

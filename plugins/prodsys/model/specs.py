@@ -230,9 +230,18 @@ class TimesSpec(Spec):
     rule_poll_s: float = Field(gt=0, description="between two looks at replication rules")
     resume_min_s: float = Field(ge=0, description="earliest resumption of a deferred wait: Airflow must have heard")
     wait_max_s: float = Field(gt=0, description="longest wait of one try before a person is asked")
+    outage_first_s: float = Field(
+        default=10, gt=0, description="first wait for a service that is away; then it doubles"
+    )
+    outage_longest_s: float = Field(
+        default=300, gt=0, description="longest of these waits before it is looked at again"
+    )
     dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
+    mark_stands_s: float = Field(
+        ge=0, description="age at which a person's `failed` in Airflow counts: who erred takes it back before"
+    )
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
 
     @model_validator(mode="after")

@@ -105,11 +105,20 @@ class RuleState(StrEnum):
     WAITING_APPROVAL = "WAITING_APPROVAL"
     INJECT = "INJECT"
     GONE = "GONE"  # ours: expired, denied or deleted
+    EXPIRED = "EXPIRED"  # ours: its lifetime has passed as it was meant to; never asked for again
     UNKNOWN = "UNKNOWN"
 
     @classmethod
     def _missing_(cls, value: object) -> Self:  # noqa: ARG003
         return cls.UNKNOWN
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    NOTE = "note"  # nothing is lost
+    WARNING = "warning"  # something will be lost, or works other than it should
+    ERROR = "error"  # something is lost or damaged
 
 
 class RecordedStatus(StrEnum):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 
 from prodsys.hooks.failing import final_errors_fail
+from prodsys.hooks.outages import WaitsForServices, outages_waited
+from prodsys.hooks.run_notes import note_run
 from prodsys.model.approval import COMMENT_LENGTH, Choice, code
-from prodsys.operators.base import WHO, ServiceOperator, note_run
+from prodsys.operators.base import WHO, ServiceOperator
 from prodsys.operators.parking import Asked, earlier_answer, park, read_answer, words_param
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class AskOperator(ServiceOperator):
             self.log.info("%s", words)
 
 
-class ApproveOperator(ServiceOperator):
+class ApproveOperator(WaitsForServices, ServiceOperator):
     """Asks on Airflow's page whether a plan is approved. Its run is one question: another one is another run."""
 
     template_fields = ("request_id", "digest", "said")
@@ -41,13 +43,22 @@ class ApproveOperator(ServiceOperator):
         super().__init__(**kwargs)
         self.request_id, self.digest, self.said = request_id, digest, said
 
-    def act(self, ctx: Context, context: AirflowContext) -> str:
+    def execute(self, context: AirflowContext) -> str:
         """Why there is nothing to ask, else it parks."""
+        from prodsys.hooks.context import build_context
+
+        with final_errors_fail():
+            ctx = build_context(who=WHO)
+            with outages_waited(self, ctx, context):
+                return self.act(ctx, context)
+
+    def act(self, ctx: Context, context: AirflowContext) -> str:
+        """Look whether there is something to ask, and ask it."""
         from prodsys.actions.approving import plan_question
 
         question = plan_question(ctx, self.request_id, self.digest)
         if not question.closed:
-            given = earlier_answer(ctx, context, question.subject.line)
+            given = earlier_answer(ctx, context, question.subject.line, resumed=self.outage is not None)
             if given is not None:
                 return self._take(ctx, context, given, question.subject.digest)
             self._park(context, question)
@@ -72,7 +83,9 @@ class ApproveOperator(ServiceOperator):
         from prodsys.hooks.context import build_context
 
         with final_errors_fail():
-            return self._take(build_context(who=WHO), context, event, digest)
+            ctx = build_context(who=WHO)
+            with outages_waited(self, ctx, context):
+                return self._take(ctx, context, event, digest)
 
     def _take(self, ctx: Context, context: AirflowContext, event: Any, digest: str) -> str:
         from prodsys.actions.approving import ask, plan_question, take_answer

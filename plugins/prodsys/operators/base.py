@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable
 from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.outages import WaitsForServices, outages_waited
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from prodsys.actions.context import Context
 
 WHO = "airflow"  # in audit lines and the journal; the line names the run
-log = logging.getLogger(__name__)
 
 
 class ServiceOperator(BaseOperator):
@@ -36,8 +34,11 @@ class ServiceOperator(BaseOperator):
         raise NotImplementedError
 
 
-class RequestOperator(ServiceOperator):
-    """Base of operators that do one thing for one request; a failure is told to the ledger in the error's own words."""
+class RequestOperator(WaitsForServices, ServiceOperator):
+    """Base of operators that do one thing for one request.
+
+    A failure is told to the ledger in the error's own words; a service that is away is waited for, deferred.
+    """
 
     template_fields: Sequence[str] = ("request_id",)
 
@@ -51,8 +52,13 @@ class RequestOperator(ServiceOperator):
 
         with final_errors_fail():
             ctx = build_context(who=WHO)
-            with failures_told(ctx, context, self.request_id, self.task_id):
+            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 return self.act(ctx, context)
+
+
+def triggered_by(context: AirflowContext) -> str | None:
+    """Who started the run of an airflow task, as Airflow tells; None when it does not."""
+    return getattr(context["dag_run"], "triggering_user_name", None)
 
 
 class DrivingOperator(RequestOperator):
@@ -65,7 +71,7 @@ class DrivingOperator(RequestOperator):
         from prodsys.actions.driving import enter
 
         run = context["dag_run"]
-        answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id)
+        answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id, triggered_by(context))
         if not (answer.drive or (answer.delivered and self.ends_delivered)):
             raise AirflowSkipException(answer.message)
         return self.drive(ctx, context)
@@ -83,12 +89,3 @@ class StepOperator(DrivingOperator):
     def __init__(self, *, step: str, bunch: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.step, self.bunch = step, bunch
-
-
-def note_run(ctx: Context, context: AirflowContext, note: str) -> None:
-    """Write a note on the run, for people; a note that cannot be written is only logged."""
-    run = context["dag_run"]
-    try:
-        ctx.airflow.set_run_note(run.dag_id, run.run_id, note)
-    except (AirflowUnavailable, AirflowRefused) as error:
-        log.warning("the run has no note %r: %s", note, error)

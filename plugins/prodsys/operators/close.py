@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from prodsys.errors import StepReopened
-from prodsys.operators.base import DrivingOperator, note_run
+from prodsys.hooks.run_notes import note_run
+from prodsys.operators.base import DrivingOperator
 from prodsys.operators.step_data import POOL
 
 if TYPE_CHECKING:

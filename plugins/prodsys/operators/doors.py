@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -13,27 +13,34 @@ if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
     from prodsys.actions.context import Context
+    from prodsys.actions.findings import Finding
     from prodsys.actions.importing import ImportAnswer
+    from prodsys.intake.result import Fault
 
 
 class ImportOperator(ServiceOperator):
     """Base of the imports: what is good is imported, then the airflow task fails when something was not."""
 
+    def show(self, answers: Mapping[str, ImportAnswer]) -> list[Fault]:
+        """Log what each source brought, every fault with its cell and remedy; the faults."""
+        faults = [fault for answer in answers.values() for fault in answer.faults]
+        for source, answer in answers.items():
+            self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
+            for note in answer.notes:
+                self.log.warning("%s", note)
+        for fault in faults:
+            self.log.error("%s", fault)
+        return faults
+
     def report(self, answers: Mapping[str, ImportAnswer]) -> None:
-        """Log what each source brought, every fault with its cell and remedy.
+        """Show what each source brought.
 
         Raises
         ------
         AirflowFailException
             There were faults: somebody has to mend a file.
         """
-        faults = [fault for answer in answers.values() for fault in answer.faults]
-        for source, answer in answers.items():
-            self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
-            for note in answer.notes:
-                self.log.info("%s", note)
-        for fault in faults:
-            self.log.error("%s", fault)
+        faults = self.show(answers)
         if faults:
             raise AirflowFailException(f"{len(faults)} faults, all in the log; the first: {faults[0]}")
 
@@ -49,15 +56,20 @@ class DropFolderOperator(ImportOperator):
 
 
 class SpecFolderOperator(ImportOperator):
-    """Imports the requests under version control, ``include/specs/requests``."""
+    """Imports the requests under version control, ``include/specs/requests``.
+
+    The files stay, and so do their faults: the airflow task fails when there are new ones, and shows them every time.
+    """
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Import; the files stay."""
-        from prodsys.actions.intaking import import_versioned
+        from prodsys.actions.intaking import import_versioned, new_faults
         from prodsys.settings import read_settings
 
         folder = read_settings().specs / "requests"
-        self.report({str(folder): import_versioned(ctx, folder)})
+        faults = self.show({str(folder): import_versioned(ctx, folder)})
+        if new := new_faults(ctx, folder, faults):
+            raise AirflowFailException(f"{len(new)} new faults of {len(faults)}, all in the log; the first: {new[0]}")
 
 
 class DispatchOperator(ServiceOperator):
@@ -71,8 +83,8 @@ class DispatchOperator(ServiceOperator):
             self.log.info("%s: %s", answer.request_id, answer.message)
 
 
-class ReconcileOperator(ServiceOperator):
-    """Compares ledger, PanDA and Airflow; mends what is safe, asks about the rest."""
+class CompareOperator(ServiceOperator):
+    """Base of comparisons: what is safe is mended, the rest is written down for a person."""
 
     template_fields = ("repair",)
 
@@ -80,10 +92,29 @@ class ReconcileOperator(ServiceOperator):
         super().__init__(**kwargs)
         self.repair = repair
 
+    def report(self, found: Iterable[Finding]) -> None:
+        """Log what was found; what has a number waits for a person."""
+        for one in found:
+            say = self.log.info if one.repaired else self.log.warning
+            number = f"finding {one.finding_id}, " if one.finding_id else ""
+            say("%s%s: %s (%s): %s", number, one.request_id or "all", one.what, one.cause, one.advice)
+
+
+class ReconcileOperator(CompareOperator):
+    """Compares ledger, PanDA and Airflow; mends what is safe, asks about the rest."""
+
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Reconcile; the log says what was found and what is left for a person."""
         from prodsys.actions.reconciling import reconcile
 
-        for found in reconcile(ctx, repair=self.repair):
-            say = self.log.info if found.repaired else self.log.warning
-            say("%s: %s (%s): %s", found.request_id or "all", found.what, found.cause, found.advice)
+        self.report(reconcile(ctx, repair=self.repair))
+
+
+class CompareCataloguesOperator(CompareOperator):
+    """Compares the ledger with Rucio, its own plans, and all tasks of the VO; some each time, in turns."""
+
+    def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
+        """Compare; the log says what was found and what is left for a person."""
+        from prodsys.actions.comparing import compare_catalogues
+
+        self.report(compare_catalogues(ctx, repair=self.repair))

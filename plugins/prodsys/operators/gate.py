@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
-from prodsys.operators.base import RequestOperator, note_run
+from prodsys.hooks.run_notes import note_run
+from prodsys.operators.base import RequestOperator, triggered_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
@@ -25,7 +26,7 @@ class GateOperator(RequestOperator, SkipMixin):
         from prodsys.actions.driving import enter
 
         run = context["dag_run"]
-        answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id)
+        answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id, triggered_by(context))
         self.log.info(answer.message)
         if not answer.drive:
             note_run(ctx, context, answer.message)

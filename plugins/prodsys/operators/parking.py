@@ -64,8 +64,12 @@ def park(context: AirflowContext, asked: Asked, resume: str, **kept: Any) -> NoR
     raise TaskAwaitingInput(method_name=resume, kwargs=kept, timeout=asked.timeout)
 
 
-def earlier_answer(ctx: Context, context: AirflowContext, subject: str) -> Mapping[str, Any] | None:
-    """The event of an answer to this question that an earlier try was given and could not take; None when none was.
+def earlier_answer(
+    ctx: Context, context: AirflowContext, subject: str, *, resumed: bool = False
+) -> Mapping[str, Any] | None:
+    """The event of an answer to this question that was given before and could not be taken; None when none was.
+
+    ``resumed`` tells that this try was deferred: it may have been given the answer itself.
 
     Airflow loses one that comes within seconds: as long as its scheduler has not heard that the parked process ended,
     it takes the task that was woken for killed, and tries it again without the answer (seen on 3.3.2). One that met a
@@ -78,7 +82,7 @@ def earlier_answer(ctx: Context, context: AirflowContext, subject: str) -> Mappi
     """
     run, instance = context["dag_run"], context["ti"]
     place = (run.dag_id, run.run_id, instance.task_id, -1 if instance.map_index is None else instance.map_index)
-    for number in range(instance.try_number, 0, -1) if instance.try_number > 1 else ():
+    for number in range(instance.try_number, 0, -1) if resumed or instance.try_number > 1 else ():
         found = ctx.airflow.find_answer(*place, number)
         if found is not None and found.get("subject") == subject and read_answer(found) is not None:
             return found

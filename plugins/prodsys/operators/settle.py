@@ -6,12 +6,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable, AnswerRefused, NotAllowed, StepFailed
-from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.errors import AirflowRefused, AnswerRefused, NotAllowed, StepFailed
+from prodsys.hooks.failing import TryAgain, failures_told, final_errors_fail
+from prodsys.hooks.outages import outages_waited
 from prodsys.hooks.panda import PandaHook
+from prodsys.hooks.run_notes import note_run
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict
-from prodsys.operators.base import WHO, StepOperator, note_run
+from prodsys.operators.base import WHO, StepOperator
 from prodsys.operators.parking import Asked, earlier_answer, park, read_answer, words_param
 from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
 
@@ -36,6 +38,7 @@ class SettleOperator(StepOperator):
     """
 
     ui_color = "#e2d4f0"
+    kept_in_outage = ("_deadline_ts", "_asked")
 
     def __init__(self, *, panda_conn_id: str = PandaHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,8 +76,10 @@ class SettleOperator(StepOperator):
         kept = {"deadline_ts": deadline_ts, "asked": self._asked}
         self.defer(trigger=trigger, method_name=self.waited.__name__, kwargs=kept)
 
-    def waited(self, context: AirflowContext, event: Any, deadline_ts: float, *, asked: bool) -> Any:
-        """Go on after a wait; every entry settles anew, whatever the event says."""
+    def waited(
+        self, context: AirflowContext, event: Any, deadline_ts: float | None = None, *, asked: bool = False
+    ) -> Any:
+        """Go on after a wait; every entry settles anew, whatever the event says (`dag.test` keeps no arguments)."""
         from prodsys.hooks.context import build_context
 
         self._deadline_ts, self._asked = deadline_ts, asked
@@ -84,7 +89,8 @@ class SettleOperator(StepOperator):
 
     # --- asking a person ------------------------------------------------------------------------------------------
     def _ask(self, ctx: Context, context: AirflowContext, question: Question) -> Any:
-        given = None if self._asked else earlier_answer(ctx, context, question.subject)
+        resumed = self.outage is not None
+        given = None if self._asked and not resumed else earlier_answer(ctx, context, question.subject, resumed=resumed)
         if given is not None:
             return self.answered(context, given, question.question_id)
         note_run(ctx, context, f"waits for an answer: {question.subject}")
@@ -92,7 +98,7 @@ class SettleOperator(StepOperator):
 
     def _park(self, context: AirflowContext, question: Question) -> NoReturn:
         if self._asked:
-            raise AirflowUnavailable(f"{question.subject} is asked by the next try: a try shows one question")
+            raise TryAgain(f"{question.subject} is asked by the next try: a try shows one question")
         reason = words_param("Reason", "Why, for the certificate; accepting needs one.", REASON_LENGTH)
         asked = Asked(
             subject=question.subject,
@@ -110,7 +116,11 @@ class SettleOperator(StepOperator):
 
         self._asked = True
         ctx = build_context(who=WHO)
-        with final_errors_fail(), failures_told(ctx, context, self.request_id, self.task_id):
+        with (
+            final_errors_fail(),
+            failures_told(ctx, context, self.request_id, self.task_id),
+            outages_waited(self, ctx, context),
+        ):
             question = self._take(ctx, context, event, question_id)
             if question.answer is None:
                 self._asked = False

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable
+from prodsys.errors import AirflowAnswerInvalid, AirflowRefused, AirflowUnavailable
+from prodsys.model.plain_text import plain_text
 from prodsys.orchestrator.entries import (
     AirflowTaskInfo,
     ImportFault,
@@ -123,13 +124,21 @@ class AirflowClient:
         """The run after its state was set to queued, success or failed; its airflow tasks follow."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"state": airflow_state}))
 
+    def clear_run(self, dag_id: str, dag_run_id: str) -> None:
+        """Let all airflow tasks of a run that is over run again."""
+        self._call("POST", f"{_run(dag_id, dag_run_id)}/clear", json={"dry_run": False, "only_failed": False})
+
     def set_run_note(self, dag_id: str, dag_run_id: str, note: str) -> RunInfo:
         """The run with its new note, cut to what Airflow keeps."""
         return _shaped(run_info, self._patch(_run(dag_id, dag_run_id), {"note": note[:NOTE_LENGTH]}))
 
-    def list_task_instances(self, dag_id: str, dag_run_id: str) -> tuple[AirflowTaskInfo, ...]:
-        """All airflow tasks of a run in their latest try."""
-        return tuple(self._rows(f"{_run(dag_id, dag_run_id)}/taskInstances", "task_instances", airflow_task_info))
+    def list_task_instances(
+        self, dag_id: str, dag_run_id: str, airflow_states: Sequence[str] = ()
+    ) -> tuple[AirflowTaskInfo, ...]:
+        """Airflow tasks of a run in their latest try, of all states or those named."""
+        asked = {"state": list(airflow_states)} if airflow_states else {}
+        path = f"{_run(dag_id, dag_run_id)}/taskInstances"
+        return tuple(self._rows(path, "task_instances", airflow_task_info, **asked))
 
     def answer_hitl(self, dag_id: str, dag_run_id: str, subject: str, option: str, reason: str) -> bool:
         """Whether a parked airflow task of the run took the answer to the question whose subject begins like this."""
@@ -166,15 +175,20 @@ class AirflowClient:
         dag_run_id: str | None = None,
         task_id: str | None = None,
         event: str | None = None,
+        events: Sequence[str] = (),
         try_number: int | None = None,
     ) -> tuple[LogEntry, ...]:
-        """Lines of the event log that match, oldest first; ``since`` itself is not included."""
+        """Lines of the event log that match, oldest first; ``since`` itself is not included.
+
+        ``dag_id`` ``~`` finds the calls that were made about several DAGs at once.
+        """
         asked = {
             "dag_id": dag_id,
             "after": since.isoformat() if since else None,
             "run_id": dag_run_id,
             "task_id": task_id,
             "event": event,
+            "included_events": list(events) or None,
             "try_number": try_number,
         }
         given = {key: value for key, value in asked.items() if value is not None}
@@ -233,7 +247,7 @@ class AirflowClient:
 
 
 def _body(call: str, reply: httpx.Response) -> dict[str, Any]:
-    words = reply.text[:SHOWN_LENGTH]
+    words = plain_text(reply.text, SHOWN_LENGTH)
     if reply.status_code in PASSING:
         raise AirflowUnavailable(f"{call} was answered with HTTP {reply.status_code}: {words}")
     if not reply.is_success:
@@ -253,14 +267,16 @@ def _detail(reply: httpx.Response) -> str:
         detail = reply.json()["detail"]
     except (ValueError, KeyError, TypeError):
         detail = reply.text
-    return str(detail)[:SHOWN_LENGTH]
+    return plain_text(str(detail), SHOWN_LENGTH)
 
 
 def _shaped(read: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T:
+    if not row:
+        raise AirflowUnavailable("an answer has nothing in it")
     try:
         return read(row)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AirflowUnavailable(f"an answer has an unknown shape: {type(error).__name__} {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise AirflowAnswerInvalid(type(error).__name__, str(error)) from error
 
 
 def _run(dag_id: str, dag_run_id: str) -> str:

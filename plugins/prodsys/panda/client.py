@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from prodsys.errors import (
+    PandaAnswerInvalid,
     PandaRefused,
     PandaRoleMissing,
     PandaUnavailable,
@@ -31,8 +33,7 @@ LABEL = "managed"  # prodSourceLabel of productions; PanDA's default for lists i
 JOBS_AT_ONCE = 500
 NAMES_AT_MOST = 500  # rows a search by name may bring
 MORE = 8  # so many times as many are asked for when a list was full
-LONG_AGO = timedelta(days=365)
-FEW = 5  # so many tasks missing in a list are asked for one by one
+SINGLES = 20  # so many tasks missing in a list are asked for one by one in a call
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
 # PanDA's codes in `data`
 UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
@@ -70,6 +71,7 @@ class PandaClient:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._wire = Wire(url, origin, token, timeout_s, journal, max_bytes)
+        self._asked: dict[int, float] = {}  # task missing in lists -> when it was last asked for
 
     # --- one task ---------------------------------------------------------------------------------------------------
     def submit(self, task_map: Mapping[str, object], parent_tid: int | None = None) -> int:
@@ -156,21 +158,34 @@ class PandaClient:
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
     def list_statuses(self, ids: Collection[int], window_s: float) -> dict[int, TaskStatus]:
-        """Status of each of these tasks, ``UNSEEN`` for one that PanDA does not know.
+        """Status of these tasks, ``UNSEEN`` for one that PanDA does not know; no news of some when they are many.
 
-        One call for those modified within the window [s]; when many are missing in it, one more for those of the last
-        year; the few still missing (not refined, another user's) are asked for one by one.
+        One call for those modified within the window [s]. What is missing in it (not refined, another user's, not
+        changed for long) is asked for one by one: so many a call as `SINGLES`, those first that were not asked for
+        longest.
         """
-        wanted, found = set(ids), dict[int, TaskStatus]()
+        wanted = set(ids)
         if not wanted:
             return {}
-        for window in (timedelta(seconds=window_s), LONG_AGO):
-            missing = wanted - set(found)
-            if window == LONG_AGO and len(missing) <= FEW:
-                break
-            rows = self._modified_since(datetime.now(UTC) - window, min(missing))
-            found |= {one: status for one, status in rows if one in wanted}
-        return found | {one: self._status_or_unseen(one) for one in sorted(wanted - set(found))}
+        since = datetime.now(UTC) - timedelta(seconds=window_s)
+        found = {one: status for one, status in self.list_modified(since, min(wanted)).items() if one in wanted}
+        missing = sorted(wanted - set(found), key=lambda one: (self._asked.get(one, 0.0), one))[:SINGLES]
+        self._asked = {one: when for one, when in self._asked.items() if one in wanted}
+        for one in missing:
+            self._asked[one] = time.monotonic()
+            found[one] = self.status_or_unseen(one)
+        return found
+
+    def list_modified(self, since: datetime, min_task_id: int) -> dict[int, TaskStatus]:
+        """Status of our tasks, from this id on, that were modified since."""
+        return dict(self._modified_since(since.astimezone(UTC), min_task_id))
+
+    def status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
+        """Status of a task, ``UNSEEN`` when PanDA knows none."""
+        try:
+            return self.get_status(jedi_task_id)
+        except TaskUnknown:
+            return TaskStatus.UNSEEN
 
     # --- commands: registered by PanDA, carried out within minutes --------------------------------------------------
     def kill(self, jedi_task_id: int) -> None:
@@ -270,12 +285,6 @@ class PandaClient:
         rows = _shaped(call, lambda: [(int(row["jediTaskID"]), row.get("status")) for row in (data or {}).values()])
         return [(jedi_task_id, _status(jedi_task_id, word)) for jedi_task_id, word in rows]
 
-    def _status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
-        try:
-            return self.get_status(jedi_task_id)
-        except TaskUnknown:
-            return TaskStatus.UNSEEN
-
 
 def _new_task(name: str, reply: Reply) -> int:
     """The id in the answer to a submission, or the error it means."""
@@ -299,11 +308,22 @@ def _granted(call: str, reply: Reply) -> Reply:
 
 
 def _shaped(call: str, read: Callable[[], T]) -> T:
-    """What ``read`` makes of a reply; a reply of another shape is an unavailable PanDA, not a crash."""
+    """What ``read`` makes of a reply.
+
+    Raises
+    ------
+    PandaUnavailable
+        There is a null where something has to be: that is how a server says that it cannot read its database.
+    PandaAnswerInvalid
+        The reply has another shape, or reading it is what is wrong: another try would end in the same error.
+    """
     try:
         return read()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PandaUnavailable(f"{call} was answered in an unknown shape: {type(error).__name__} {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        kind, words = type(error).__name__, str(error)
+        if "NoneType" in words:
+            raise PandaUnavailable(f"{call} was answered with nothing in it: {kind}: {words}") from error
+        raise PandaAnswerInvalid(call, kind, words) from error
 
 
 def _status(jedi_task_id: int, said: object) -> TaskStatus:

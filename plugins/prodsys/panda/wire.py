@@ -27,11 +27,13 @@ from prodsys.errors import (
     ProductionError,
     ServiceUnavailable,
 )
+from prodsys.model.plain_text import plain_text
 from prodsys.panda.journal import Journal, note
 from prodsys.transport import MAX_BYTES, exchange
 
 API = "/api/v1"
 SHOWN_LENGTH = 200  # characters of a reply that an error shows
+READ_LENGTH = 20_000  # bytes of a reply that are looked at for them: it may be a page
 OLD_REPLY = re.compile(rb"^(\x80[\x02-\x05]|\(dp|\(lp|\(I\d|StatusCode=)")  # pickles and forms of servers before 1.0
 NOT_A_MEMBER = "Not a member of"
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP statuses that another try may not meet
@@ -193,9 +195,8 @@ def _checked(token: str) -> str:
 
 def _words(body: bytes | str, token: str) -> str:
     """The first characters of a reply, without the token, whatever its encoding."""
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    shown = text.replace(token, "***")[:SHOWN_LENGTH]
-    return "".join(one if one.isprintable() else " " for one in shown).strip() or "an empty reply"
+    text = body[:READ_LENGTH].decode("utf-8", "replace") if isinstance(body, bytes) else body
+    return plain_text(text.replace(token, "***"), SHOWN_LENGTH) or "an empty reply"
 
 
 @functools.cache

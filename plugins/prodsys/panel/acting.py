@@ -34,6 +34,7 @@ AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airf
 LOOK_AGAIN_S = 5  # after a 202
 WAIT = "wait"  # field of a body: the caller wants to know when the run is started
 REPLAYED = "Idempotency-Replayed"
+NUMBERS = ("question_id", "finding_id")  # subjects that are no requests
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
     """The endpoint of an act; its signature is what FastAPI reads and documents."""
 
     def endpoint(request: Request, ctx: Context, body: BaseModel, **given: Any) -> Response:
-        subject = str(given.pop("request_id", None) or given.pop("question_id", ""))
+        subject = next((str(given.pop(name)) for name in ("request_id", *NUMBERS) if name in given), "")
         order = Order(entry, subject, body, given["dry_run"], given.get("if_match"), given["idempotency_key"])
         return perform(request, ctx, order)
 
@@ -127,8 +128,9 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
     wanted: dict[str, tuple[Any, Any]] = {"request": (Request, ...), "ctx": (Hands, ...)}
     if "{request_id}" in entry.route:
         wanted["request_id"] = (RequestId, ...)
-    if "{question_id}" in entry.route:
-        wanted["question_id"] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
+    for name in NUMBERS:
+        if f"{{{name}}}" in entry.route:
+            wanted[name] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
     needed = any(field.is_required() for field in entry.body.model_fields.values())
     wanted["body"] = (Annotated[entry.body, Body()], ... if needed else entry.body())
     wanted["dry_run"] = (DryRun, False)
@@ -205,7 +207,7 @@ def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> Sto
     done = Done[entry.answer](  # type: ignore[name-defined]
         act=entry.name,
         request_id=about,
-        state=look.body["state"],
+        state=look.body["state"] if look else "",
         dry_run=order.dry_run,
         would=outcome.effects if outcome else [],
         answer=entry.answer.model_validate(entry.show(found)),
@@ -214,11 +216,12 @@ def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> Sto
     return StoredAnswer(status, headers, done.model_dump_json())
 
 
-def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look]:
-    """What the act answers, and the request after it."""
+def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look | None]:
+    """What the act answers, and the request after it; None for an act about none."""
     found = order.entry.do(_expecting(ctx, order), order.subject, order.body)
     progress.done = True
-    return found, show_look(ctx, order.entry.about(order.subject, found))
+    about = order.entry.about(order.subject, found)
+    return found, show_look(ctx, about) if about else None
 
 
 def _expecting(ctx: Context, order: Order) -> Context:
@@ -227,8 +230,8 @@ def _expecting(ctx: Context, order: Order) -> Context:
     return ctx if ANY in tags else expect(ctx, order.subject, tags)
 
 
-def _status(request: Request, order: Order, about: str, look: Look) -> tuple[int, dict[str, str]]:
-    if order.dry_run:
+def _status(request: Request, order: Order, about: str, look: Look | None) -> tuple[int, dict[str, str]]:
+    if order.dry_run or look is None:
         return 200, {}
     headers, place = {"ETag": etag(look.tag)}, f"{request.scope.get('root_path', '')}/requests/{about}"
     if order.entry.creates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prodsys.actions import aborting, adopting, asking, controlling, pausing, restarting
+from prodsys.actions import aborting, adopting, asking, controlling, findings, pausing, restarting
 from prodsys.actions.adopting import AdoptAnswer
 from prodsys.actions.cleaning import Cleaned, abort_and_clean
 from prodsys.actions.context import Context
@@ -92,6 +92,18 @@ RUNNING: tuple[Entry, ...] = (
         about=lambda _, question: question.request_id,
         path="/questions/{question_id}/answer",
         tag="questions",
+    ),
+    Entry(
+        "decide",
+        "Decide a finding: it is not told any more",
+        "As long as the same is seen. The same word again changes nothing; what somebody else decided is refused.",
+        Right.REPAIR,
+        lambda ctx, finding_id, body: findings.decide(ctx, int(finding_id), body.reason),
+        bodies.FindingTaken,
+        bodies.ReasonNeeded,
+        about=lambda _, finding: finding.request_id,
+        path="/findings/{finding_id}/decide",
+        tag="findings",
     ),
     Entry(
         "retry",

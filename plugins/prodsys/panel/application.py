@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
-from prodsys.panel import acting, reading
+from prodsys.panel import acting, finding_routes, reading
 from prodsys.panel.asked import known_query
 from prodsys.panel.guard import Gate, Guards
 from prodsys.panel.hands import HandsFromSettings, HandsOf
@@ -46,6 +46,7 @@ def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
     api = FastAPI(**ABOUT, dependencies=[Depends(known_query)], docs_url=None, redoc_url=None, openapi_url=None)
     api.state.guards, api.state.hands, api.state.slots = guards, hands, acting.Slots()
     api.include_router(reading.router)
+    api.include_router(finding_routes.router)
     api.include_router(acting.make_router())
     describe(api)
 

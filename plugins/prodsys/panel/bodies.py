@@ -167,7 +167,9 @@ class Done(BaseModel, Generic[Answer]):
     """What an act did, or with `dry_run` would do."""
 
     act: str = Field(examples=["pause"])
-    request_id: str = Field(description="request it was done to, or that it made", examples=[REQUEST])
+    request_id: str = Field(
+        description="request it was done to, or that it made; empty: it is about none", examples=[REQUEST]
+    )
     state: str = Field(description="of this request now; after a dry run: as it would be", examples=["paused"])
     dry_run: bool
     would: list[str] = Field(
@@ -181,6 +183,7 @@ class ToldTasks(View):
 
     tasks: list[int] = Field(description="JEDI ids", examples=[[364]])
     refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
+    message: str = Field(description="what was done, where that does not follow from the act", examples=[""])
 
 
 class Ended(ToldTasks):
@@ -278,6 +281,15 @@ class AnswerTaken(View):
     question_id: int
     answer: Options
     answered_by: str
+    reason: str
+
+
+class FindingTaken(View):
+    """The finding with its decision."""
+
+    finding_id: int
+    what: str
+    decided_by: str
     reason: str
 
 

@@ -37,6 +37,7 @@ ABOUT: dict[str, Any] = {
         {"name": "datasets", "description": "Datasets, containers, files, rules."},
         {"name": "certificates", "description": "What was asked, what came, where it lies."},
         {"name": "questions", "description": "What waits for a person."},
+        {"name": "findings", "description": "What the services do not agree about."},
         {"name": "audit", "description": "Who did what."},
     ],
 }

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prodsys.model.statuses import Severity
+
 DIGEST = "sha256:9f2c1f0a4be6a3f0d6c2a5b1e8d7c6b5a4938271605f4e3d2c1b0a9f8e7d6c5b"
 TASK = "PROD2025-016.SIM"
 DID = "MC2025_S2:MC2025_S2.minbias-P8-spdroot4172-dev.27GeV-UU.PROD2025-016.SIM.1.S"
@@ -52,6 +54,7 @@ class RequestLine(View):
     configuration: str = Field(description="digest of what makes events equal", examples=[DIGEST])
     created_at: datetime
     changed_at: datetime
+    not_before: datetime | None = Field(description="a delayed launch waits for this time")
     launched_at: datetime | None
     closed_at: datetime | None
 
@@ -195,7 +198,7 @@ class Task(View):
     adopted: bool = Field(description="made elsewhere, and taken over")
     reason: str = Field(description="PanDA's words; data, never HTML")
     seeds: str
-    jobs: int | None
+    jobs: int = Field(description="jobs PanDA made of it, all attempts; before it is settled, one for each seed")
     retries: int = Field(description="PanDA's own, that we asked for")
     twins: list[int] = Field(description="JEDI ids of twins that were killed")
     sent_count: int
@@ -336,6 +339,25 @@ class Question(View):
     answered_by: str | None
     answered_at: datetime | None
     reason: str
+
+
+class Finding(View):
+    """A disagreement between the ledger and another service; it waits until it is decided, or closed."""
+
+    finding_id: int
+    request_id: str = Field(description="empty: it is about no single request")
+    look: str = Field(description="comparison that found it", examples=["rule expiry"])
+    subject: str = Field(description="what it is about: a rule, a dataset, a plan, a task")
+    severity: Severity
+    what: str = Field(description="data, never HTML")
+    cause: str
+    advice: str
+    first_seen: datetime
+    last_seen: datetime
+    decided_by: str | None = Field(description="null: nobody has decided")
+    decided_at: datetime | None
+    reason: str = Field(description="why it was decided")
+    closed_at: datetime | None = Field(description="since then it is not seen any more")
 
 
 class StepList(View):

@@ -10,6 +10,7 @@ from airflow.sdk import BaseSensorOperator
 from prodsys.errors import IdentityUnavailable, PandaUnavailable, TaskEnded, TaskUnknown
 from prodsys.hooks.failing import failures_told, final_errors_fail
 from prodsys.hooks.links import PandaTaskLink
+from prodsys.hooks.outages import WaitsForServices, outages_waited
 from prodsys.hooks.panda import PandaHook
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, TaskStatus
 from prodsys.triggers.panda_task import PandaTaskTrigger, check_in_time
@@ -27,7 +28,7 @@ WHO = "airflow"
 WORDS_LENGTH = 500  # characters of PanDA's words that the error shows
 
 
-class PandaTaskSensor(BaseSensorOperator):
+class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
     """Waits, deferred, until the tasks of a step are final; their ids are told by the ledger.
 
     First until PanDA shows the task, so that what it stored is compared with what was sent while there is time; then
@@ -63,16 +64,21 @@ class PandaTaskSensor(BaseSensorOperator):
         """JEDI task id when the task is final already; else wait. Every try starts here."""
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id):
+            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 target = self._target(ctx)
                 now = {"jedi_task_id": target.jedi_task_id, "status": str(_status_now(ctx, target))}
         return self.resume(context, now, time.time() + ctx.catalogue.profile.times.wait_max_s)
 
-    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:  # noqa: RET503 - it defers
-        """JEDI task id once the task is final with output; goes on waiting when it is not."""
+    def resume(  # noqa: RET503 - it defers
+        self, context: AirflowContext, event: Any, deadline_ts: float | None = None
+    ) -> int:
+        """JEDI task id once the task is final with output; goes on waiting when it is not.
+
+        A resumption without its arguments (`dag.test` keeps none) begins its time anew.
+        """
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id):
+            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 target = self._target(ctx)
                 still: WaitTarget | None = target
                 try:
@@ -81,7 +87,8 @@ class PandaTaskSensor(BaseSensorOperator):
                         return self._end(ctx, self._target(ctx).jedi_task_id)
                 except (PandaUnavailable, IdentityUnavailable) as error:
                     self.log.warning("task %s is waited for a little longer: %s", target.jedi_task_id, error)
-            self._wait(ctx, still or target, deadline_ts)
+            until = deadline_ts or time.time() + ctx.catalogue.profile.times.wait_max_s
+            self._wait(ctx, still or target, until)
 
     def _follow(self, ctx: Context, target: WaitTarget, event: Any) -> WaitTarget | None:
         """The task to go on waiting for after this event; None when it is final."""

@@ -10,6 +10,7 @@ from airflow.sdk import BaseSensorOperator
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import IdentityUnavailable, RucioError, RucioUnavailable
 from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.outages import WaitsForServices, outages_waited
 from prodsys.hooks.rucio import RucioHook
 from prodsys.triggers.rule import COMPLETE, RucioRuleTrigger
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 WHO = "airflow"
 
 
-class RucioRuleSensor(BaseSensorOperator):
+class RucioRuleSensor(WaitsForServices, BaseSensorOperator):
     """Waits, deferred, until every file of the request's datasets has all its copies.
 
     A stuck rule is Rucio's to repair and is waited for; one that is gone fails at once. A Rucio that is away is waited
@@ -52,11 +53,11 @@ class RucioRuleSensor(BaseSensorOperator):
             times = self._hands().catalogue.profile.times
         return self.resume(context, {"request_id": self.request_id}, time.time() + times.wait_max_s)
 
-    def resume(self, context: AirflowContext, event: Any, deadline_ts: float) -> int:
+    def resume(self, context: AirflowContext, event: Any, deadline_ts: float | None = None) -> int:
         """Number of rules once all are complete; goes on waiting when they are not."""
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id):
+            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 rules = self._rules(ctx)
                 complete = self._look(ctx, rules)
                 status, reason = self._read(event)
@@ -65,7 +66,7 @@ class RucioRuleSensor(BaseSensorOperator):
                         f"replicas of {self.request_id}: {reason}; clear this airflow task to go on waiting"
                     )
             if not complete:
-                self._wait(ctx, rules, deadline_ts)
+                self._wait(ctx, rules, deadline_ts or time.time() + ctx.catalogue.profile.times.wait_max_s)
             return len(rules)
 
     def _hands(self) -> Context:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowRescheduleException
+from sqlalchemy import update
 
 from prodsys.building.bundle import RequestBundle
 from prodsys.building.folders import MANIFEST
 from prodsys.errors import LedgerError, LedgerUnavailable, SpecInvalid
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import PlanRow
+from prodsys.model.estimate import Measure, Nearness
 
 OpenBundle = Callable[..., RequestBundle]
 
@@ -40,6 +44,27 @@ def test_every_published_request_has_a_stub_and_its_plan(ledger, open_bundle: Op
     assert version(bundle) == str(last)
     assert names(bundle) == ["prod__PROD2025-016.py", "prod__TEST2025-001.py"]
     assert len(list(bundle.path.glob("*.json"))) == 2
+
+
+def test_the_docs_page_gives_the_figures_that_were_approved(ledger, open_bundle: OpenBundle) -> None:
+    measure = Measure("TEST2025-002", "SIM", Nearness.TRIAL, jobs=3, events=60, bytes=600, core_s=7200.0)
+    ledger.publish("PROD2025-016", measures=[measure])
+    [stub] = open_bundle().path.glob("*.py")
+    namespace: dict[str, object] = {"__file__": str(stub)}
+    exec(compile(stub.read_text(), stub, "exec"), namespace)
+    docs = namespace["dag"].doc_md  # type: ignore[attr-defined]
+    assert "SIM: 0.0 kB an event, from `trial of this configuration: TEST2025-002`" in docs
+    assert "SIM: 120 core s an event, from `trial of this configuration: TEST2025-002`" in docs
+    plan = json.loads(next(stub.parent.glob("*.json")).read_text())
+    of_the_chain = f"Expected: {plan['volume_bytes'] / 1e9:.1f} GB a copy, {plan['core_hours']:.0f} core hours."
+    assert of_the_chain not in docs  # nobody approved these
+
+
+def test_an_estimate_that_this_version_cannot_read_is_left_out(ledger, open_bundle: OpenBundle) -> None:
+    ledger.publish("PROD2025-016")
+    with transaction(ledger.sessions) as session:
+        session.execute(update(PlanRow).values(estimate={"steps": "of another version"}))
+    assert names(open_bundle()) == ["prod__PROD2025-016.py"]
 
 
 def test_plans_are_kept_once_and_linked_by_every_version(ledger, open_bundle: OpenBundle) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import airflow_environment  # noqa: F401 - before Airflow
-from tests.publishing import Ledger, read_catalogue
+from tests.publishing import Ledger, read_catalogue, take_place
 
 from prodsys.ledger.migrate import migrate  # isort: skip
 from prodsys.ledger.session import make_engine, make_session_factory  # isort: skip
@@ -25,6 +25,7 @@ class Run:
 
     dag_id: str
     run_id: str
+    triggering_user_name: str | None = "prodsys"  # the service account, as launching does
 
 
 @dataclass
@@ -48,7 +49,7 @@ def ledger(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Ledger]:
-    """Yield a ledger with an approved request; no other service is there."""
+    """Yield a ledger with a launched request; no other service is there."""
     url = fresh_database(template=template_database("ledger_template", migrate))
     password = tmp_path / "password"
     password.write_text("unused")
@@ -63,14 +64,15 @@ def ledger(
     monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", url.replace("postgresql+psycopg", "postgres"))
     ledger = Ledger(url, make_session_factory(url), read_catalogue())
     ledger.publish(REQUEST)
+    take_place(ledger.sessions, REQUEST)
     yield ledger
     make_engine(url).dispose()
 
 
 @pytest.fixture
 def context() -> Callable[..., dict[str, Any]]:
-    def make(run_id: str = f"{REQUEST}-r1", try_number: int = 1) -> dict[str, Any]:
-        run, instance = Run(f"prod__{REQUEST}", run_id), TaskInstance(try_number=try_number)
+    def make(run_id: str = f"{REQUEST}-r1", try_number: int = 1, who: str | None = "prodsys") -> dict[str, Any]:
+        run, instance = Run(f"prod__{REQUEST}", run_id, who), TaskInstance(try_number=try_number)
         return {"dag_run": run, "run_id": run_id, "ti": instance}
 
     return make

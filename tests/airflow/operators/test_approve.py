@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 
 from prodsys.errors import AirflowUnavailable
@@ -105,7 +105,7 @@ def test_why_it_is_asked_again_stands_first(
 def test_a_plan_that_does_not_wait_is_not_asked_about(
     ledger: Ledger, run: dict[str, Any], supervisor: Supervisor
 ) -> None:
-    assert f"{REQUEST} is approved" in approving().execute(run)
+    assert f"{REQUEST} is ready" in approving().execute(run)
     assert supervisor.asked == []
 
 
@@ -146,12 +146,18 @@ def test_a_refused_answer_is_asked_again_by_another_run(
     assert state(ledger) == "planned"
 
 
-def test_an_answer_while_airflows_api_is_away_waits_for_another_try(
-    ledger: Ledger, digest: str, run: dict[str, Any]
+def test_an_answer_while_airflows_api_is_away_is_taken_when_it_is_back(
+    ledger: Ledger, digest: str, run: dict[str, Any], board: Board
 ) -> None:
-    with pytest.raises(AirflowUnavailable):
-        approving().answered(run, event(digest), digest)
+    board.busy, operator = 1000, approving()
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.answered(run, event(digest), digest)
     assert state(ledger) == "planned"
+    board.busy, board.asked = 0, {1: asked_before(digest)}  # in the same try: waiting burns none
+    again = approving()
+    words = getattr(again, deferred.value.method_name)(run, event=None, **deferred.value.kwargs)
+    assert "approved by manager" in words
+    assert state(ledger) == "approved"
 
 
 def asked_before(digest: str, **answered: Any) -> dict[str, Any]:

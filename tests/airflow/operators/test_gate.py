@@ -1,19 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
 
-from prodsys.errors import LedgerUnavailable, PandaRefused, PandaUnavailable, ProductionError
+from prodsys.errors import PandaRefused
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.operators.base import DrivingOperator, RequestOperator
 from prodsys.operators.gate import GateOperator
 from prodsys.operators.settle import SettleOperator
 from tests.airflow.operators.conftest import REQUEST
+from tests.contract.actions.airflow_api import Airflow, serve
+from tests.contract.actions.question_board import Board
 from tests.publishing import Ledger
 
 MakeContext = Callable[..., dict[str, Any]]
@@ -22,7 +25,7 @@ MakeContext = Callable[..., dict[str, Any]]
 class Refusing(RequestOperator):
     """Its action always ends in an error."""
 
-    def __init__(self, *, error: ProductionError, **kwargs: Any) -> None:
+    def __init__(self, *, error: Exception, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.error = error
 
@@ -37,7 +40,7 @@ class Driving(DrivingOperator):
         return "driven"
 
 
-def refusing(error: ProductionError | None = None) -> Refusing:
+def refusing(error: Exception | None = None) -> Refusing:
     wrong = error or PandaRefused("submit", "no site", 4)
     return Refusing(task_id="refuse", request_id=REQUEST, revision=1, error=wrong)
 
@@ -59,6 +62,15 @@ def state(ledger: Ledger, to: str | None = None) -> str:
         row = get_request(session, REQUEST)
         row.state = to or row.state
         return row.state
+
+
+@contextmanager
+def people(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """Yield an Airflow that knows people."""
+    board = Board()
+    with serve(board) as address:
+        monkeypatch.setenv("PRODSYS_AIRFLOW_URL", address)
+        yield board
 
 
 def turned_away(operator: GateOperator, context: dict[str, Any]) -> str:
@@ -92,14 +104,15 @@ def test_a_request_that_is_not_in_the_ledger_fails_without_another_try(ledger: L
         gate(request_id="PROD2025-999").execute(context())
 
 
-def test_a_ledger_that_is_away_is_tried_again(
+def test_a_ledger_that_is_away_is_waited_for(
     ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = "postgresql+psycopg://prodsys@127.0.0.1:1/prodsys"
     monkeypatch.setenv("PRODSYS_DATABASE_URL", away)
     monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", away.replace("postgresql+psycopg", "postgres"))
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(TaskDeferred) as deferred:
         gate().execute(context())
+    assert deferred.value.kwargs["outage"]["service"] == "ledger"
 
 
 def test_a_failure_is_told_to_the_ledger_in_the_words_of_the_error(ledger: Ledger, context: MakeContext) -> None:
@@ -111,19 +124,46 @@ def test_a_failure_is_told_to_the_ledger_in_the_words_of_the_error(ledger: Ledge
         assert (row.state, row.reason) == ("failed", "refuse: PanDA refused submit: no site (code 4)")
 
 
-def test_an_outage_is_told_on_the_last_try_only(ledger: Ledger, context: MakeContext) -> None:
+def test_trouble_of_this_host_is_told_on_the_last_try_only(ledger: Ledger, context: MakeContext) -> None:
     gate().execute(context())
     for number, expected in ((1, "running"), (11, "failed")):
-        with pytest.raises(PandaUnavailable):
-            refusing(PandaUnavailable("no answer")).execute(context(try_number=number))
+        with pytest.raises(OSError, match="No space left"):
+            refusing(OSError(28, "No space left on device")).execute(context(try_number=number))
         assert state(ledger) == expected
 
 
-def test_after_a_failure_another_run_goes_on(ledger: Ledger, context: MakeContext) -> None:
+def test_a_fault_of_our_own_ends_the_run_at_once_and_is_told_with_its_type(
+    ledger: Ledger, context: MakeContext
+) -> None:
+    gate().execute(context())
+    with pytest.raises(AirflowFailException, match="KeyError: 'bytes'"):
+        refusing(KeyError("bytes")).execute(context())
+    with transaction(ledger.sessions) as session:
+        row = get_request(session, REQUEST)
+        assert (row.state, row.reason.partition(" (")[0]) == ("failed", "refuse: KeyError: 'bytes'")
+
+
+def test_a_failed_run_has_a_note_with_the_reason(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow = Airflow()
+    with serve(airflow) as address:
+        monkeypatch.setenv("PRODSYS_AIRFLOW_URL", address)
+        gate().execute(context())
+        with pytest.raises(AirflowFailException):
+            refusing().execute(context())
+    place = f"/dags/prod__{REQUEST}/dagRuns/{REQUEST}-r1"
+    assert airflow.changed == [(place, {"note": "refuse: PanDA refused submit: no site (code 4)"})]
+
+
+def test_after_a_failure_another_run_goes_on(
+    ledger: Ledger, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate().execute(context())
     with pytest.raises(AirflowFailException):
         refusing().execute(context())
-    assert "which was failed" in gate().execute(context("manual__2"))
+    with people(monkeypatch):
+        assert "which was failed" in gate().execute(context("manual__2", who="manager"))
     assert state(ledger) == "running"
 
 

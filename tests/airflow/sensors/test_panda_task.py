@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from tests.airflow.sensors.conftest import CONTEXT, REQUEST, TASK, TASK_MAP, Book
 from tests.airflow.triggers.conftest import Grid
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger  # isort: skip
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred  # isort: skip
-from prodsys.errors import LedgerUnavailable, PandaUnavailable  # isort: skip
 from prodsys.hooks.links import PandaTaskLink  # isort: skip
 from prodsys.sensors.panda_task import PandaTaskSensor, one_line  # isort: skip
 from prodsys.triggers.panda_task import PandaTaskTrigger  # isort: skip
@@ -137,21 +138,29 @@ def test_past_the_deadline_it_fails_and_panda_is_not_touched(book: Book, grid: G
     assert grid.replay.seen == []
 
 
-def test_a_step_that_is_not_submitted_is_tried_again_later(book: Book, sensor: PandaTaskSensor):
+def test_a_step_that_is_not_submitted_is_looked_at_again_later(book: Book, sensor: PandaTaskSensor):
     with book.ledger.sessions.begin() as session:
         from prodsys.ledger.tables import StepRow
 
         session.add(StepRow(request_id=REQUEST, revision=1, kind="SIM", ordinal=0))
-    with pytest.raises(PandaUnavailable, match="not settled"):
+    with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(CONTEXT)
+    assert deferred.value.kwargs["outage"]["service"] == "PanDA"
 
 
-def test_a_ledger_that_is_away_is_tried_again_later(
-    sensor: PandaTaskSensor, grid: Grid, monkeypatch: pytest.MonkeyPatch
+def test_a_ledger_that_is_away_is_waited_for(
+    book: Book, sensor: PandaTaskSensor, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ):
+    book.add_task("running", "confirmed")
+    connection = os.environ["AIRFLOW_CONN_PRODSYS_LEDGER"]
     monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", "postgres://prodsys:x@127.0.0.1:1/prodsys")
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(CONTEXT)
+    assert isinstance(deferred.value.trigger, DateTimeTrigger)
+    monkeypatch.setenv("AIRFLOW_CONN_PRODSYS_LEDGER", connection)
+    back = getattr(sensor, deferred.value.method_name)
+    trigger, _ = _deferred(back, CONTEXT, event=None, **deferred.value.kwargs)
+    assert trigger.jedi_task_id == TASK
 
 
 def test_the_link_points_to_the_task(book: Book, sensor: PandaTaskSensor):

@@ -23,6 +23,8 @@ class Airflow:
     refused: frozenset[str] = frozenset()  # paths under /api/v2 that may not be changed
     changed: list[tuple[str, dict]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)  # ids of runs that it does not take
+    refuses_as_known: set[str] = field(default_factory=set)  # ids of runs that it has already
+    cleared: list[str] = field(default_factory=list)  # paths of runs that are to run again
     meanwhile: Callable[[], object] | None = None  # done once, while a DAG is being paused
 
     def answer(self, method: str, path: str, body: dict) -> tuple[int, dict]:
@@ -34,7 +36,12 @@ class Airflow:
             return 201, {"access_token": "t"}
         if method == "POST" and body.get("dag_run_id") in self.refuses:
             return 403, {"detail": "forbidden"}
+        if method == "POST" and body.get("dag_run_id") in self.refuses_as_known:
+            return 409, {"detail": "there is one"}
         place = path.removeprefix("/api/v2")
+        if method == "POST" and place.endswith("/clear"):
+            self.cleared.append(place.removesuffix("/clear"))
+            return 200, {"dag_id": "d", "dag_run_id": "r", "state": "queued"}
         if method == "GET" and place in self.pages:
             return 200, self.pages[place]
         if method == "PATCH":

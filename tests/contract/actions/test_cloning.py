@@ -75,6 +75,7 @@ def test_a_clone_tells_field_by_field_what_differs(ctx):
         "seeds": ("10001-20000", "50001-50003"),
         "priority": (900, 800),
         "bunches": (1, 2),
+        "labels": (["test"], []),
         "recorded_status": ("done", "draft"),
         "description": ("", "clone of PROD2025-013"),
     }
@@ -115,7 +116,8 @@ def test_an_extension_goes_on_behind_all_seeds_of_its_configuration_and_says_who
     assert (made.request_id, made.spec.events) == ("PROD2025-017", 40_000)
     assert [str(one) for one in made.seeds] == ["50001-50010"]
     assert (row_of(ctx, made.request_id).extends, row_of(ctx, made.request_id).cloned_from) == ("PROD2025-013", None)
-    assert {one.field for one in made.changes} == {"request_id", "events", "seeds", "recorded_status", "description"}
+    changed = {"request_id", "events", "seeds", "labels", "recorded_status", "description"}
+    assert {one.field for one in made.changes} == changed
     assert [one["action"] for one in show_audit(ctx, made.request_id)] == ["extend"]
     assert extend(ctx, "PROD2025-013", made.request_id, seed_count=10) == made
     with pytest.raises(MoveRefused):

@@ -14,6 +14,7 @@ from prodsys.cli import main as cli
 from prodsys.settings import REPOSITORY
 
 REQUEST = "DEMO2025-016"
+DEMO = REPOSITORY / "include" / "demo"
 TASKS = REPOSITORY / "tests" / "data" / "panda_tasks.csv"
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,6 +50,29 @@ def test_check_prints_findings_and_ends_with_one_when_there_are_faults(run, ctx)
     assert (code, answer["state"]) == (1, "draft")
     [fault] = [one for one in answer["findings"] if one["fault"]]
     assert fault["place"] == "TEST2025-001.chain"
+
+
+def test_a_dry_run_of_an_import_says_what_the_import_does(run, tmp_path):
+    lines = (DEMO / "requests_sheet.csv").read_text(encoding="utf-8").splitlines()
+    step, ready = lines[-1], lines[-2]
+    of_015, of_014 = lines[-4], lines[-6]
+    rows = [
+        of_015,
+        ready.replace("40001-50000", "60001-70000"),
+        ready.replace("PROD2025-016", "PROD2025-017").replace("40001-50000", "70001-80000"),
+        ready.replace("PROD2025-016", "PROD2025-018").replace("40001-50000", "30001-40000"),  # those of 015
+        of_014.replace("Runnig", "Cancelled"),
+    ]
+    text = "".join(f"{line}\n" for line in (*lines[:2], *(part for row in rows for part in (row, step))))
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    told = [json.loads(run("request", "import", tmp_path / "a.csv", *how, "--json")[1]) for how in (("--dry-run",), ())]
+    assert told[0].pop("ledger") == "the ledger was asked"
+    assert told[0] == told[1]
+    assert (told[0]["created"], told[0]["revised"]) == (
+        ["PROD2025-017", "PROD2025-018"],
+        ["PROD2025-014", "PROD2025-016"],
+    )
+    assert told[0]["unchanged"] == ["PROD2025-015"]
 
 
 def test_plan_shows_what_it_takes_and_where_that_is_known_from(run):

@@ -28,6 +28,7 @@ from prodsys.ledger.session import transaction
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import FINAL
 from tests.contract.chain.site import Calls, Killed, Site
+from tests.publishing import take_place
 
 T = TypeVar("T")
 PATIENCE_S = 150.0
@@ -46,6 +47,7 @@ def patiently(done: Callable[[], T | None], what: str) -> T:
 
 def take_wheel(ctx: Context, request_id: str) -> None:
     """As the gate of the run that was started last."""
+    take_place(ctx.sessions, request_id)
     answer = enter(ctx, request_id, 1, *newest_run(ctx, request_id))
     assert answer.drive, answer.message
 

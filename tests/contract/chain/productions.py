@@ -218,7 +218,9 @@ SLOW_ONES = (
     "DEMO2025-934",
     "DEMO2025-946",
 )  # their jobs leave time for a command
+FAILING_BUNCH = "DEMO2025-990"  # all attempts of its first bunch that PanDA makes by itself fail
 ALWAYS: list[dict[str, Any]] = [
+    {"match": {"task": rf"^{FAILING_BUNCH}\.SIM\.b001$"}, "fail": {"times": 3, "error": SEGV}},
     *({"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES),
     *({"match": {"task": rf"^{one}\.SIM"}, "slow": {"wall_s": 20}} for one in SLOW_ONES),
     {"match": {"task": r"^by\.hand\.second"}, "slow": {"wall_s": 20}},

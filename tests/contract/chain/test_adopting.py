@@ -32,6 +32,7 @@ from prodsys.panda.task_map import StepOrder, build_reco_map, build_sim_map
 from tests.contract.chain.driving import Course, patiently
 from tests.contract.chain.site import BOOK, EVENTS, Site
 from tests.contract.chain.test_submission import jedi_paused
+from tests.publishing import take_place
 
 pytestmark = pytest.mark.timeout(900)  # whole chains, on a machine that may be busy
 FIRST = 800_001  # seeds of these requests, far from those that clones take
@@ -110,6 +111,7 @@ def made_by_hand(site: Site, task_map: dict[str, Any], parent: int | None = None
 def drive(site: Site, request_id: str, revision: int = 1) -> CertifyAnswer:
     """What the DAG of the request does."""
     run = (dag_id_of(request_id), f"{request_id}-r{revision}")
+    take_place(site.sessions, request_id)
     answer = enter(site.context(), request_id, revision, *run)
     assert answer.drive, answer.message
     course = Course(site, request_id)
@@ -173,6 +175,7 @@ def test_both_steps_made_by_hand_are_linked_one_after_the_other(site: Site) -> N
     with pytest.raises(SpecInvalid, match="adopt the task of SIM first"):
         adopt(ctx, request_id, "RECO", sim)
     adopt(ctx, request_id, "SIM", sim)
+    take_place(site.sessions, request_id)
     assert enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1").drive
     course = Course(site, request_id)
     course.run_task("SIM")
@@ -247,6 +250,7 @@ def test_a_task_for_an_approved_request_launches_it(site: Site) -> None:
     answer = adopt(site.context(), "DEMO2025-973", "SIM", task)
     assert (answer.state, answer.attempt) == ("ready", 1)
     assert [one.what for one in answer.differences].count("dataset") == 3
+    take_place(site.sessions, "DEMO2025-973")
     assert enter(site.context(), "DEMO2025-973", 1, dag_id_of("DEMO2025-973"), "DEMO2025-973-r1").drive
     assert ensure_submitted(site.context(), "DEMO2025-973", "SIM") == (task,)
 
@@ -274,6 +278,7 @@ def test_seeds_of_an_attempt_of_ours_are_not_given_to_another(site: Site) -> Non
     request_id = "DEMO2025-975"
     site.approved(request_id, seed_count=2)
     ctx = site.context()
+    take_place(site.sessions, request_id)
     assert enter(ctx, request_id, 1, dag_id_of(request_id), f"{request_id}-r1").drive
     [ours] = patiently(lambda: ensure_submitted(ctx, request_id, "SIM"), "our own task")
     order = order_by_hand(site, request_id, "SIM", "by.hand.975", "MC2025_S2.by.hand.975")

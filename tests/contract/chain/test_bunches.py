@@ -12,6 +12,7 @@ from prodsys.actions.submitting import ensure_submitted
 from prodsys.ledger.accounts import seed_accounts
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_step_tasks, seeds_of_task
 from prodsys.model.names import Did
 from prodsys.model.statuses import Verdict
@@ -53,6 +54,13 @@ def test_every_bunch_goes_its_own_way_and_all_end_in_one_certificate(sites: dict
     assert (certificate["verdict"], certificate["events_delivered"]) == (Verdict.FULL, 5 * EVENTS)
     assert len(certificate["datasets"]) == 2 * (3 + 2)
     assert len(containers) == 5 + 1
+    with transaction(site.sessions) as session:
+        events = {did: session.get_one(DatasetRow, did).events for did in containers}
+    assert {did.rpartition(".")[2]: number for did, number in events.items()} == {
+        "S": 5 * EVENTS, "P": 5 * EVENTS, "R": 5 * EVENTS, "log": 0, REQUEST.rpartition(".")[2]: 5 * EVENTS,
+    }  # fmt: skip
+    metadata = site.rucio_client().metadata(Did.parse(containers[-1]))
+    assert metadata["n_events"] == 5 * EVENTS
     held = site.rucio_client().list_children(Did.parse(next(one for one in containers if one.endswith(".RECO.R"))))
     assert sorted(did.name.rsplit(".", 4)[2] for did in held) == ["b001", "b002"]
     lists = Path(answer.path).with_name(f"{REQUEST}_recofiles.txt").read_text(encoding="utf-8").splitlines()

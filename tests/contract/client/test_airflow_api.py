@@ -17,6 +17,7 @@ import pytest
 
 from prodsys.errors import AirflowRefused, AirflowUnavailable
 from prodsys.orchestrator.client import AirflowClient
+from prodsys.orchestrator.marks import EVENTS, standing_failures
 from sandbox.stack.ports import free_port
 from sandbox.stack.postgres import PostgresHandle
 
@@ -128,6 +129,8 @@ def test_a_run_lives(airflow: Airflow):
     assert client.set_run_note(dag_id, run_id, "x" * 1500).note == "x" * 1000
     assert client.set_run_state(dag_id, run_id, "failed").airflow_state == "failed"
     assert [task.task_id for task in client.list_task_instances(dag_id, run_id)] == ["gate"]
+    client.clear_run(dag_id, run_id)
+    assert client.get_run(dag_id, run_id).airflow_state == "queued"
     client.unpause_dag(dag_id)
     assert dag_id not in client.list_paused_dags()
     client.pause_dag(dag_id)
@@ -149,6 +152,86 @@ def test_a_person_who_marks_an_airflow_task_failed_stands_in_the_event_log(airfl
     lines = [line for line in client.event_log(dag_id, dag_run_id=run_id) if line.task_id == "gate"]
     assert [(line.event, line.owner, line.try_number) for line in lines] == [("patch_task_instance", USER, None)]
     assert json.loads(lines[0].extra)["new_state"] == "failed"
+
+
+DAG_ID = "prod__TEST2025-001"
+GATE = "/taskInstances/gate"
+
+
+def as_person(airflow: Airflow, method: str, path: str, body: dict[str, object]) -> int:
+    """What a person does in the UI; the status of the answer."""
+    token = httpx.post(f"{airflow.url}/auth/token", json={"username": USER, "password": PASSWORD}).json()
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    return httpx.request(method, f"{airflow.url}/api/v2/dags{path}", headers=headers, json=body).status_code
+
+
+def standing(airflow: Airflow, run_id: str) -> list[str]:
+    """What of a run a person failed and did not take back, as the reconciler asks."""
+    run = airflow.client.get_run(DAG_ID, run_id)
+    assert run is not None
+    failed = airflow.client.list_task_instances(DAG_ID, run_id, ("failed",))
+    entries = [line for dag in (DAG_ID, "~") for line in airflow.client.event_log(dag, events=EVENTS)]
+    return [one.task_id or "the run" for one in standing_failures(run, failed, entries, "prodsys-service")]
+
+
+def test_a_failure_of_a_person_stands_until_it_is_cleared_in_whatever_way(airflow: Airflow):
+    marked = {"new_state": "failed"}
+    clears: dict[str, tuple[str, dict[str, object]]] = {
+        "tasks": ("/clearTaskInstances", {"task_ids": ["gate"], "include_downstream": True, "reset_dag_runs": True}),
+        "index": ("/clearTaskInstances", {"task_ids": [["gate", -1]]}),
+        "run": ("/dagRuns/{run}/clear", {"only_failed": True}),
+        "runs": ("/clearDagRuns", {"dag_runs": [{"dag_run_id": "{run}"}]}),
+    }
+    for number, (way, (path, body)) in enumerate(clears.items()):
+        run_id = f"TEST2025-001-r1.{number + 10}"
+        airflow.client.start_run(DAG_ID, run_id)
+        assert standing(airflow, run_id) == []
+        assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}{GATE}", marked) == 200
+        assert standing(airflow, run_id) == ["gate"], way
+        assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}{GATE}/dry_run", {"new_state": "success"}) == 200
+        text = json.dumps(body | ({"dag_run_id": run_id} if "task_ids" in body else {})).replace("{run}", run_id)
+        place = f"/{DAG_ID}{path.format(run=run_id)}"
+        assert as_person(airflow, "POST", place, json.loads(text) | {"dry_run": True}) == 200
+        assert standing(airflow, run_id) == ["gate"], f"{way}: a dry run takes nothing back"
+        assert as_person(airflow, "POST", place, json.loads(text) | {"dry_run": False}) == 200
+        assert standing(airflow, run_id) == [], way
+
+
+def test_a_failure_that_a_person_marked_success_does_not_stand(airflow: Airflow):
+    run_id = "TEST2025-001-r1.20"
+    airflow.client.start_run(DAG_ID, run_id)
+    for state, found in (("failed", ["gate"]), ("success", [])):
+        body = {"new_state": state}
+        assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}{GATE}/-1", body) == 200
+        assert standing(airflow, run_id) == found
+
+
+def test_a_run_that_a_person_failed_stands_until_it_is_queued_again(airflow: Airflow):
+    run_id = "TEST2025-001-r1.21"
+    airflow.client.start_run(DAG_ID, run_id)
+    assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}", {"state": "failed"}) == 200
+    assert "the run" in standing(airflow, run_id)
+    assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}", {"state": "queued"}) == 200
+    assert "the run" not in standing(airflow, run_id)
+
+
+def test_runs_failed_in_one_call_stand_in_the_log_of_their_dag(airflow: Airflow):
+    run_id = "TEST2025-001-r1.22"
+    airflow.client.start_run(DAG_ID, run_id)
+    update = {"action": "update", "entities": [{"dag_run_id": run_id, "state": "failed"}]}
+    assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns", {"actions": [update]}) == 200
+    assert airflow.client.get_run(DAG_ID, run_id).airflow_state == "failed"
+    assert "the run" in standing(airflow, run_id)
+
+
+def test_a_call_about_many_airflow_tasks_leaves_no_line_and_so_is_nobodys_word(airflow: Airflow):
+    run_id = "TEST2025-001-r1.23"
+    airflow.client.start_run(DAG_ID, run_id)
+    update = {"action": "update", "entities": [{"task_id": "gate", "new_state": "failed"}]}
+    assert as_person(airflow, "PATCH", f"/{DAG_ID}/dagRuns/{run_id}/taskInstances", {"actions": [update]}) == 200
+    (gate,) = airflow.client.list_task_instances(DAG_ID, run_id, ("failed",))
+    assert gate.task_id == "gate"
+    assert standing(airflow, run_id) == []
 
 
 def test_what_airflow_refuses_is_told_in_its_words(airflow: Airflow):

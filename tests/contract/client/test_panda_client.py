@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from prodsys.errors import (
     IdentityUnavailable,
+    PandaAnswerInvalid,
     PandaRefused,
     PandaRoleMissing,
     PandaUnavailable,
+    ProductionError,
+    ServiceUnavailable,
     SpecInvalid,
     SubmissionInDoubt,
     TaskUnknown,
@@ -101,6 +105,15 @@ def test_a_gateway_that_gives_up_leaves_a_doubt(panda: PandaClient, replay: Repl
     replay.always(status, b"Bad Gateway")
     with pytest.raises(error):
         panda.submit({"taskName": "x"})
+
+
+@pytest.mark.parametrize("status", [200, 403, 503])
+def test_no_error_shows_the_markup_of_a_page(panda: PandaClient, replay: Replay, journal: Lines, status: int):
+    page = b"<!DOCTYPE HTML PUBLIC '-//W3C//DTD HTML 4.01//EN'>\n<html><head><title>Service Unavailable</title></head>"
+    replay.always(status, page + b"<body><h1>Service Unavailable</h1><p>Try <b>later</b>.</p></body></html>")
+    with pytest.raises(ProductionError, match=r"Service Unavailable: Try later") as caught:
+        panda.get_status(7)
+    assert "<" not in f"{caught.value} {journal.lines}"
 
 
 def test_a_server_that_is_not_there_was_surely_not_told(journal: Lines):
@@ -265,6 +278,23 @@ def test_statuses_of_many_tasks_come_in_one_call(panda: PandaClient, replay: Rep
     assert (query["prod_source_label"], query["full"]) == (["managed"], ["false"])
 
 
+def test_many_tasks_missing_in_the_list_are_asked_for_in_turns_and_never_by_a_query_over_a_year(
+    panda: PandaClient, replay: Replay
+):
+    replay.answer("GET", "task/get_tasks_modified_since", {"success": True, "message": "", "data": {}})
+    replay.answer("GET", "task/get_status", {"success": True, "message": "", "data": "running"})
+    wanted, found = set(range(1, 51)), dict[int, TaskStatus]()
+    for _ in range(3):
+        news = panda.list_statuses(wanted, 7200)
+        assert len(news) == 20, "no news of the others, who come next time"
+        found |= news
+    assert found == dict.fromkeys(wanted, TaskStatus.RUNNING)
+    lists = [one.query["since"][0] for one in replay.seen if one.path.endswith("get_tasks_modified_since")]
+    hours = [(datetime.now(UTC) - datetime.fromisoformat(f"{one}+00:00")).total_seconds() / 3600 for one in lists]
+    assert len(lists) == 3
+    assert all(hour < 3 for hour in hours)
+
+
 def test_the_few_tasks_missing_in_the_list_are_asked_for_one_by_one(panda: PandaClient, replay: Replay):
     replay.answer("GET", "task/get_tasks_modified_since", {"success": True, "message": "", "data": {}})
     replay.answer("GET", "task/get_status", {"success": False, "message": "Task not found", "data": None})
@@ -355,8 +385,23 @@ def test_answers_of_another_shape_are_no_crash(panda: PandaClient, replay: Repla
     for read in (panda.get_task, panda.get_jobs):
         try:
             read(1)
-        except PandaUnavailable as error:
+        except PandaAnswerInvalid as error:
             assert "unknown shape" in str(error)  # noqa: PT017
+        except PandaUnavailable as error:  # a null: the server could not read its database
+            assert "NoneType" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [({"x": 1}, "KeyError"), ("text", "TypeError"), ([1], "TypeError"), ({"jediTaskID": "many"}, "ValueError")],
+)
+def test_an_answer_that_we_cannot_read_is_no_outage_and_is_told_with_its_type(
+    panda: PandaClient, replay: Replay, data: object, kind: str
+):
+    replay.answer("GET", "task/get_detailed_info", {"success": True, "message": "", "data": data})
+    with pytest.raises(PandaAnswerInvalid, match=rf"task/get_detailed_info .*{kind}") as caught:
+        panda.get_task(1)
+    assert not isinstance(caught.value, ServiceUnavailable)
 
 
 def test_final_statuses_are_those_of_the_recordings():

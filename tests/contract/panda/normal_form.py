@@ -89,12 +89,16 @@ PROGRESS_KEYS = frozenset({"nFiles", "nFilesFinished", "nFilesFailed", "nFilesMi
 _LINK = re.compile(r'<a href="[^"]*">log</a>')
 _TRACE = re.compile(r"(?: <traceback cut>|\s*Traceback \(most recent call last\).*)", re.DOTALL)
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_NICKNAME = re.compile(r"/CN=nickname:[^\s\"']*")
 _AVAILABLE = re.compile(r"\b\d+ files available")
 
 
 def normal_text(text: str) -> str:
-    """Text without links to the server's logs, trace-backs, drawn names and numbers of a moment."""
-    text = _TRACE.sub("", _LINK.sub("<log>", text))
+    """Text without links to the server's logs, trace-backs, drawn names, numbers of a moment and nicknames.
+
+    The server adds a nickname to the user's DN when the issuer's token carries one (`preferred_username`).
+    """
+    text = _NICKNAME.sub("", _TRACE.sub("", _LINK.sub("<log>", text)))
     return _AVAILABLE.sub("<n> files available", _UUID.sub("<uuid>", text))
 
 
@@ -229,6 +233,17 @@ def in_motion(method: str, reply: Any, tells_why: bool) -> Any:
     if isinstance(reply, dict) and isinstance(reply.get("data"), dict) and method.endswith("detailed_info"):
         left_out = PROGRESS_KEYS if tells_why else PROGRESS_KEYS | {"errorDialog"}
         return {**reply, "data": {key: one for key, one in reply["data"].items() if key not in left_out}}
+    return reply
+
+
+def being_fed(method: str, reply: Any) -> Any:
+    """Return the reply on a task that waits for its parent's files without what JEDI's feeder has seen of them so far.
+
+    Which files are there when the feeder comes by, and whether it or the job generator comes first, is a race.
+    """
+    if isinstance(reply, dict) and isinstance(reply.get("data"), dict):
+        free = PROGRESS_KEYS | {"errorDialog", "statistics", "PandaID", "inDS"}
+        return {**reply, "data": {key: one for key, one in reply["data"].items() if key not in free}}
     return reply
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.contract.panda.deadline import TooSlow
-from tests.contract.panda.normal_form import as_row, differences, in_motion, normal_reply, shape
+from tests.contract.panda.normal_form import as_row, being_fed, differences, in_motion, normal_reply, shape
 from tests.contract.panda.outcome import FINAL, Outcome
 from tests.contract.panda.script import Call, Script, Step, job_ids
 from tests.contract.panda.skips import NAME_SPENT, NO_FAILURES, NO_SECOND_TOKEN, TOO_QUICK, TOO_SLOW
@@ -315,6 +315,8 @@ class Replay:
             return "" if "statistics/" in step.method else shape(as_row(recorded), as_row(got))
         if step.changes and "kill_unfinished" not in step.method:
             return differences(recorded, got)
+        if self._live and step.places and self.script.waits(step):
+            return differences(*(being_fed(step.method, one) for one in (recorded, got)))
         stopped = self.script.interrupted(step)
         if self.script.still(step) and not stopped:
             return differences(recorded, got)

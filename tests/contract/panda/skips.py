@@ -12,6 +12,7 @@ NO_SECOND_TOKEN = "no token of this kind was given for the live server"
 NOT_OURS = "a live server is not killed, paused or looked into by tests"
 TOO_SLOW = "the live server did not get there within the suite's 18 minutes"
 TOO_QUICK = "the live server was done before the command came"
+NOT_PANDAS = "what a site's web server serves beside PanDA's API is the site's own"
 NAME_SPENT = "the empty name can be used once, and somebody has used it at the live server"
 
 POSSIBLE_AT = {
@@ -21,6 +22,7 @@ POSSIBLE_AT = {
     NOT_OURS: {"live"},
     TOO_SLOW: {"live"},
     TOO_QUICK: {"live"},
+    NOT_PANDAS: {"live"},
     NAME_SPENT: {"live"},
 }
 """A skip at another target, or for another reason, is a failure of the suite."""

@@ -112,8 +112,8 @@ def test_killed_jobs_are_made_again(target: Target) -> None:
     outcome = server.look(task_id, [])
     assert [job["jobStatus"] for job in outcome.attempts] == ["cancelled", "cancelled", "finished", "finished"]
     assert [(job["attemptNr"], job["failedAttempt"]) for job in outcome.attempts[2:]] == [(2, 0), (2, 0)]
-    name = server.user
-    assert outcome.attempts[0]["taskBufferErrorDiag"] == f"killed by {name}/CN=nickname:{name}"
+    dn = server.get("system/get_user_attributes")["data"]["user_dn_raw"]
+    assert outcome.attempts[0]["taskBufferErrorDiag"] == f"killed by {dn}"
     statuses = server.get("job/get_status", job_ids=[job["PandaID"] for job in outcome.attempts])["data"]
     assert statuses[0] == {"command": "tobekilled", "status": "cancelled"}
     assert statuses[-1] == {"command": None, "status": "finished"}

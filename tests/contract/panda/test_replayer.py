@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.panda import recordings
-from tests.contract.panda.normal_form import differences, normal_reply
+from tests.contract.panda.normal_form import being_fed, differences, normal_reply, normal_text
 from tests.contract.panda.playback import PlayedBack
 from tests.contract.panda.playing import SCENARIOS, scripts_of
 from tests.contract.panda.replayer import place_of
@@ -115,3 +115,19 @@ def test_a_skip_is_in_order_only_where_its_reason_can_be_true(target: str) -> No
     assert complaint(NOT_RECORDED, target) == "" or target != "recordings"
     assert bool(complaint(NO_FAILURES, target)) == (target != "live")
     assert complaint("I do not feel like it", target).startswith("unexpected skip")
+
+
+def test_a_nickname_in_the_dn_is_the_issuers_choice() -> None:
+    recorded, got = ("killed by prodmgr/CN=nickname:prodmgr", "killed by prodmgr")
+    assert normal_text(recorded) == normal_text(got)
+    assert normal_text("killed by somebody") != normal_text(got)
+
+
+def test_a_waiting_child_is_compared_without_what_the_feeder_has_seen() -> None:
+    def told(statistics: str, why: str | None, status: str = "pending") -> dict[str, object]:
+        data = {"status": status, "statistics": statistics, "errorDialog": why, "PandaID": []}
+        return {"success": True, "message": "", "data": data}
+
+    early, late = told("", None), told("tobedone*5", "insufficient inputs are ready. 5 files available")
+    assert being_fed("task/get_details", early) == being_fed("task/get_details", late)
+    assert being_fed("task/get_details", early) != being_fed("task/get_details", told("", None, "defined"))

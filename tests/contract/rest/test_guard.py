@@ -16,6 +16,7 @@ BODIES = {
     "accept": {"reason": "r"},
     "settle-again": {"reason": "r"},
     "answer": {"answer": "abort"},
+    "decide": {"reason": "r"},
     "reject": {"reason": "r", "digest": "sha256:" + "0" * 64},
     "adopt": {"step": "SIM", "jedi_task_id": 7},
     "reuse": {"owner": "PROD2025-001", "kind": "compare", "reason": "r"},
@@ -26,7 +27,11 @@ def test_a_viewer_changes_nothing(manager, caller):
     spec = manager.ask("/requests/PROD2025-016")["spec"]
     lines = manager.ask("/audit")["total"]
     for entry in ACTS:
-        path = entry.route.replace("{request_id}", "PROD2025-016").replace("{question_id}", "7")
+        path = (
+            entry.route.replace("{request_id}", "PROD2025-016")
+            .replace("{question_id}", "7")
+            .replace("{finding_id}", "7")
+        )
         body = spec if entry.body is RequestSpec else BODIES.get(entry.name, {})
         for dry_run in ("true", "false"):
             answer = caller("viewer").call(entry.method, path, json=body, params={"dry_run": dry_run})

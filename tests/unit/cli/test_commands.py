@@ -71,7 +71,8 @@ def test_seeds_check_warns_about_another_version_and_stays_clean(run, tmp_path):
 def test_a_dry_run_says_what_every_row_would_become(run):
     code, out, err = run("request", "import", DEMO / "requests_sheet.csv", "--dry-run", "--json")
     answer = json.loads(out)
-    assert (code, err, list(answer)) == (0, "", ["accepted", "faults", "notes"])
+    assert (code, err, list(answer)) == (0, "", ["accepted", "ledger", "faults", "notes"])
+    assert answer["ledger"] == "the ledger was not asked: PRODSYS_DATABASE_URL is not set"
     states = {one["request_id"]: (one["status"], one["state"]) for one in answer["accepted"]}
     assert states["PROD2025-010"] == ("done", "recorded")
     assert states["PROD2025-014"] == ("running", "recorded")
@@ -80,6 +81,15 @@ def test_a_dry_run_says_what_every_row_would_become(run):
     assert (last["seeds"], last["events"], last["chain"]) == ("40001-50000", 40_000_000, "SIM-RECO")
     assert last["configuration"].startswith("sha256:")
     assert set(answer["notes"][0]) == {"file", "row", "column", "value", "message"}
+
+
+def test_a_dry_run_without_a_ledger_finds_seeds_that_two_rows_of_the_files_want(run, tmp_path):
+    (tmp_path / "a.csv").write_text(csv_text(sheet(request(1), request(2, seeds="1-10"))))
+    code, out, _ = run("request", "import", tmp_path / "a.csv", "--dry-run", "--json")
+    [fault] = json.loads(out)["faults"]
+    assert code == 1
+    assert (fault["row"], fault["column"]) == (5, "seeds")
+    assert "belong to PROD2031-001 of the same files" in fault["message"]
 
 
 def test_a_dry_run_of_a_broken_sheet_ends_with_one_and_names_each_fault(run, tmp_path):

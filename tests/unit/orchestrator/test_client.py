@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from prodsys.errors import AirflowRefused, AirflowUnavailable
+from prodsys.errors import AirflowAnswerInvalid, AirflowRefused, AirflowUnavailable
 from prodsys.orchestrator.client import PAGE, AirflowClient
 
 URL = "http://airflow.example"
@@ -236,5 +236,5 @@ def test_the_roles_of_a_user_are_asked_of_airflows_user_list(airflow: Airflow, c
     airflow.answers["GET", f"{users}/odd"] = lambda _: httpx.Response(200, json={"roles": ["Admin"]})
     assert client.list_roles("anna") == {"ProductionManager", "Viewer"}
     assert client.list_roles("../admin") == frozenset()
-    with pytest.raises(AirflowUnavailable, match="unknown shape"):
+    with pytest.raises(AirflowAnswerInvalid, match=r"unknown shape.*TypeError"):
         client.list_roles("odd")

@@ -66,6 +66,29 @@ class RevisionRow(Base):
     created_at: Mapped[datetime] = now()
 
 
+class RequestFileRow(Base):
+    """What a file said about a request when it was imported last, and the revision that answered it."""
+
+    __tablename__ = "request_file"
+
+    request_id: Mapped[str] = mapped_column(ForeignKey(RequestRow.request_id, ondelete="CASCADE"), primary_key=True)
+    file: Mapped[str] = mapped_column(primary_key=True)  # its whole path
+    digest: Mapped[str]  # of what it asks for
+    revision: Mapped[int] = mapped_column(Integer)
+    imported_by: Mapped[str]
+    imported_at: Mapped[datetime] = now()
+
+
+class ImportReportRow(Base):
+    """The faults that the last look at a folder of request files found."""
+
+    __tablename__ = "import_report"
+
+    folder: Mapped[str] = mapped_column(primary_key=True)
+    faults: Mapped[list[Any]]
+    changed_at: Mapped[datetime] = now()
+
+
 PLAN_NUMBERS = Sequence("plan_number", schema=SCHEMA, metadata=Base.metadata)
 
 

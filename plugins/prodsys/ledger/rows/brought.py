@@ -80,6 +80,7 @@ class DatasetRow(Base):
         Integer, default=0, server_default="0"
     )  # files that do not count and stay in it
     read_back_at: Mapped[datetime] = now()
+    compared_at: Mapped[datetime | None]  # with Rucio after it was delivered, whatever was seen
 
 
 class RuleRow(Base):
@@ -98,6 +99,8 @@ class RuleRow(Base):
     locks_ok: Mapped[int] = mapped_column(default=0)
     error: Mapped[str] = mapped_column(default="")
     checked_at: Mapped[datetime] = now()
+    created_at: Mapped[datetime] = now()
+    compared_at: Mapped[datetime | None]  # with Rucio after it was delivered, whatever was seen
 
 
 class CertificateRow(Base):

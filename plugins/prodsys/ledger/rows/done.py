@@ -69,6 +69,7 @@ class TaskRow(Base):
     status_at: Mapped[datetime | None]
     job_count: Mapped[int | None] = mapped_column(Integer)
     final: Mapped[bool] = mapped_column(Boolean, default=False)  # read twice as final
+    looked_at: Mapped[datetime | None]  # when the reconciler asked PanDA for this task by itself
     created_at: Mapped[datetime] = now()
 
     __table_args__ = (
