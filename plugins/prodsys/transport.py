@@ -169,7 +169,7 @@ _PARTS = ("headers", "params", "content", "data", "json", "files")  # of a reque
 
 def _watcher(deadline: Deadline) -> Any:
     def trace(event: str, info: dict[str, Any]) -> None:
-        if event.startswith("connection.") and event.endswith(("connect_tcp.complete", "start_tls.complete")):
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):  # TLS takes the first one over
             deadline.watch(info["return_value"].get_extra_info("socket"))
 
     return trace

@@ -12,8 +12,8 @@ and can be rehearsed (`rehearsing`). Where to look:
 - while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
   `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
-- the end: `closing` `certifying` `certificate_files` `delays` `restarting`
-- all services compared: `reconciling` (each minute) `airflow_marks`
+- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared:
+  `reconciling` (each minute) `airflow_marks`
   `comparing_airflow` `comparing_panda`, `comparing` (each hour) `comparing_rucio` `comparing_plans`; what is left for
   a person: `findings`
 - what people ask: `showing` `showing_seeds` `listing` `looking`; whose hands: `context`

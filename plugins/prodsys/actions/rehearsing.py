@@ -32,7 +32,7 @@ def _calls(names: str) -> frozenset[str]:
 READS: Mapping[str, frozenset[str]] = {
     "panda": _calls(
         "get_status get_task get_task_map get_files get_jobs find_tasks list_tasks list_statuses ensure_role user_name "
-        "is_alive list_modified status_or_unseen"
+        "is_alive status_or_unseen list_modified"
     ),
     "rucio": _calls(
         "ping whoami list_files list_children dataset_info find_known find_collections find_space find_shared_quotas "
@@ -50,7 +50,7 @@ CHANGES: Mapping[str, frozenset[str]] = {
         "ensure_scope ensure_dataset ensure_files ensure_closed ensure_container ensure_attached ensure_metadata "
         "ensure_rule expire detach_files"
     ),
-    "airflow": _calls("pause_dag unpause_dag start_run set_run_state set_run_note answer_hitl clear_run"),
+    "airflow": _calls("pause_dag unpause_dag start_run clear_run set_run_state set_run_note answer_hitl"),
 }
 """Service -> methods of its client that change something; a dry run writes them down."""
 LOCK_WAIT_S = 5  # for somebody who changes what is rehearsed

@@ -15,11 +15,11 @@ from prodsys.errors import LedgerUnavailable
 
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 60_000
+IN_UTC = "-c timezone=UTC"  # of every session: what is read and printed never follows the zone of the server
 NOT_MIGRATED = frozenset(  # SQLSTATE: no such schema, table, column, function, type or other object
     {"3F000", "42P01", "42703", "42883", "42704"}
 )
 MIGRATE = "python -m prodsys.ledger.migrate"
-IN_UTC = "-c timezone=UTC"  # of every session: what is read and printed never follows the zone of the server
 TOO_SILENT = "25P03"  # SQLSTATE: ended by idle_in_transaction_session_timeout
 ACCOUNT = "account"  # in the info of a session
 SessionFactory = sessionmaker[Session]

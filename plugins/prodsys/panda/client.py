@@ -70,8 +70,8 @@ class PandaClient:
         journal: Journal | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._asked: dict[int, float] = {}  # task missing in lists -> when it was last asked for
         self._wire = Wire(url, origin, token, timeout_s, journal, max_bytes)
+        self._asked: dict[int, float] = {}  # task missing in lists -> when it was last asked for
 
     # --- one task ---------------------------------------------------------------------------------------------------
     def submit(self, task_map: Mapping[str, object], parent_tid: int | None = None) -> int:

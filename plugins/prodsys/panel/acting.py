@@ -217,7 +217,7 @@ def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> Sto
 
 
 def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look | None]:
-    """What the act answers, and the request after it; None for an act that is about none."""
+    """What the act answers, and the request after it; None for an act about none."""
     found = order.entry.do(_expecting(ctx, order), order.subject, order.body)
     progress.done = True
     about = order.entry.about(order.subject, found)
