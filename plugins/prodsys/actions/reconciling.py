@@ -7,6 +7,7 @@ the running try means abort; anything else that Airflow did to a wait is left al
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -32,6 +33,8 @@ from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
 from prodsys.ledger.tasks import is_open, list_all_tasks, list_tasks
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 from prodsys.orchestrator.entries import LogEntry, RunInfo
+
+log = logging.getLogger(__name__)
 
 
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
@@ -67,11 +70,19 @@ def _over(ctx: Context, row: RunRow, run: RunInfo | None, repair: bool) -> Findi
         reason = f"its run is {state} before the request ended{_last_words(ctx, row.request_id)}"
         words = note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason, airflow_state=state_of(run))
         if run is not None and words:
-            ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
+            _note(ctx, row, words)
     advice = f"start the DAG {row.dag_id} again: it goes on where the ledger stands"
     return Finding(
         row.request_id, f"run {row.dag_run_id} is {state}, the request has not ended", "Airflow", repair, advice
     )
+
+
+def _note(ctx: Context, row: RunRow, words: str) -> None:
+    """Say on the run why it failed; a note that cannot be written harms nothing."""
+    try:
+        ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
+    except ProductionError as error:
+        log.warning("run %s has no note %r: %s", row.dag_run_id, words, error)
 
 
 def _last_words(ctx: Context, request_id: str) -> str:
