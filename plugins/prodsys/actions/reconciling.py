@@ -7,6 +7,7 @@ there is work under way, however long the history is; what takes longer is compa
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -24,12 +25,15 @@ from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
 from prodsys.actions.telling import tell_tasks
 from prodsys.actions.twin_watch import look_for_doubts
+from prodsys.errors import ProductionError
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_tasks
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, RequestState, TaskStatus
 from prodsys.orchestrator.entries import RunInfo
 from prodsys.orchestrator.marks import FAILED, StandingFailure
+
+log = logging.getLogger(__name__)
 
 
 def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
@@ -77,11 +81,19 @@ def _over(ctx: Context, row: RunRow, run: RunInfo | None, mark: StandingFailure 
         reason = f"its run is {state} before the request ended{_last_words(ctx, row.request_id)}"
         words = note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason, airflow_state=state_of(run))
         if run is not None and words:
-            ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
+            _note(ctx, row, words)
     advice = f"start the DAG {row.dag_id} again: it goes on where the ledger stands"
     return Finding(
         row.request_id, f"run {row.dag_run_id} is {state}, the request has not ended", "Airflow", repair, advice
     )
+
+
+def _note(ctx: Context, row: RunRow, words: str) -> None:
+    """Say on the run why it failed; a note that cannot be written harms nothing."""
+    try:
+        ctx.airflow.set_run_note(row.dag_id, row.dag_run_id, words)
+    except ProductionError as error:
+        log.warning("run %s has no note %r: %s", row.dag_run_id, words, error)
 
 
 def _last_words(ctx: Context, request_id: str) -> str:
