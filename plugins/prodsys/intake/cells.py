@@ -20,6 +20,7 @@ MAX_COUNT = 10**12  # events; beyond it somebody pasted something else
 CLOSE = 0.85  # likeness at which a misspelt status is understood: Runnig, but not Undone
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _BLANKS = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]+")
+_TWO_WAYS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # thousands to one reader, decimals to another
 _PLAIN = re.compile(r"\d+(?:\.0)?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(?:([ ,.'])\d{3})(?:\1\d{3})*", re.ASCII)
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?) ?([A-Za-z]*)", re.ASCII)
@@ -65,6 +66,17 @@ def squeeze(text: str) -> str:
     return _BLANKS.sub(" ", text).strip()
 
 
+def is_ambiguous(text: str) -> bool:
+    """A number such as ``1,500`` or ``1.500``: thousands to one reader, decimals to another."""
+    return bool(_TWO_WAYS.fullmatch(text))
+
+
+def number_text(value: float) -> str:
+    """A number that a program gave, as a text that nobody takes for thousands: 27, 4.1, 1.8770."""
+    text = str(int(value)) if float(value).is_integer() and abs(value) < 10**15 else repr(value)
+    return f"{text}0" if is_ambiguous(text) else text
+
+
 def read_word(text: str) -> Reading[str]:
     """A text as it is."""
     return Reading(text)
@@ -106,6 +118,11 @@ def read_energy(text: str) -> Reading[float]:
     unit = found[2].casefold() if found else ""
     if not found or (unit and unit not in _UNITS):
         raise CellRefused("is not an energy", "a number and GeV, such as 27 GeV")
+    if is_ambiguous(found[1]):
+        whole, decimals = re.split("[.,]", found[1])
+        rest = f"{text[found.end(1) :]}"
+        remedy = f"write {whole}{decimals}{rest}, or {whole}.{decimals}0{rest} when the mark is a decimal one"
+        raise CellRefused("can be read in two ways", remedy)
     value = float(found[1].replace(",", "."))
     if unit and _UNITS[unit] != 1.0:
         raise CellRefused("is not in GeV", f"write {value * _UNITS[unit]:g} GeV")

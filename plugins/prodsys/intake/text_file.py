@@ -9,7 +9,7 @@ from prodsys.errors import FileUnreadable
 MAX_BYTES = 20_000_000  # a hundred times the largest table a person writes
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"\xd0\xcf\x11\xe0": "an Office document of before 2007 (.xls)",
+    b"\xd0\xcf\x11\xe0": "an Office document of before 2007 (.xls), or one with a password",
     b"%PDF": "a PDF",
     b"\x1f\x8b": "a gzip archive",
     b"\x89PNG": "a picture",
@@ -19,7 +19,7 @@ _SIGNATURES = {
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES, may_be_empty: bool = False) -> bytes:
     """Content of the file.
 
     Raises
@@ -40,7 +40,7 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise FileUnreadable(str(path), f"cannot be read: {error.strerror}", "check path and permissions") from error
-    if not content.strip(b"\xef\xbb\xbf \t\r\n"):
+    if not may_be_empty and not content.strip(b"\xef\xbb\xbf \t\r\n"):
         raise FileUnreadable(str(path), "is empty", "save the table again, with its two header rows")
     return content
 
