@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +28,7 @@ _UNITS = {"mev": 1e-3, "gev": 1.0, "tev": 1e3}
 _SOFTWARE = re.compile(r"([A-Za-z][A-Za-z0-9_\-]*?)[- /]v?(\d+(?:\.\d+)*)", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
 _REMARK = re.compile(r"[\w.,:;+()\-]{1,64}")
-_STATUSES = {
+_STATUSES = {  # the first word of each is its own, the others are understood with a note
     "draft": RecordedStatus.DRAFT,
     "new": RecordedStatus.DRAFT,
     "ready": RecordedStatus.READY,
@@ -77,6 +77,21 @@ def number_text(value: float) -> str:
     return f"{text}0" if is_ambiguous(text) else text
 
 
+def taken(value: T, own: str, text: str, notes: tuple[str, ...] = ()) -> Reading[T]:
+    """A reading of words: whatever was understood otherwise than it is written gets a note."""
+    return Reading(value, notes if own == text else (f"is taken as {own!r}", *notes))
+
+
+def _understand(text: str, words: Mapping[str, T], known: Iterable[str]) -> Reading[T]:
+    """The value of a known word, of another word for it, or of a slight misspelling; case does not count."""
+    word = text.casefold()
+    found = word if word in words else nearest(word, words, CLOSE)
+    if found is None:
+        raise CellRefused("is not a known word", suggest(word, known))
+    own = next(name for name, value in words.items() if value == words[found])
+    return taken(words[found], own, word)
+
+
 def read_word(text: str) -> Reading[str]:
     """A text as it is."""
     return Reading(text)
@@ -92,7 +107,7 @@ def read_request_id(text: str, prefixes: Iterable[str]) -> Reading[str]:
     if parsed.prefix not in prefixes:
         remedy = f"{suggest(parsed.prefix, prefixes)}; a new one goes into policy.yaml"
         raise CellRefused(f"begins with an unknown prefix {parsed.prefix!r}", remedy)
-    return Reading(str(parsed))
+    return taken(str(parsed), str(parsed), text)
 
 
 def read_count(text: str) -> Reading[int]:
@@ -138,14 +153,10 @@ def read_energy_gev(text: str) -> Reading[float]:
 
 def read_status(text: str) -> Reading[RecordedStatus]:
     """What the source says about the request; a slight misspelling is understood, with a note."""
-    word = text.casefold()
-    if word in _STATUSES:
-        return Reading(_STATUSES[word])
-    near = nearest(word, _STATUSES, CLOSE)
-    if near:
-        return Reading(_STATUSES[near], (f"is taken as {near!r}",))
-    known = [status.value for status in RecordedStatus]
-    raise CellRefused("is not a known status", suggest(word, known))
+    try:
+        return _understand(text, _STATUSES, [status.value for status in RecordedStatus])
+    except CellRefused as refused:
+        raise CellRefused("is not a known status", refused.remedy) from refused
 
 
 def read_seeds(text: str) -> Reading[tuple[SeedRange, ...]]:
@@ -171,7 +182,7 @@ def read_software(text: str) -> Reading[tuple[str, str]]:
     found = _SOFTWARE.fullmatch(text.translate(_DASHES))
     if not found:
         raise CellRefused("is not a software with its version", "name, dash, version: spdroot-dev-4.1.7.2")
-    return Reading((found[1], found[2]))
+    return taken((found[1], found[2]), f"{found[1]}-{found[2]}", text)
 
 
 def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
@@ -185,18 +196,15 @@ def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
     notes = [f"{word!r} after the tag is a remark: a label, no part of names, no partition" for word in remarks]
     if parsed := parse_tag(tag).note:
         notes.append(parsed)
-    return Reading((tag, remarks), tuple(notes))
+    return taken((tag, remarks), " ".join((tag, *remarks)), text, tuple(notes))
 
 
 def read_step(text: str) -> Reading[str]:
     """Kind of a step: SIM of ``simu``, RECO of ``reco``."""
-    word = text.casefold()
-    if word in _STEPS:
-        return Reading(_STEPS[word])
-    near = nearest(word, _STEPS, CLOSE)
-    if near:
-        return Reading(_STEPS[near], (f"is taken as {near!r}",))
-    raise CellRefused("is not a kind of step", suggest(word, ("simu", "reco")))
+    try:
+        return _understand(text, _STEPS, ("simu", "reco"))
+    except CellRefused as refused:
+        raise CellRefused("is not a kind of step", refused.remedy) from refused
 
 
 def _foreign_letters(text: str) -> str:
