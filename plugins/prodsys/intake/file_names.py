@@ -24,6 +24,6 @@ def shown_name(path: Path | str) -> str:
 
 def longer_name(stem: str, ending: str) -> str:
     """``stem + ending``, the stem cut so that a file system takes the name."""
-    while len(os.fsencode(stem + ending)) > NAME_BYTES:
+    while stem and len(os.fsencode(stem + ending)) > NAME_BYTES:
         stem = stem[:-1]
     return stem + ending

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
@@ -85,3 +88,12 @@ def _guess(content: bytes) -> str:
     if len(high) <= 0.3 * len(content):
         return "it looks like cp1252 or latin-1 (Windows, Western Europe)"
     return "it looks binary, not like a table"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file that this user alone can read, whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name.lstrip('.')}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(value, stream)
+    Path(temporary).replace(path)

@@ -229,6 +229,9 @@ class TimesSpec(Spec):
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
+    intake_rest_s: float = Field(
+        default=120, gt=0, description="a file in the intake folder is taken when nobody has written to it for so long"
+    )
 
     @model_validator(mode="after")
     def _answers_come_within_their_call(self) -> TimesSpec:

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 
 class ImportOperator(ServiceOperator):
-    """Base of the imports: what is good is imported, then the airflow task fails when something was not."""
+    """Base of the imports: what is good is imported, then the airflow task fails when something new was not."""
 
-    def report(self, answers: Mapping[str, ImportAnswer]) -> None:
+    def report(self, ctx: Context, answers: Mapping[str, ImportAnswer]) -> None:
         """Log what each source brought, every fault with its cell and remedy.
 
         Raises
         ------
         AirflowFailException
-            There were faults: somebody has to mend a file.
+            There were faults that did not stand before: somebody has to mend a file. Those that stand are logged.
         """
+        from prodsys.intake.known_faults import keep_new
+
         faults = [fault for answer in answers.values() for fault in answer.faults]
         for source, answer in answers.items():
             self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
@@ -34,18 +36,21 @@ class ImportOperator(ServiceOperator):
                 self.log.info("%s", note)
         for fault in faults:
             self.log.error("%s", fault)
+        new = keep_new(ctx.home / "intake" / f".{self.task_id}.faults.json", faults)
+        if new:
+            raise AirflowFailException(f"{len(new)} new faults of {len(faults)}, all in the log; the first: {new[0]}")
         if faults:
-            raise AirflowFailException(f"{len(faults)} faults, all in the log; the first: {faults[0]}")
+            self.log.warning("%d faults stand as they stood before: nobody has mended them", len(faults))
 
 
 class DropFolderOperator(ImportOperator):
     """Imports the files dropped into ``$PRODSYS_HOME/intake``."""
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
-        """Import; taken files move to ``done``, faulty ones to ``faulty``."""
+        """Import what rests; taken files move to ``done``, faulty ones to ``faulty``."""
         from prodsys.actions.intaking import import_dropped
 
-        self.report(import_dropped(ctx, ctx.home / "intake"))
+        self.report(ctx, import_dropped(ctx, ctx.home / "intake"))
 
 
 class SpecFolderOperator(ImportOperator):
@@ -57,7 +62,7 @@ class SpecFolderOperator(ImportOperator):
         from prodsys.settings import read_settings
 
         folder = read_settings().specs / "requests"
-        self.report({str(folder): import_versioned(ctx, folder)})
+        self.report(ctx, {str(folder): import_versioned(ctx, folder)})
 
 
 class DispatchOperator(ServiceOperator):
