@@ -64,7 +64,9 @@ def read_xlsx(content: bytes, path: Path) -> tuple[tuple[Table, ...], tuple[Note
         raise
     except Exception as error:  # zipfile, zlib and expat raise whatever the broken part happens to hit
         raise FileUnreadable(
-            str(path), f"is a damaged workbook: {type(error).__name__}", "save it again, as XLSX or CSV UTF-8"
+            str(path),
+            f"is a damaged workbook: {type(error).__name__}: {shown(error)}",
+            "save it again, as XLSX or CSV UTF-8",
         ) from error
 
 

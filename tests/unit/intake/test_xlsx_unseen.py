@@ -37,11 +37,13 @@ import json, resource, sys, time
 from pathlib import Path
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
+def peak_kb():  # not ru_maxrss, which a child inherits from its parent
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 catalogue = load_catalogue(Path(sys.argv[2]), "sandbox")
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
-before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+before, began = peak_kb(), time.process_time()
 intake = read_files([Path(sys.argv[1])], catalogue)
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+memory = peak_kb() - before
 faults = [str(fault) for fault in intake.faults]
 print(json.dumps({"mb": memory / 1024, "cpu_s": time.process_time() - began, "faults": faults}))
 """
