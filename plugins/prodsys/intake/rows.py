@@ -31,7 +31,7 @@ def read_cell(
 def check_row(record: Record, row: Row, headings: Headings) -> None:
     """Write down cells that cannot be read at all, and cells beyond the last heading."""
     if row.broken:
-        record.faults.append(Fault(record.file, row.line, "", shown(row.cells[-1]), row.broken, 'close the "'))
+        record.faults.append(Fault(record.file, row.line, "", shown(row.cells[-1]), row.broken, row.remedy))
         return
     for column, (message, remedy) in {**_lost_texts(row, headings), **row.refused}.items():
         name = headings.names.get(column, f"column {column + 1}")

@@ -12,6 +12,7 @@ from prodsys.intake.nearest import nearest
 from prodsys.intake.result import Fault, Note, shown
 
 MAX_ROWS = 100_000
+MAX_COLUMNS = 256
 HEADING_SEARCH = 10  # rows in which the headings must be
 LIKE = 0.75  # likeness at which a heading is a misspelt one
 
@@ -24,6 +25,7 @@ class Row:
     cells: tuple[str, ...]
     refused: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     broken: str = ""  # why the row as a whole cannot be cut into cells; the first cell is a guess then
+    remedy: str = 'close the "'  # of what is broken
     skipped: str = ""  # why nobody sees or means the row: it is hidden, or struck out
     numbers: frozenset[int] = frozenset()  # columns whose cells are numbers to the spreadsheet, not texts
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from prodsys.errors import FileUnreadable
 from prodsys.intake.cells import number_text
 from prodsys.intake.result import Fault, Note, shown
-from prodsys.intake.table import MAX_ROWS, Row, Table
+from prodsys.intake.table import MAX_COLUMNS, MAX_ROWS, Row, Table
 from prodsys.intake.xlsx_formats import date_text, is_date, shown_otherwise
 from prodsys.intake.xlsx_parts import (
     MAX_ENTRIES,
@@ -27,7 +27,6 @@ from prodsys.intake.xlsx_parts import (
     unescape,
 )
 
-MAX_COLUMNS = 256
 MAX_CELLS = 1_000_000  # with the empty ones between them
 MAX_MERGED = 10_000  # blocks of merged cells
 MAX_TOUCHED = 100_000  # cells in them

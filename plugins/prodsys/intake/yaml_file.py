@@ -32,6 +32,8 @@ from prodsys.intake.yaml_scalars import Scalar, read_plain
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30
+MAX_NODES = 100_000  # keys and values of one file
+MAX_FAULTS = 100  # of one file; whoever has so many mends them first
 EMPTY = "is empty"
 KeyPath = tuple[str | int, ...]
 _TEXT_TAGS = ("!", "!!str", "tag:yaml.org,2002:str")
@@ -99,7 +101,7 @@ def parse_yaml(text: str, file: str) -> YamlDocument:
         return YamlDocument(file, None, faults=(_broken(error, text, file),))
     if builder.is_empty:
         return YamlDocument(file, None, faults=(Fault(file, 1, "", "", EMPTY, "see include/specs"),))
-    return YamlDocument(file, builder.root, builder.lines, tuple(builder.faults), builder.texts)
+    return YamlDocument(file, builder.root, builder.lines, tuple(builder.faults[:MAX_FAULTS]), builder.texts)
 
 
 def _broken(error: Exception, text: str, file: str) -> Fault:
@@ -139,7 +141,7 @@ class _Builder:
         self.texts: dict[KeyPath, str] = {}
         self.faults: list[Fault] = []
         self._levels: list[_Level] = []
-        self._documents = 0
+        self._documents = self._nodes = 0
 
     def take(self, event: Event) -> None:
         """Take the next event; _NotOurs for what no file here needs."""
@@ -151,6 +153,9 @@ class _Builder:
         if isinstance(event, MappingEndEvent | SequenceEndEvent):
             self._levels.pop()
         elif isinstance(event, NodeEvent):
+            self._nodes += 1
+            if self._nodes > MAX_NODES:
+                raise self._refused(event, f"is huge: more than {MAX_NODES:,} values", "write ranges, or split it")
             self._check_node(event)
             self._take_node(event)
 

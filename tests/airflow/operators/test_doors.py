@@ -28,7 +28,7 @@ def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_known_fault_is_no_alarm_again(ledger: Ledger, specs: Path, context: MakeContext) -> None:  # noqa: ARG001
+def test_a_known_fault_is_no_alarm_again(ledger: Ledger, specs: Path, context: MakeContext) -> None:
     operator = SpecFolderOperator(task_id="specs")
     operator.execute(context())
     bad = specs / "requests" / "bad.yaml"
@@ -44,7 +44,7 @@ def test_a_known_fault_is_no_alarm_again(ledger: Ledger, specs: Path, context: M
     operator.execute(context())
 
 
-def test_a_faulty_file_is_one_red_run_and_goes(ledger: Ledger, specs: Path, context: MakeContext) -> None:  # noqa: ARG001
+def test_a_faulty_file_is_one_red_run_and_goes(ledger: Ledger, specs: Path, context: MakeContext) -> None:
     folder = Path(os.environ["PRODSYS_HOME"]) / "intake"
     folder.mkdir(parents=True)
     (folder / "aa.yaml").write_text("request_id: !!int 1\n")
