@@ -6,11 +6,12 @@ from prodsys.building.doors import door
 from prodsys.operators.doors import DropFolderOperator, SpecFolderOperator
 
 DOCS = """
-Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file that was taken moves to `done`, a
-faulty one to `faulty`, with a report beside it) and the YAML files under `include/specs/requests`. Importing the same
-file twice changes nothing, also when a person revised the request meanwhile: the log names the difference. `specs` is
-red once for each new fault; its log shows all of them every time. What is imported is a draft: nothing runs before
-somebody has planned, approved and launched it.
+Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file is taken when nobody has written to
+it for two minutes, and moves to `done`, a faulty one to `faulty` with reports beside it) and the YAML files under
+`include/specs/requests`. Importing the same file twice changes nothing, also when a person revised
+the request meanwhile: the log names the difference. What is imported is a draft: nothing runs before somebody has
+planned, approved and launched it. A run is red when it found new faults, once for each; the log of
+every run names those that stand.
 """
 
 with DAG("intake", schedule="* * * * *", **door("Import request files", DOCS)) as dag:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from prodsys.model.names import RequestId
 from prodsys.model.statuses import RequestState
@@ -61,7 +60,7 @@ def write_scenario(path: Path, seeds: dict[str, list[int]]) -> None:
         },
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({"description": "the demonstration", "rules": rules}, sort_keys=False)
+    text = json.dumps({"description": "the demonstration", "rules": rules}, indent=1) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(text, encoding="utf-8")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from prodsys.intake.yaml_file import load_yaml
+from prodsys.model.written_numbers import check_number_field
 
 
 class Rhythms(BaseModel):
     """Periods and delays [s]; the defaults are those of the recordings (``contract/panda/README.md``)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
     unknown_s: float = Field(default=2.0, description="least time a submitted task stays unknown")
     refine_s: float = Field(default=5.0, description="period of the refiner")
@@ -32,7 +35,7 @@ class Rhythms(BaseModel):
 
 def read_rhythms(speed: float, path: Path | None = None) -> Rhythms:
     """Rhythms of a server that is `speed` times as fast as the recorded one."""
-    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+    given = load_yaml(path, if_empty={}) if path else {}
     base = Rhythms.model_validate(given or {})
     return Rhythms(**{name: value / speed for name, value in base.model_dump().items()})
 

@@ -42,8 +42,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from prodsys.errors import FileUnreadable
+from prodsys.intake.yaml_file import load_yaml
+from prodsys.model.written_numbers import check_number_field
 
 PREFIX = "SANDBOX_PANDA_"
 JobKind = Literal["process", "simulated"]
@@ -57,6 +60,7 @@ class Site(BaseModel):
     """One PanDA queue of the sandbox and the storage its jobs write to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
     name: str
     rse: str
@@ -156,8 +160,8 @@ def load_sites(settings: Settings) -> dict[str, Site]:
 
 def _site_rows(path: Path) -> list[dict[str, object]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = load_yaml(path)
+    except FileUnreadable as error:
         raise SettingsInvalid(f"{PREFIX}SITES: {path} cannot be read: {error}") from error
     if isinstance(content, dict):
         content = content.get("queues", content)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from prodsys.intake.yaml_file import load_yaml
 
 SCHEMA = "rucio"
 ROOT_LOGIN = "root"
@@ -155,7 +155,7 @@ def write_layout(settings: RucioSettings, sites: Path, rse_root: Path, subjects:
 
 def storages(sites: Path) -> dict[str, str]:
     """Site of every storage named in ``sites.yaml``."""
-    table = yaml.safe_load(sites.read_text(encoding="utf-8"))
+    table = load_yaml(sites)
     known = {row["rse"]: row["site"] for row in table["queues"]}
     return {name: known.get(name, name.partition("_")[0]) for name in table["rses"]}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 
-import yaml
-
+from prodsys.intake.yaml_file import load_yaml
 from sandbox.iam.clients import Client, write_clients
 from sandbox.iam.server import CLIENTS_FILE
 from sandbox.rucio.configuration import write_configuration, write_layout
@@ -52,7 +52,7 @@ def _write_panda_files(plan: Plan) -> None:
     """
     folder = plan.home.folder("panda")
     simulated = os.environ.get("SANDBOX_PANDA_JOBS") == "simulated"
-    table = yaml.safe_load((plan.settings.specs / "sites.yaml").read_text(encoding="utf-8"))
+    table = load_yaml(plan.settings.specs / "sites.yaml")
     queues = [
         {
             "name": row["name"],
@@ -62,5 +62,5 @@ def _write_panda_files(plan: Plan) -> None:
         }
         for row in table["queues"]
     ]
-    (folder / "sites.yaml").write_text(yaml.safe_dump({"queues": queues}), encoding="utf-8")
+    (folder / "sites.yaml").write_text(json.dumps({"queues": queues}, indent=1), encoding="utf-8")
     (folder / "work").mkdir(exist_ok=True)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
+from prodsys.intake.yaml_file import load_yaml
 from sandbox.rucio.configuration import RucioSettings, server_environment
 from sandbox.stack import health
 from sandbox.stack.airflow_environment import airflow_environment
@@ -181,7 +180,7 @@ def panda_environment(plan: Plan) -> dict[str, str]:
 def profile_speed(plan: Plan) -> float:
     """By what PanDA's rhythms are divided, so that they fit the times of the profile."""
     path = plan.settings.specs / "profiles" / f"{plan.settings.profile}.yaml"
-    return float(yaml.safe_load(path.read_text(encoding="utf-8")).get("speed", 1))
+    return float(load_yaml(path).get("speed", 1))
 
 
 def _airflow(plan: Plan) -> list[Program]:

@@ -3,32 +3,89 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
+
+from sqlalchemy.exc import ProgrammingError
 
 from prodsys.actions.context import Context
 from prodsys.actions.file_versions import take_new_faults
 from prodsys.actions.importing import ImportAnswer, import_intake
 from prodsys.actions.keeping import register
-from prodsys.errors import LedgerError, SpecInvalid
-from prodsys.intake.files import read_files
+from prodsys.errors import LedgerError, NotAllowed, ServiceUnavailable, SpecInvalid
+from prodsys.intake.drop_folder import DONE, FAULTY, DropFolder, Taken
+from prodsys.intake.file_names import shown_name
+from prodsys.intake.files import read_content, read_files
 from prodsys.intake.recurring_files import read_templates
-from prodsys.intake.result import Fault, Intake
+from prodsys.intake.result import Fault, Intake, Note, shown
 from prodsys.ledger.session import transaction
-
-DONE, FAULTY = "done", "faulty"
-PARTIAL_SUFFIXES = {".part", ".tmp", ".swp"}  # of files that are still being written
+from prodsys.model.moves import Right
 
 
-def import_dropped(ctx: Context, folder: Path) -> dict[str, ImportAnswer]:
-    """Import every file of a drop folder; each moves to ``done``, or to ``faulty`` with a report beside it."""
+def import_dropped(ctx: Context, folder: Path, now: float | None = None) -> dict[str, ImportAnswer]:
+    """Import every file of a drop folder that rests; each moves to ``done``, or to ``faulty`` with reports beside it.
+
+    What is wrong with one file costs that file only.
+
+    Raises
+    ------
+    ServiceUnavailable
+        The ledger is not there; what is left is imported another time.
+    NotAllowed
+        The person may not create requests.
+    """
+    ctx.check_right("import", Right.CREATE)
     folder.mkdir(parents=True, exist_ok=True)
-    answers = {}
-    for path in sorted(one for one in folder.iterdir() if one.is_file() and one.suffix not in PARTIAL_SUFFIXES):
-        answer = import_intake(ctx, read_files([path], ctx.catalogue), by_hand=False)
-        _put_away(path, answer)
-        answers[path.name] = answer
+    drop = DropFolder(folder, ctx.catalogue.profile.times.intake_rest_s)
+    resting, faults = drop.look(time.time() if now is None else now)
+    answers = {shown_name(folder): ImportAnswer(faults=faults)} if faults else {}
+    for name in resting:
+        answers[shown_name(name)] = _import_file(ctx, drop, name)
     return answers
+
+
+def _import_file(ctx: Context, drop: DropFolder, name: str) -> ImportAnswer:
+    taken = drop.take(name)
+    if taken is None:
+        return ImportAnswer(notes=[Note(shown_name(name), None, "", "", "was changed while it was read: left there")])
+    answer = _import_taken(ctx, taken)
+    if not drop.is_same(taken):
+        message = "was changed while it was imported: left there, it is read again when it rests"
+        answer.notes.append(Note(taken.shown, None, "", "", message))
+        return answer
+    try:
+        drop.put_away(taken, FAULTY if answer.faults else DONE, _reports(answer) if answer.faults else {})
+    except OSError as error:
+        message = f"cannot be moved: {error.strerror}"
+        answer.faults.append(Fault(taken.shown, None, "", "", message, "check the permissions of done and faulty"))
+    return answer
+
+
+def _import_taken(ctx: Context, taken: Taken) -> ImportAnswer:
+    if taken.content is None:
+        return ImportAnswer(faults=[taken.fault] if taken.fault else [])
+    intake = read_content(taken.content, taken.shown, ctx.catalogue)
+    try:
+        return import_intake(ctx, intake, by_hand=False)
+    except (ServiceUnavailable, NotAllowed, ProgrammingError):
+        raise  # no file is to blame
+    except Exception as error:  # noqa: BLE001 - one file is to blame, and costs nobody else a minute
+        message = f"cannot be imported: {type(error).__name__}: {shown(error)}"
+        fault = Fault(taken.shown, None, "", "", message, "mend the file; if it stays so, tell whoever runs Prodsys")
+        return ImportAnswer(faults=[*intake.faults, fault], notes=list(intake.notes))
+
+
+def _reports(answer: ImportAnswer) -> dict[str, str]:
+    """What is said about a faulty file: for programs, and for people."""
+    report = {"faults": [asdict(one) for one in answer.faults], "notes": [asdict(one) for one in answer.notes]}
+    imported = [*answer.created, *answer.revised, *answer.unchanged]
+    lines = [f"{len(answer.faults)} faults; imported: {', '.join(imported) or 'nothing'}", ""]
+    lines += [f"FAULT  {fault}" for fault in answer.faults]
+    lines += [f"note   {note}" for note in answer.notes]
+    lines += ["", "Mend the file and put it into the intake folder again: what was imported stays as it is."]
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return {".faults.json": text, ".faults.txt": "\n".join(lines) + "\n"}
 
 
 def import_versioned(ctx: Context, folder: Path) -> ImportAnswer:
@@ -56,19 +113,3 @@ def keep_for_templates(ctx: Context, specs: Path) -> list[Fault]:
             remedy = "prodsys recurring lint; seeds and ids of others: prodsys seeds claims"
             faults.append(Fault(str(path), None, "", template.name, str(error), remedy))
     return faults
-
-
-def _put_away(path: Path, answer: ImportAnswer) -> None:
-    place = path.parent / (FAULTY if answer.faults else DONE)
-    place.mkdir(exist_ok=True)
-    target = place / path.name
-    number = 1
-    while target.exists():
-        target = place / f"{path.stem}.{number}{path.suffix}"
-        number += 1
-    path.rename(target)
-    if answer.faults:
-        report = {"faults": [asdict(one) for one in answer.faults], "notes": [asdict(one) for one in answer.notes]}
-        target.with_name(f"{target.name}.faults.json").write_text(
-            json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-        )

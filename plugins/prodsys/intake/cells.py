@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ MAX_COUNT = 10**12  # events; beyond it somebody pasted something else
 CLOSE = 0.85  # likeness at which a misspelt status is understood: Runnig, but not Undone
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _BLANKS = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]+")
+_TWO_WAYS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # thousands to one reader, decimals to another
 _PLAIN = re.compile(r"\d+(?:\.0)?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(?:([ ,.'])\d{3})(?:\1\d{3})*", re.ASCII)
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?) ?([A-Za-z]*)", re.ASCII)
@@ -27,7 +28,7 @@ _UNITS = {"mev": 1e-3, "gev": 1.0, "tev": 1e3}
 _SOFTWARE = re.compile(r"([A-Za-z][A-Za-z0-9_\-]*?)[- /]v?(\d+(?:\.\d+)*)", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
 _REMARK = re.compile(r"[\w.,:;+()\-]{1,64}")
-_STATUSES = {
+_STATUSES = {  # the first word of each is its own, the others are understood with a note
     "draft": RecordedStatus.DRAFT,
     "new": RecordedStatus.DRAFT,
     "ready": RecordedStatus.READY,
@@ -65,6 +66,32 @@ def squeeze(text: str) -> str:
     return _BLANKS.sub(" ", text).strip()
 
 
+def is_ambiguous(text: str) -> bool:
+    """A number such as ``1,500`` or ``1.500``: thousands to one reader, decimals to another."""
+    return bool(_TWO_WAYS.fullmatch(text))
+
+
+def number_text(value: float) -> str:
+    """A number that a program gave, as a text that nobody takes for thousands: 27, 4.1, 1.8770."""
+    text = str(int(value)) if float(value).is_integer() and abs(value) < 10**15 else repr(value)
+    return f"{text}0" if is_ambiguous(text) else text
+
+
+def taken(value: T, own: str, text: str, notes: tuple[str, ...] = ()) -> Reading[T]:
+    """A reading of words: whatever was understood otherwise than it is written gets a note."""
+    return Reading(value, notes if own == text else (f"is taken as {own!r}", *notes))
+
+
+def _understand(text: str, words: Mapping[str, T], known: Iterable[str]) -> Reading[T]:
+    """The value of a known word, of another word for it, or of a slight misspelling; case does not count."""
+    word = text.casefold()
+    found = word if word in words else nearest(word, words, CLOSE)
+    if found is None:
+        raise CellRefused("is not a known word", suggest(word, known))
+    own = next(name for name, value in words.items() if value == words[found])
+    return taken(words[found], own, word)
+
+
 def read_word(text: str) -> Reading[str]:
     """A text as it is."""
     return Reading(text)
@@ -80,7 +107,7 @@ def read_request_id(text: str, prefixes: Iterable[str]) -> Reading[str]:
     if parsed.prefix not in prefixes:
         remedy = f"{suggest(parsed.prefix, prefixes)}; a new one goes into policy.yaml"
         raise CellRefused(f"begins with an unknown prefix {parsed.prefix!r}", remedy)
-    return Reading(str(parsed))
+    return taken(str(parsed), str(parsed), text)
 
 
 def read_count(text: str) -> Reading[int]:
@@ -106,6 +133,11 @@ def read_energy(text: str) -> Reading[float]:
     unit = found[2].casefold() if found else ""
     if not found or (unit and unit not in _UNITS):
         raise CellRefused("is not an energy", "a number and GeV, such as 27 GeV")
+    if is_ambiguous(found[1]):
+        whole, decimals = re.split("[.,]", found[1])
+        rest = f"{text[found.end(1) :]}"
+        remedy = f"write {whole}{decimals}{rest}, or {whole}.{decimals}0{rest} when the mark is a decimal one"
+        raise CellRefused("can be read in two ways", remedy)
     value = float(found[1].replace(",", "."))
     if unit and _UNITS[unit] != 1.0:
         raise CellRefused("is not in GeV", f"write {value * _UNITS[unit]:g} GeV")
@@ -121,14 +153,10 @@ def read_energy_gev(text: str) -> Reading[float]:
 
 def read_status(text: str) -> Reading[RecordedStatus]:
     """What the source says about the request; a slight misspelling is understood, with a note."""
-    word = text.casefold()
-    if word in _STATUSES:
-        return Reading(_STATUSES[word])
-    near = nearest(word, _STATUSES, CLOSE)
-    if near:
-        return Reading(_STATUSES[near], (f"is taken as {near!r}",))
-    known = [status.value for status in RecordedStatus]
-    raise CellRefused("is not a known status", suggest(word, known))
+    try:
+        return _understand(text, _STATUSES, [status.value for status in RecordedStatus])
+    except CellRefused as refused:
+        raise CellRefused("is not a known status", refused.remedy) from refused
 
 
 def read_seeds(text: str) -> Reading[tuple[SeedRange, ...]]:
@@ -154,7 +182,7 @@ def read_software(text: str) -> Reading[tuple[str, str]]:
     found = _SOFTWARE.fullmatch(text.translate(_DASHES))
     if not found:
         raise CellRefused("is not a software with its version", "name, dash, version: spdroot-dev-4.1.7.2")
-    return Reading((found[1], found[2]))
+    return taken((found[1], found[2]), f"{found[1]}-{found[2]}", text)
 
 
 def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
@@ -168,18 +196,15 @@ def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
     notes = [f"{word!r} after the tag is a remark: a label, no part of names, no partition" for word in remarks]
     if parsed := parse_tag(tag).note:
         notes.append(parsed)
-    return Reading((tag, remarks), tuple(notes))
+    return taken((tag, remarks), " ".join((tag, *remarks)), text, tuple(notes))
 
 
 def read_step(text: str) -> Reading[str]:
     """Kind of a step: SIM of ``simu``, RECO of ``reco``."""
-    word = text.casefold()
-    if word in _STEPS:
-        return Reading(_STEPS[word])
-    near = nearest(word, _STEPS, CLOSE)
-    if near:
-        return Reading(_STEPS[near], (f"is taken as {near!r}",))
-    raise CellRefused("is not a kind of step", suggest(word, ("simu", "reco")))
+    try:
+        return _understand(text, _STEPS, ("simu", "reco"))
+    except CellRefused as refused:
+        raise CellRefused("is not a kind of step", refused.remedy) from refused
 
 
 def _foreign_letters(text: str) -> str:

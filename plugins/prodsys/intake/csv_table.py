@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
-from prodsys.intake.result import Note
-from prodsys.intake.table import MAX_ROWS, Row, Table
+from prodsys.intake.result import SHOWN, Note
+from prodsys.intake.table import MAX_COLUMNS, MAX_ROWS, Row, Table
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+MAX_MARKS = 100_000  # delimiters in one line; a cell with many ranges of seeds holds commas too
 LONGEST = 50  # lines of one row with line breaks inside quotation marks
 csv.field_size_limit(1_000_000)
 
@@ -22,11 +23,16 @@ def read_csv(text: str, path: Path) -> Table:
     Raises
     ------
     FileUnreadable
-        It has more than 100 000 rows, or no delimiter.
+        It has more than 100 000 rows, a line that no person wrote, or no delimiter.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) > MAX_ROWS + 1:
         raise FileUnreadable(str(path), f"is huge: {len(lines):,} rows", f"at most {MAX_ROWS:,}; split it")
+    for number, line in enumerate(lines, start=1):
+        if (marks := max(map(line.count, DELIMITERS))) > MAX_MARKS:
+            raise FileUnreadable(
+                str(path), f"is huge: line {number} holds {marks:,} delimiters", f"at most {MAX_MARKS:,}"
+            )
     delimiter = _delimiter(lines, path)
     width = max(len(_split(line, delimiter) or ()) for line in lines[:10])
     rows = tuple(_records(lines, delimiter, width))
@@ -65,7 +71,10 @@ def _records(lines: list[str], delimiter: str, width: int) -> Iterator[Row]:
             yield Row(at + 1, (first, lines[at]), broken="has a quotation mark without its partner")
             at += 1
             continue
-        if any(cell.strip() for cell in cells):
+        if len(cells) > MAX_COLUMNS:
+            words, remedy = f"has {len(cells):,} cells, at most {MAX_COLUMNS}", "delete those beside the table"
+            yield Row(at + 1, (cells[0], lines[at][:SHOWN]), broken=words, remedy=remedy)
+        elif any(cell.strip() for cell in cells):
             yield _row(at + 1, cells)
         at += height
 

@@ -38,6 +38,7 @@ FORM = Form(
     },
     optional=frozenset({"campaign", "description", "bunches", "bunches_at_once"}),
     ignored=frozenset({"id", "n_processings"}),
+    texts=frozenset({"version"}),
 )
 _VERSION = re.compile(r"\d+(\.\d+)*", re.ASCII)
 

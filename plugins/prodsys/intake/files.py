@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
 from prodsys.intake import database, processings, sheet
 from prodsys.intake.csv_table import read_csv
+from prodsys.intake.file_names import is_temporary, shown_name
 from prodsys.intake.processings import Processing
 from prodsys.intake.request_yaml import read_request_yaml
-from prodsys.intake.result import Accepted, Fault, Intake, Note
+from prodsys.intake.result import Accepted, Fault, Intake, Note, shown
 from prodsys.intake.table import Table, find_headings, likeness
 from prodsys.intake.text_file import decode, read_bytes
 from prodsys.model.request import Configuration, RequestSpec
@@ -36,43 +37,81 @@ def read_all(paths: Sequence[Path], catalogue: Catalogue) -> tuple[Intake, tuple
     """As `read_files`, with the rows of the lists of processings beside it."""
     parts: list[Intake] = []
     steps: list[Processing] = []
-    for path in _expand(paths):
-        try:
-            part, found = _read_file(path, catalogue)
-        except FileUnreadable as error:
-            part, found = Intake(faults=(Fault(str(path), None, "", "", error.message, error.remedy),)), []
-        parts.append(part)
-        steps += found
+    seen: set[Path] = set()
+    for path in paths:
+        for file, content in _contents(path):
+            if file in seen:
+                continue
+            seen.add(file)
+            part, found = _read_content(file, content, catalogue)
+            parts.append(part)
+            steps += found
     return processings.link(_without_repeats(Intake.join(parts)), steps, catalogue), tuple(steps)
 
 
-def _expand(paths: Iterable[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file())
-            found += inside
-        else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+def read_content(content: bytes, name: str, catalogue: Catalogue) -> Intake:
+    """Requests of the bytes of one file, which is called so in faults; nothing that the bytes hold raises."""
+    part, steps = _read_content(Path(name), content, catalogue)
+    return processings.link(_without_repeats(part), steps, catalogue)
 
 
-def _read_file(path: Path, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
-    content = read_bytes(path)
+def _contents(path: Path) -> Iterator[tuple[Path, bytes | Exception]]:
+    """Every file at a path with its bytes, or with what was raised instead of them."""
+    try:
+        files = _expand(path)
+    except (OSError, ValueError) as error:
+        yield Path(shown_name(path)), error
+        return
+    for file in files:
+        try:
+            yield Path(shown_name(file)), read_bytes(file)
+        except (FileUnreadable, OSError, ValueError) as error:
+            yield Path(shown_name(file)), error
+
+
+def _expand(path: Path) -> list[Path]:
+    """A file, or the request files in a folder that are no temporary ones."""
+    if not path.is_dir():
+        return [path]
+    return sorted(one for one in path.rglob("*") if _is_request_file(one, path) and one.is_file())
+
+
+def _is_request_file(file: Path, folder: Path) -> bool:
+    parts = file.relative_to(folder).parts
+    return file.suffix.lower() in SUFFIXES and not any(is_temporary(part) for part in parts)
+
+
+def _read_content(file: Path, content: bytes | Exception, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
+    """What a file gives. The one border of all readers: whatever is raised for a file costs that file only."""
+    try:
+        if isinstance(content, Exception):
+            raise content
+        return _read_forms(file, content, catalogue)
+    except FileUnreadable as error:
+        fault = Fault(str(file), None, "", "", error.message, error.remedy)
+    except Exception as error:  # noqa: BLE001
+        remedy = "save it again, as CSV UTF-8, XLSX or YAML; if it stays so, tell whoever runs Prodsys"
+        fault = Fault(str(file), None, "", "", f"cannot be read: {type(error).__name__}: {shown(error)}", remedy)
+    return Intake(faults=(fault,)), []
+
+
+def _read_forms(file: Path, content: bytes, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
     if content.startswith(b"PK\x03\x04"):
-        return _read_tables(_workbook(content, path), path, catalogue)
-    text = decode(content, path)
-    if _is_yaml(text, path):
-        return read_request_yaml(text, path, catalogue), []
-    return _read_tables((read_csv(text, path),), path, catalogue)
+        return _read_workbook(content, file, catalogue)
+    text = decode(content, file)
+    if _is_yaml(text, file):
+        return read_request_yaml(text, file, catalogue), []
+    return _read_tables((read_csv(text, file),), file, catalogue)
 
 
-def _workbook(content: bytes, path: Path) -> tuple[Table, ...]:
-    from prodsys.intake.xlsx_table import is_xlsx, read_xlsx  # openpyxl costs a quarter of a second
+def _read_workbook(content: bytes, path: Path, catalogue: Catalogue) -> tuple[Intake, list[Processing]]:
+    from prodsys.intake.xlsx_table import is_xlsx, read_xlsx
 
     if not is_xlsx(content):
         raise FileUnreadable(str(path), "is a ZIP archive, not a workbook", "save it as XLSX or CSV UTF-8")
-    return read_xlsx(content, path)
+    tables, notes = read_xlsx(content, path)
+    intake, steps = _read_tables(tables, path, catalogue)
+    return Intake.join([intake, Intake(notes=notes)]), steps
 
 
 def _is_yaml(text: str, path: Path) -> bool:

@@ -44,9 +44,10 @@ def _meant(item: Mapping[str, Any], model: type[BaseModel], path: KeyPath) -> Ke
 def _fault(
     item: Mapping[str, Any], path: KeyPath, model: type[BaseModel], document: YamlDocument, at: KeyPath
 ) -> Fault:
-    message, remedy = _words(item, model, path)
     full = (*at, *path)
-    value = "" if item["type"] in ("missing", "extra_forbidden") or _is_structure(item["input"]) else item["input"]
+    message, remedy = _words({**item, "written": document.written(full, item["input"])}, model, path)
+    hidden = item["type"] in ("missing", "extra_forbidden") or _is_structure(item["input"])
+    value = "" if hidden else document.written(full, item["input"])
     return Fault(document.file, document.line(full), key_path(full), shown(value), message, remedy)
 
 
@@ -71,7 +72,7 @@ def plain_words(item: Mapping[str, Any], described: str) -> tuple[str, str]:
     """Message and remedy of one of pydantic's errors, without its jargon."""
     context = item.get("ctx") or {}
     if item["type"] == "string_type" and isinstance(item["input"], int | float):
-        return "is a number here, not a text", f'put it in quotes: "{item["input"]}"'
+        return "is a number here, not a text", f'put it in quotes: "{item.get("written", item["input"])}"'
     if item["type"] == "string_pattern_mismatch":
         return "has not the right form", f"{described}; pattern {context['pattern']}"
     if item["type"] == "literal_error":

@@ -11,7 +11,7 @@ from prodsys.intake import cells
 from prodsys.intake.reading import Record
 from prodsys.intake.result import Accepted, Fault, Intake, Note, shown
 from prodsys.intake.rows import check_row, read_cell
-from prodsys.intake.table import Form, Headings, Row, Table, data_rows, find_headings
+from prodsys.intake.table import Form, Headings, Row, Table, data_rows, find_headings, skipped_notes
 from prodsys.model.names import energy_text
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
@@ -48,7 +48,7 @@ class Processing:
 def read_processings(table: Table, catalogue: Catalogue) -> tuple[list[Processing], Intake]:
     """Processings of a table, with its faults and notes."""
     headings = find_headings(table, FORM)
-    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes]
+    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes, *skipped_notes(table, headings)]
     found: list[Processing] = []
     if set(FORM.headings) - FORM.optional <= headings.columns.keys():
         for row in data_rows(table, headings):

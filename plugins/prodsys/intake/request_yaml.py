@@ -13,7 +13,7 @@ from prodsys.intake.model_faults import MISSING, faults_of
 from prodsys.intake.reading import Record, accept
 from prodsys.intake.result import Accepted, Fault, Intake
 from prodsys.intake.rows import campaign_of
-from prodsys.intake.yaml_file import YamlDocument, parse_yaml
+from prodsys.intake.yaml_file import KeyPath, YamlDocument, parse_yaml
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 
@@ -49,7 +49,7 @@ def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) 
     }
     for name, reader in readers.items():
         if name in values:
-            values[name] = record.read(name, _as_text(values[name]), reader)
+            values[name] = record.read(name, _as_text(values[name], document, (name,)), reader)
     if values.get("tag"):
         values["tag"], remarks = values["tag"]
         if isinstance(values.get("labels", []), list):
@@ -65,16 +65,21 @@ def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) 
     return accept(record, values, catalogue)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: Any, document: YamlDocument, path: KeyPath) -> str:
     """A YAML value as a person would write it in a cell; lists of seeds become one text."""
     if isinstance(value, list):
-        return ", ".join(_as_text(item) for item in value)
+        return ", ".join(_as_text(item, document, (*path, index)) for index, item in enumerate(value))
     if isinstance(value, dict):
-        first, last = value.get("first"), value.get("last")
+        first, last = (_as_text(value.get(key), document, (*path, key)) for key in ("first", "last"))
         return f"{first}-{last}" if set(value) == {"first", "last"} else str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return cells.squeeze(str(value))
+    if isinstance(value, float) and (path == ("energy_gev",) or value.is_integer()):
+        return document.written(path, value) if _is_grouped(path, document) else cells.number_text(value)
+    return cells.squeeze(document.written(path, value))
+
+
+def _is_grouped(path: KeyPath, document: YamlDocument) -> bool:
+    """The number may be meant with a mark of thousands, ``1.000``; an energy with a point is a number to YAML."""
+    return path != ("energy_gev",) and cells.is_ambiguous(document.written(path, ""))
 
 
 def _add_faults(record: Record, error: ValidationError, document: YamlDocument) -> bool:

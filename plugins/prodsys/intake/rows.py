@@ -9,7 +9,7 @@ from prodsys.errors import SpecInvalid
 from prodsys.intake.cells import Reader
 from prodsys.intake.reading import Record
 from prodsys.intake.result import Accepted, Fault, Intake, shown
-from prodsys.intake.table import Headings, Row, Table
+from prodsys.intake.table import Headings, Row, Table, skipped_notes
 from prodsys.model.specs import Catalogue
 
 
@@ -23,25 +23,36 @@ def read_cell(
 ) -> Any:
     """Value of a field in a row; None when the form has no such column, or the cell is empty or faulty."""
     column = headings.columns.get(name)
-    if column is None or column in row.refused or row.broken:  # what is refused is said by check_row
-        return None
+    if column is None or column in row.refused or row.broken or _is_number(row, headings, column):
+        return None  # what is refused is said by check_row
     return record.read(name, row.cell(column), reader, required)
 
 
 def check_row(record: Record, row: Row, headings: Headings) -> None:
     """Write down cells that cannot be read at all, and cells beyond the last heading."""
     if row.broken:
-        record.faults.append(Fault(record.file, row.line, "", shown(row.cells[-1]), row.broken, 'close the "'))
+        record.faults.append(Fault(record.file, row.line, "", shown(row.cells[-1]), row.broken, row.remedy))
         return
-    for column, (message, remedy) in row.refused.items():
+    for column, (message, remedy) in {**_lost_texts(row, headings), **row.refused}.items():
         name = headings.names.get(column, f"column {column + 1}")
-        record.faults.append(Fault(record.file, row.line, name, shown(row.cell(column)), message, remedy))
+        if column in headings.columns.values() or column not in headings.names:  # columns that nobody reads may be odd
+            record.faults.append(Fault(record.file, row.line, name, shown(row.cell(column)), message, remedy))
     width = max(headings.names, default=0) + 1
     beyond = [cell for cell in row.cells[width:] if cell.strip()]
     if beyond:
         message = f"the row has {len(row.cells)} cells, the headings are {width}"
         remedy = 'a text with commas needs quotation marks: "Micromegas, TS"'
         record.faults.append(Fault(record.file, row.line, "", shown(beyond[0]), message, remedy))
+
+
+def _is_number(row: Row, headings: Headings, column: int) -> bool:
+    """The spreadsheet has made a number of a text: of the version 4.10 it has made 4.1."""
+    return column in headings.texts and column in row.numbers
+
+
+def _lost_texts(row: Row, headings: Headings) -> dict[int, tuple[str, str]]:
+    why = ("is a number to the spreadsheet, which drops zeros at its end", "format the cell as text and write it again")
+    return {column: why for column in headings.texts if _is_number(row, headings, column) and row.cell(column)}
 
 
 def campaign_of(record: Record, request_id: str | None, catalogue: Catalogue) -> str | None:
@@ -62,7 +73,7 @@ def gather(table: Table, headings: Headings, read: Iterable[tuple[Record, Accept
     """
     accepted: dict[str, Accepted] = {}
     first: dict[str, tuple[Record, Accepted | None]] = {}
-    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes]
+    faults, notes = [*table.faults, *headings.faults], [*table.notes, *headings.notes, *skipped_notes(table, headings)]
     for record, found in read:
         twin = first.setdefault(record.request_id, (record, found)) if record.request_id else (record, found)
         if twin[0] is not record:

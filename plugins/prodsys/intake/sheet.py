@@ -8,7 +8,7 @@ from typing import Any
 
 from prodsys.intake import cells
 from prodsys.intake.reading import Record, accept, pick_chain
-from prodsys.intake.result import Accepted, Intake
+from prodsys.intake.result import Accepted, Fault, Intake, shown
 from prodsys.intake.rows import campaign_of, check_row, gather, read_cell
 from prodsys.intake.table import Form, Headings, Row, Table, data_rows, find_headings
 from prodsys.model.specs import Catalogue
@@ -70,7 +70,7 @@ def _requests(table: Table, headings: Headings) -> Iterator[list[Row]]:
     """Rows of one request after the other; only the first one of them carries the id."""
     id_column = headings.columns["request_id"]
     rows: list[Row] = []
-    for row in data_rows(table, headings):
+    for row in data_rows(table, headings, with_skipped=True):
         named = row.cells[0] if row.broken else row.cell(id_column)
         if rows and (named or _is_orphan(row, headings)):
             yield rows
@@ -95,6 +95,9 @@ def _is_stray_step(row: Row, headings: Headings) -> bool:
 
 def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue: Catalogue) -> Accepted | None:
     first = rows[0]
+    if any(row.skipped for row in rows):
+        _check_skipped(record, rows)
+        return None
     if _is_stray_step(first, headings):
         step = first.cell(headings.columns["step"])
         record.fault("request_id", "", "is empty, and no request stands above", f"write the id of this row ({step})")
@@ -115,6 +118,17 @@ def _read_request(record: Record, rows: list[Row], headings: Headings, catalogue
     steps = _read_steps(record, rows, headings)
     values["chain"] = pick_chain(record, steps, catalogue) if steps and not record.is_faulty("step") else None
     return accept(record, values, catalogue)
+
+
+def _check_skipped(record: Record, rows: list[Row]) -> None:
+    """A request is hidden, or struck out, with all its rows or not at all; the notes about its rows name it."""
+    if all(row.skipped for row in rows):
+        return
+    for row in rows:
+        if row.skipped:
+            message = f"{row.skipped}, other rows of its request are not"
+            remedy = "show all rows of the request, or hide all of them"
+            record.faults.append(Fault(record.file, row.line, "", shown(row.first_text), message, remedy))
 
 
 def _read_steps(record: Record, rows: list[Row], headings: Headings) -> dict[str, str]:

@@ -12,6 +12,7 @@ from prodsys.intake.nearest import nearest
 from prodsys.intake.result import Fault, Note, shown
 
 MAX_ROWS = 100_000
+MAX_COLUMNS = 256
 HEADING_SEARCH = 10  # rows in which the headings must be
 LIKE = 0.75  # likeness at which a heading is a misspelt one
 
@@ -24,10 +25,18 @@ class Row:
     cells: tuple[str, ...]
     refused: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     broken: str = ""  # why the row as a whole cannot be cut into cells; the first cell is a guess then
+    remedy: str = 'close the "'  # of what is broken
+    skipped: str = ""  # why nobody sees or means the row: it is hidden, or struck out
+    numbers: frozenset[int] = frozenset()  # columns whose cells are numbers to the spreadsheet, not texts
 
     def cell(self, column: int) -> str:
         """Text of a cell; "" beyond the end of the row."""
         return squeeze(self.cells[column]) if column < len(self.cells) else ""
+
+    @property
+    def first_text(self) -> str:
+        """What stands first in it, to name it by."""
+        return next(filter(None, map(squeeze, self.cells)), "")
 
     @property
     def is_blank(self) -> bool:
@@ -52,6 +61,7 @@ class Form:
     headings: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()  # headings that are known and not read
+    texts: frozenset[str] = frozenset()  # fields that lose something when a spreadsheet takes them for a number
     rows: int = 1  # rows of headings
 
     @cached_property
@@ -69,6 +79,8 @@ class Headings:
     first_row: int  # index of the first row of data
     faults: tuple[Fault, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    texts: frozenset[int] = frozenset()  # columns whose fields must be texts
 
     def name(self, field_name: str) -> str:
         """Heading of a field as written."""
@@ -107,7 +119,8 @@ def find_headings(table: Table, form: Form) -> Headings:
         *strange.values(),
         *(_missing(table.file, best.line, form.headings[form.wanted[text]]) for text in missing),
     ]
-    return Headings(columns, best.names, best.first_row, tuple(faults), tuple(notes))
+    texts = frozenset(columns[name] for name in form.texts if name in columns)
+    return Headings(columns, best.names, best.first_row, tuple(faults), tuple(notes), texts)
 
 
 def _candidates(table: Table) -> range:
@@ -174,6 +187,22 @@ def _missing(file: str, line: int, heading: str) -> Fault:
     return Fault(file, line, heading, "", "there is no such column", "add it; the order of columns does not matter")
 
 
-def data_rows(table: Table, headings: Headings) -> Iterator[Row]:
-    """The rows below the headings that are not blank."""
-    return (row for row in table.rows[headings.first_row :] if not row.is_blank)
+def data_rows(table: Table, headings: Headings, with_skipped: bool = False) -> Iterator[Row]:
+    """The rows below the headings that are not blank; those that are hidden or struck out only when asked for."""
+    rows = (row for row in table.rows[headings.first_row :] if not row.is_blank)
+    return (row for row in rows if with_skipped or not row.skipped)
+
+
+def skipped_notes(table: Table, headings: Headings) -> tuple[Note, ...]:
+    """A note for every row that is hidden or struck out."""
+    return tuple(
+        Note(
+            table.file,
+            row.line,
+            "",
+            shown(row.first_text),
+            f"{row.skipped}: not imported",
+        )
+        for row in data_rows(table, headings, with_skipped=True)
+        if row.skipped
+    )

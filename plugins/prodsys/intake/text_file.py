@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
@@ -9,7 +12,7 @@ from prodsys.errors import FileUnreadable
 MAX_BYTES = 20_000_000  # a hundred times the largest table a person writes
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"\xd0\xcf\x11\xe0": "an Office document of before 2007 (.xls)",
+    b"\xd0\xcf\x11\xe0": "an Office document of before 2007 (.xls), or one with a password",
     b"%PDF": "a PDF",
     b"\x1f\x8b": "a gzip archive",
     b"\x89PNG": "a picture",
@@ -19,7 +22,7 @@ _SIGNATURES = {
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES, may_be_empty: bool = False) -> bytes:
     """Content of the file.
 
     Raises
@@ -40,7 +43,7 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise FileUnreadable(str(path), f"cannot be read: {error.strerror}", "check path and permissions") from error
-    if not content.strip(b"\xef\xbb\xbf \t\r\n"):
+    if not may_be_empty and not content.strip(b"\xef\xbb\xbf \t\r\n"):
         raise FileUnreadable(str(path), "is empty", "save the table again, with its two header rows")
     return content
 
@@ -85,3 +88,12 @@ def _guess(content: bytes) -> str:
     if len(high) <= 0.3 * len(content):
         return "it looks like cp1252 or latin-1 (Windows, Western Europe)"
     return "it looks binary, not like a table"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file that this user alone can read, whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name.lstrip('.')}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(value, stream)
+    Path(temporary).replace(path)

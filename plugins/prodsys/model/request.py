@@ -26,6 +26,7 @@ from prodsys.model.names import NAME_LENGTH, Did, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RecordedStatus
 from prodsys.model.tag import parse_tag
+from prodsys.model.written_numbers import check_number_field
 
 
 def _seeds_before(value: Any) -> Any:
@@ -102,6 +103,8 @@ class RequestSpec(BaseModel):
     description: str = Field(
         default="", max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f]*$", description="free text"
     )
+
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
     @field_validator("request_id")
     @classmethod

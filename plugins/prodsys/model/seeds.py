@@ -13,6 +13,7 @@ from prodsys.errors import SpecInvalid
 
 MAX_SEED = 2**31 - 1  # ROOT's TRandom takes 32 bits; a signed column somewhere on the way must not wrap
 _RANGE = re.compile(r"^\s*(\d+)\s*(?:[-\u2013\u2014\u2212]\s*(\d+)\s*)?$")  # people's tools write several kinds of dash
+_TWO_WAYS = re.compile(r"(?<!\d)[1-9]\d{0,2},\d{3}(?!\d)", re.ASCII)  # one number with thousands, or two seeds
 
 
 @total_ordering
@@ -68,6 +69,10 @@ def parse_seeds(text: str, place: str = "seeds") -> tuple[SeedRange, ...]:
     parts = [part for part in re.split(r"[,;]", text) if part.strip()]
     if not parts:
         raise SpecInvalid(place, "no seeds", "write a range such as 40001-50000")
+    if unclear := _TWO_WAYS.search(text):
+        plain, listed = unclear[0].replace(",", ""), unclear[0].replace(",", ", ")
+        remedy = f"write {plain} for one number, {listed!r} with a blank for two"
+        raise SpecInvalid(place, f"{unclear[0]!r} can be read in two ways", remedy)
     ranges = []
     for part in parts:
         try:

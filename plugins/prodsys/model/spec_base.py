@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
+
+from prodsys.model.written_numbers import check_number_field
 
 
 def _check_pattern(pattern: str) -> str:
@@ -23,3 +25,5 @@ class Spec(BaseModel):
     """Base of all specs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _numbers = field_validator("*", mode="before")(check_number_field)

@@ -243,6 +243,9 @@ class TimesSpec(Spec):
         ge=0, description="age at which a person's `failed` in Airflow counts: who erred takes it back before"
     )
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
+    intake_rest_s: float = Field(
+        default=120, gt=0, description="a file in the intake folder is taken when nobody has written to it for so long"
+    )
 
     @model_validator(mode="after")
     def _answers_come_within_their_call(self) -> TimesSpec:

@@ -10,19 +10,28 @@ from airflow.sdk.exceptions import AirflowFailException
 from prodsys.operators.base import ServiceOperator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Context as AirflowContext
 
     from prodsys.actions.context import Context
     from prodsys.actions.findings import Finding
     from prodsys.actions.importing import ImportAnswer
-    from prodsys.intake.result import Fault
 
 
 class ImportOperator(ServiceOperator):
-    """Base of the imports: what is good is imported, then the airflow task fails when something was not."""
+    """Base of the imports: what is good is imported, then the airflow task fails when something new was not."""
 
-    def show(self, answers: Mapping[str, ImportAnswer]) -> list[Fault]:
-        """Log what each source brought, every fault with its cell and remedy; the faults."""
+    def report(self, ctx: Context, folder: Path, answers: Mapping[str, ImportAnswer]) -> None:
+        """Log what each source brought, every fault with its cell and remedy.
+
+        Raises
+        ------
+        AirflowFailException
+            There were faults that the last look at the folder had not found: somebody has to mend a file.
+        """
+        from prodsys.actions.intaking import new_faults
+
         faults = [fault for answer in answers.values() for fault in answer.faults]
         for source, answer in answers.items():
             self.log.info("%s: new %s, changed %s", source, answer.created or "none", answer.revised or "none")
@@ -30,46 +39,33 @@ class ImportOperator(ServiceOperator):
                 self.log.warning("%s", note)
         for fault in faults:
             self.log.error("%s", fault)
-        return faults
-
-    def report(self, answers: Mapping[str, ImportAnswer]) -> None:
-        """Show what each source brought.
-
-        Raises
-        ------
-        AirflowFailException
-            There were faults: somebody has to mend a file.
-        """
-        faults = self.show(answers)
+        if new := new_faults(ctx, folder, faults):
+            raise AirflowFailException(f"{len(new)} new faults of {len(faults)}, all in the log; the first: {new[0]}")
         if faults:
-            raise AirflowFailException(f"{len(faults)} faults, all in the log; the first: {faults[0]}")
+            self.log.warning("%d faults stand as they stood before: nobody has mended them", len(faults))
 
 
 class DropFolderOperator(ImportOperator):
     """Imports the files dropped into ``$PRODSYS_HOME/intake``."""
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
-        """Import; taken files move to ``done``, faulty ones to ``faulty``."""
+        """Import what rests; taken files move to ``done``, faulty ones to ``faulty``."""
         from prodsys.actions.intaking import import_dropped
 
-        self.report(import_dropped(ctx, ctx.home / "intake"))
+        folder = ctx.home / "intake"
+        self.report(ctx, folder, import_dropped(ctx, folder))
 
 
 class SpecFolderOperator(ImportOperator):
-    """Imports the requests under version control, ``include/specs/requests``.
-
-    The files stay, and so do their faults: the airflow task fails when there are new ones, and shows them every time.
-    """
+    """Imports the requests under version control, ``include/specs/requests``; files and faults stay."""
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Import; the files stay."""
-        from prodsys.actions.intaking import import_versioned, new_faults
+        from prodsys.actions.intaking import import_versioned
         from prodsys.settings import read_settings
 
         folder = read_settings().specs / "requests"
-        faults = self.show({str(folder): import_versioned(ctx, folder)})
-        if new := new_faults(ctx, folder, faults):
-            raise AirflowFailException(f"{len(new)} new faults of {len(faults)}, all in the log; the first: {new[0]}")
+        self.report(ctx, folder, {str(folder): import_versioned(ctx, folder)})
 
 
 class DispatchOperator(ServiceOperator):

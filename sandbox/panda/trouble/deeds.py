@@ -6,10 +6,19 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from prodsys.model.written_numbers import check_number_field
 from sandbox.panda.jobs.errors import COMPONENTS, ERRORS, PAYLOAD_FAILED, text_of
 
 FOREVER = 10**9
@@ -38,6 +47,7 @@ class Deed(BaseModel):
     """What happens to those a rule means."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
 
 class Limited(Deed):

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from prodsys.model.written_numbers import check_number_field
+
 Numbers = int | list[int] | None
 
 
@@ -18,6 +20,7 @@ class Match(BaseModel):
     """Whom a rule strikes; what is not given matches everything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
     task: str = Field(default="", description="regular expression searched in the task name")
     seed: Numbers = Field(default=None, description="seed, or seeds, of the job")
@@ -75,6 +78,7 @@ class During(BaseModel):
     """When a rule is in force: seconds since its scenario was put in force, or moments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _numbers = field_validator("*", mode="before")(check_number_field)
 
     from_s: float = Field(default=0, ge=0, description="begin [s], counted from when the scenario was put in force")
     to_s: float | None = Field(default=None, gt=0, description="end [s], counted likewise")

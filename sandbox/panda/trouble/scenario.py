@@ -25,9 +25,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from prodsys.errors import FileUnreadable
+from prodsys.intake.yaml_file import load_yaml_text
 from sandbox.panda.trouble import deeds
 from sandbox.panda.trouble.deeds import Deed
 from sandbox.panda.trouble.match import During, Match
@@ -131,9 +132,9 @@ def parse_scenario(text: str, place: str) -> Scenario:
         It is no YAML, or something in it is not known to the schema.
     """
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ScenarioInvalid(f"scenario {place} cannot be read: {' '.join(str(error).split())}") from error
+        content = load_yaml_text(text, place)
+    except FileUnreadable as error:
+        raise ScenarioInvalid(f"scenario {place} cannot be read: {error}") from error
     try:
         return Scenario.model_validate(content or {})
     except ValidationError as error:

@@ -1,7 +1,8 @@
-"""The import of the requests under version control: red when there are new faults, and only then."""
+"""The imports of the DAG `intake`: red for what is new, green while known faults stand."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from prodsys.hooks.context import build_context
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.request import RequestSpec
-from prodsys.operators.doors import SpecFolderOperator
+from prodsys.operators.doors import DropFolderOperator, SpecFolderOperator
 from prodsys.settings import REPOSITORY
 from tests.publishing import Ledger
 
@@ -78,3 +79,17 @@ def test_the_import_is_red_when_there_are_new_faults_and_shows_all_of_them_alway
         look()
     found = show_request(build_context("test"), REQUEST)
     assert (found["revision"], found["events"]) == (2, 4000)
+
+
+def test_a_faulty_file_is_one_red_run_and_goes(ledger: Ledger, file: Path, context: MakeContext) -> None:
+    folder = Path(os.environ["PRODSYS_HOME"]) / "intake"
+    folder.mkdir(parents=True)
+    (folder / "aa.yaml").write_text("request_id: !!int 1\n")
+    os.utime(folder / "aa.yaml", (0, 0))
+    operator = DropFolderOperator(task_id="drop_folder")
+    operator.execute(context())
+    with pytest.raises(AirflowFailException, match=r"aa\.yaml"):
+        operator.execute(context())
+    operator.execute(context())
+    assert (folder / "faulty" / "aa.yaml.faults.txt").exists()
+    assert not (folder / "aa.yaml").exists()

@@ -61,6 +61,15 @@ def test_too_many_rows_are_refused(read):
     assert "is huge" in fault.message
 
 
+def test_a_row_of_very_many_cells_costs_itself_and_a_line_that_nobody_wrote_the_file(read):
+    intake = read(GOOD + "PROD2031-003" + ",x" * 300 + "\r\n")
+    assert len(intake.accepted) == 2
+    [fault] = intake.faults
+    assert (fault.row, "301 cells, at most 256" in fault.message) == (7, True)
+    [fault] = read(GOOD + "," * 200_000).faults
+    assert "line 7 holds 200,000 delimiters" in fault.message
+
+
 def test_a_byte_order_mark_is_taken_off(read):
     assert len(read(b"\xef\xbb\xbf" + GOOD.encode()).accepted) == 2
 

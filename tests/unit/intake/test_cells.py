@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from prodsys.intake import cells
@@ -85,7 +87,7 @@ def test_what_is_no_energy_in_gev_is_refused(text, remedy):
         ("Running", RecordedStatus.RUNNING, False),
         ("ready", RecordedStatus.READY, False),
         ("Redy", RecordedStatus.READY, True),
-        ("Canceled", RecordedStatus.CANCELLED, False),
+        ("Canceled", RecordedStatus.CANCELLED, True),
     ],
 )
 def test_a_status_is_read_and_a_slip_is_noted(text, status, noted):
@@ -177,3 +179,48 @@ def test_an_unknown_step_is_refused_with_a_guess():
     with pytest.raises(CellRefused) as caught:
         cells.read_step("rceo")
     assert "reco" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("reader", "own", "others"),
+    [
+        (cells.read_step, ("simu", "reco", "Reco"), ("sim", "simul", "simulation", "reconstruction", "simulaton")),
+        (
+            cells.read_status,
+            ("draft", "Ready", "RUNNING", "done", "Cancelled"),
+            ("new", "in progress", "completed", "canceled", "Redy"),
+        ),
+        (cells.read_software, ("spdroot-dev-4.1.7.2",), ("spdroot-dev v4.1.7.2", "spdroot-dev/4.1.7.2")),
+        (partial(cells.read_request_id, prefixes=["PROD"]), ("PROD2025-016",), ("PROD2025\u2013016",)),
+        (cells.read_tag, ("minbias-P8-spdroot4172-dev",), ("minbias\u2013P8-spdroot4172-dev",)),
+    ],
+)
+def test_a_word_that_is_understood_otherwise_than_written_always_gets_a_note(reader, own, others):
+    assert [reader(word).notes for word in own] == [()] * len(own)
+    for word in others:
+        assert "is taken as" in reader(word).notes[0]
+
+
+@pytest.mark.parametrize("text", ["1,500 GeV", "1.500 GeV", "1,500", "13,500 GeV", "100.000GeV"])
+def test_an_energy_with_three_digits_after_a_mark_can_be_read_in_two_ways(text):
+    with pytest.raises(cells.CellRefused) as refused:
+        cells.read_energy(text)
+    assert "two ways" in refused.value.message
+    assert text.replace(",", "").replace(".", "") in refused.value.remedy
+
+
+@pytest.mark.parametrize("text", ["1,500", "12,001-50,000", "1-10,100-200", "5,100"])
+def test_seeds_with_three_digits_after_a_comma_can_be_read_in_two_ways(text):
+    with pytest.raises(cells.CellRefused) as refused:
+        cells.read_seeds(text)
+    assert "two ways" in refused.value.message
+
+
+def test_a_comma_with_a_blank_stands_between_seeds():
+    assert show(cells.read_seeds("1, 500, 40001-40002,40005").value) == "1, 500, 40001-40002, 40005"
+
+
+@pytest.mark.parametrize(("value", "text"), [(27.0, "27"), (4.1, "4.1"), (1.877, "1.8770"), (0.938, "0.938")])
+def test_a_number_of_a_program_is_a_text_that_nobody_takes_for_thousands(value, text):
+    assert cells.number_text(value) == text
+    assert cells.read_energy(f"{text} GeV").value == value
