@@ -22,6 +22,7 @@ from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RecordedStatus, RequestState
+from prodsys.model.written import read_request
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }
-    return RequestSpec.checked(source.model_dump(mode="json") | changes)
+    return read_request(source.model_dump(mode="json") | changes)
 
 
 def _first(source: RequestSpec, number: int) -> tuple[SeedRange, ...]:

@@ -28,6 +28,7 @@ from prodsys.model.names import RequestId
 from prodsys.model.policy import TrialRule
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import RecordedStatus, RequestState, ReuseKind
+from prodsys.model.written import read_request
 
 MAY_BE_TRIED = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.APPROVED})
 FRUITLESS = frozenset({RequestState.FAILED, RequestState.ABORTED})
@@ -143,7 +144,7 @@ def _tried(spec: RequestSpec, trial_id: str, rule: TrialRule, seed_count: int | 
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"trial of {spec.request_id}",
     }
-    return RequestSpec.checked(spec.model_dump(mode="json") | changes)
+    return read_request(spec.model_dump(mode="json") | changes)
 
 
 def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -> tuple[RequestState, RequestSpec]:

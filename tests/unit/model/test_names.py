@@ -113,7 +113,6 @@ def test_energy_text_is_the_same_energy(energy):
         "prod2025-016",
         "PROD2025_016",
         "PROD25-016",
-        "PROD2025-0016",
         "2025-016",
         "PROD2025-016 ",
         "PROD2025-016\n",
