@@ -22,7 +22,7 @@ from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RecordedStatus, RequestState
-from prodsys.model.written import read_request
+from prodsys.model.written import check_request, read_request
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def make_like(
         return _the_same(session, source, made_id, order, origin, found.state, same=same)
     free = next_free(session, configuration, order.seed_count or source.seed_count)
     spec = _like(source, made_id, order, free, origin)
+    check_request(spec, ctx.catalogue)
     create_request(session, ctx.who, spec, {f"{origin.act} of": source_id}, origin)
     if not spec.reads:  # else the seeds stay those of the request that simulated
         claim(session, configuration, made_id, spec.seeds)
@@ -131,7 +132,7 @@ def _take_id(session: Session, catalogue: Catalogue, source: RequestSpec, new_id
     wanted = RequestId.parse(new_id or source.request_id)
     check_prefix(catalogue, str(wanted))
     lock_ids(session, wanted.prefix)
-    return new_id or next_free_id(session, wanted.prefix, wanted.year)
+    return str(wanted) if new_id else next_free_id(session, wanted.prefix, wanted.year)
 
 
 def _lock_unchanged(session: Session, source: RequestSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.seed_release import release_unused
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.journal import write_audit
@@ -14,11 +15,13 @@ from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, 
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
+from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, possible_acts
 from prodsys.model.statuses import DELIVERED, RequestState
+from prodsys.model.text import clean_reason
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 1000  # PanDA takes any number; above 1000 JEDI's own tasks stand
-OVER = DELIVERED | {RequestState.ABORTED, RequestState.ARCHIVED, RequestState.RECORDED}
+OVER = DELIVERED | {RequestState.ABORTED, RequestState.DELETED, RequestState.ARCHIVED, RequestState.RECORDED}
 
 
 def set_priority(ctx: Context, request_id: str, priority: int) -> Told:
@@ -56,6 +59,7 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
         The request does not run.
     """
     ctx.check_right("finish", Right.CONTROL)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in {RequestState.RUNNING, RequestState.PAUSED}:
@@ -70,12 +74,15 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
 def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
     """Take an approval back before the run was started: the DAG leaves the bundle, the plan must be approved again.
 
+    Its seeds come free; whoever plans or approves it again takes those that nobody else has taken meanwhile.
+
     Raises
     ------
     MoveRefused
         It has run, or has a task: with the approval it would lose names and seeds that are spent.
     """
     ctx.check_right("withdraw the approval", Right.APPROVE)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         _check_never_run(session, row)
@@ -84,7 +91,8 @@ def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
             move(row, Act.WITHDRAW, reason)
             plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
             _retire(session, ctx.who, request_id)
-            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
+            free = release_unused(session, row, for_good=False)
+            write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason, seeds_free=seeds_of.show(free))
         elif forget_first_approval(session, request_id):
             write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
         return Told(request_id, row.state)

@@ -81,6 +81,8 @@ def import_one(session: Session, who: str, item: Accepted, answer: ImportAnswer)
         answer.created.append(spec.request_id)
     elif spec.digest() in _known_digests(session, row):
         answer.unchanged.append(spec.request_id)
+        if row.state == RequestState.DELETED:
+            answer.notes.append(Note(item.file, item.row, item.column, spec.request_id, f"stays deleted: {row.reason}"))
         return
     elif row.template:
         raise IdTaken(spec.request_id, f"was made by the recurring template {row.template}", "change the template")
@@ -198,6 +200,9 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
 
 def _closed(item: Accepted, row: RequestRow) -> Fault:
     message = f"{row.request_id} is {row.state} and cannot be changed any more"
+    if row.state == RequestState.DELETED:
+        message = f"{row.request_id} was {row.reason}"
+        return Fault(item.file, item.row, "", item.spec.request_id, message, "an id is used once: take another one")
     return Fault(item.file, item.row, "", item.spec.request_id, message, "clone it under a new id")
 
 

@@ -28,10 +28,10 @@ from prodsys.model.names import RequestId
 from prodsys.model.policy import TrialRule
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import RecordedStatus, RequestState, ReuseKind
-from prodsys.model.written import read_request
+from prodsys.model.written import check_request, read_request
 
 MAY_BE_TRIED = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.APPROVED})
-FRUITLESS = frozenset({RequestState.FAILED, RequestState.ABORTED})
+FRUITLESS = frozenset({RequestState.FAILED, RequestState.ABORTED, RequestState.DELETED})
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def start_trial(
     ctx.check_right("make a trial", Right.CREATE)
     ctx.check_right("plan", Right.PLAN)
     if trial_id is not None:
+        trial_id = str(RequestId.parse(trial_id))
         ctx.catalogue.policy.check_prefix(trial_id)
     with transaction(ctx.sessions) as session:
         _lock_for(session, ctx, request_id, trial_id)
@@ -83,7 +84,9 @@ def start_trial(
         spec = get_spec(session, request_id)
         rule = _rule(ctx, spec)
         made_id = trial_id or _open_trial(session, spec) or _next_id(session, rule, spec)
-        state, tried = _ensure(session, ctx.who, spec, _tried(spec, made_id, rule, seed_count))
+        wanted = _tried(spec, made_id, rule, seed_count)
+        check_request(wanted, ctx.catalogue)
+        state, tried = _ensure(session, ctx.who, spec, wanted)
     answer = plan(ctx, made_id) if state in {RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED} else None
     now = answer.state if answer else state
     return TrialAnswer(request_id, made_id, now, seeds_of.show(tried.seeds), tried.events, answer)

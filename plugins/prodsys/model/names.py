@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from prodsys.errors import SpecInvalid
+from prodsys.model.text import DASHES
 
 NAME_LENGTH = 250  # Rucio's generic schema and database
 SCOPE_LENGTH = 25
@@ -57,6 +58,12 @@ class RequestId:
 
     def __str__(self) -> str:
         return f"{self.prefix}{self.year:04d}-{self.number:03d}"
+
+
+def canonical_id(text: str) -> str:
+    """An id as it is kept, without further zeros or blanks around it; what is no id comes back as it is."""
+    cleaned = text.strip().translate(DASHES)
+    return str(RequestId.parse(cleaned)) if _ID.fullmatch(cleaned) else text
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return by_folded[found[0]] if found else None
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Remedy for an unknown word: ``did you mean "ready"? known: ...``."""
     names = sorted(set(known))
-    near = nearest(word, names)
+    near = nearest(word, names, cutoff)
     listed = f"known: {', '.join(names)}"
     return f"did you mean {near!r}? {listed}" if near else listed

@@ -16,6 +16,7 @@ from prodsys.model.tag import parse_tag
 from prodsys.model.text import separate
 
 FILE = "physics.yaml"
+LIKE, SHORT, SHORTER = 0.6, 0.5, 4  # likeness at which a word is proposed; of words with fewer than four letters
 _REMARK = re.compile(r"\(([^()]*)\)")
 
 
@@ -85,7 +86,7 @@ class PhysicsSpec(Spec):
             if self.find(key, word) is None:
                 known = getattr(self, key)
                 what = key.replace("_", " ")
-                remedy = f"{suggest(word, known)}; an administrator adds a new word to {FILE}, under {key}"
+                remedy = f"{suggest(word, known, SHORT if len(word) < SHORTER else LIKE)}; an administrator adds a new word to {FILE}, under {key}"
                 yield SpecInvalid(f"{spec.request_id}.{field}", f"{word!r} is not among the known {what}", remedy)
         beams = parse_tag(spec.tag).collision
         if beams and beams.casefold() != spec.collision.casefold():

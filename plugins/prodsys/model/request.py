@@ -91,7 +91,9 @@ class RequestSpec(BaseModel):
     variant: str = Field(
         default="", pattern=r"^[A-Za-z0-9]*$", description="physics variant of the scripts, such as D0sig"
     )
-    script_version: str | None = Field(default=None, pattern=r"^V[0-9]+$", description="None: the software's current one")
+    script_version: str | None = Field(
+        default=None, pattern=r"^V[0-9]+$", description="None: the software's current one"
+    )
     priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
     bunches: int = Field(
         default=1, ge=1, le=500, description="pieces of consecutive seeds, each a task of its own a step"

@@ -14,6 +14,7 @@ from prodsys.errors import SpecInvalid
 # Lengths of all texts [characters]; the panel, Airflow's pages, the command line and the models take them from here.
 REASON_LENGTH = 2000  # why something was done, by REST and the command line
 COMMENT_LENGTH = 500  # the same in a box on Airflow's pages
+REUSE_LENGTH = 500  # why seeds are used again: it stands in the certificate
 PERSON_LENGTH = 100
 ID_LENGTH = 64
 CAMPAIGN_LENGTH = 64
@@ -52,7 +53,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """The text cleaned and on one line, with single spaces between its words; control characters stay, to be refused."""
+    """The text cleaned and on one line, with single spaces between words; control characters stay, to be refused."""
     flat = "".join(" " if char in _BREAKS else char for char in clean_text(text))
     return re.sub(r" +", " ", flat).strip()
 
@@ -84,6 +85,11 @@ def clean_reason(text: str, place: str = "reason", length: int = REASON_LENGTH) 
     if found := control_in(line):
         raise SpecInvalid(place, f"holds the control character {name_of(found)}", "write plain text")
     return check_length(line, place, length)
+
+
+def kept_reason(text: str) -> str:
+    """A reason that a program puts together of texts that were kept: shortened and cleaned, never refused."""
+    return "".join(char for char in clean_line(text) if not control_in(char))[:REASON_LENGTH]
 
 
 def check_length(text: str, place: str, length: int) -> str:

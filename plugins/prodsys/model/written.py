@@ -94,15 +94,36 @@ def read_request(values: Mapping[str, Any]) -> RequestSpec:
     return WrittenRequest.checked(values).request
 
 
+def merged(spec: RequestSpec, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a request with some of them changed, by the rules of a JSON merge patch (RFC 7396).
+
+    None takes a value away, so that its default counts. Events that are not named follow from the seeds.
+    """
+    values = _merge(spec.model_dump(mode="json"), changes)
+    per_file, seeds = values.get("events_per_file"), values.get("seeds")
+    follow = {"seeds", "events_per_file"} & changes.keys() and "events" not in changes
+    if follow and isinstance(seeds, str) and isinstance(per_file, int):
+        values["events"] = seeds_of.count(seeds_of.parse_seeds(seeds)) * per_file
+    return values
+
+
+def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if name not in changes}
+    for name, change in changes.items():
+        if isinstance(change, Mapping):
+            before = values.get(name)
+            kept[name] = _merge(before if isinstance(before, Mapping) else {}, change)
+        elif change is not None:
+            kept[name] = change
+    return kept
+
+
 # --- beside the specs -----------------------------------------------------------------------------------------------
-def spelled_as_known(spec: RequestSpec, catalogue: Catalogue) -> tuple[RequestSpec, dict[str, str]]:
-    """The request with words spelled as ``physics.yaml`` spells them, and what was changed; history stays as it is."""
-    if is_history(spec):
-        return spec, {}
-    changed = catalogue.physics.spelled(spec.model_dump(mode="json"))
-    if not changed:
-        return spec, {}
-    return RequestSpec.model_validate(spec.model_dump(mode="json") | changed), changed
+def spelled_as_known(spec: RequestSpec, catalogue: Catalogue) -> RequestSpec:
+    """The request with words spelled as ``physics.yaml`` spells them; history stays as it is."""
+    values = spec.model_dump(mode="json")
+    changed = {} if is_history(spec) else catalogue.physics.spelled(values)
+    return RequestSpec.model_validate(values | changed) if changed else spec
 
 
 def is_history(spec: RequestSpec) -> bool:
@@ -126,7 +147,13 @@ def _sizes(spec: RequestSpec, catalogue: Catalogue) -> Iterator[tuple[str, str, 
     chain = catalogue.chains.get(spec.chain)
     yield "seeds", "the largest seed is", spec.seeds[-1].last, limits.largest_seed, "take lower seeds"
     yield "seeds", "seeds asked for:", number, limits.seeds, "make several requests"
-    yield "seeds", "ranges of seeds:", len(spec.seeds), limits.ranges, "ask for seeds in a row, or make several requests"
+    yield (
+        "seeds",
+        "ranges of seeds:",
+        len(spec.seeds),
+        limits.ranges,
+        "ask for longer ranges, or make several requests",
+    )
     yield "events", "events asked for:", spec.events, limits.events, "check the number of digits"
     of_task, bunches = -(-number // spec.bunches), -(-number // limits.jobs_of_task)
     yield "bunches", "jobs of one task:", of_task, limits.jobs_of_task, f"run it in at least {bunches} bunches"
