@@ -3,8 +3,8 @@
 Every action checks the right of who acts, changes the ledger in one transaction with its audit line, may be said again,
 and can be rehearsed (`rehearsing`). Where to look:
 
-- a new request: `importing` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`; a draft that nobody
-  wants: `deletion`
+- a new request: `importing` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring` `keeping`; a
+  draft that nobody wants: `deletion`
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
 - before it runs: `checking` `planning` `covering` `outside` `outside_rights` `new_configurations` `foreseeing`
   `recalling`, `approval_needs` `approving` `answering` `launching`; what was never run: `seed_release`

@@ -11,7 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin, create_request
 from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
 from prodsys.ledger.ids import lock_ids, next_free_id
-from prodsys.ledger.requests import find_request, get_request, get_spec
+from prodsys.ledger.requests import find_request, get_request, get_spec, refuse_deleted
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
@@ -108,6 +108,7 @@ def make_like(
     _lock_unchanged(session, source)
     found = find_request(session, made_id, lock=True)
     if found is not None:
+        refuse_deleted(found)
         same = (found.cloned_from, found.extends) == (origin.cloned_from, origin.extends)
         return _the_same(session, source, made_id, order, origin, found.state, same=same)
     free = next_free(session, configuration, order.seed_count or source.seed_count)

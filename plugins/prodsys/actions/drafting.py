@@ -11,7 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.importing import OPEN_TO_CHANGE, ImportAnswer, create_request, import_one, lock_for, source_of
 from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
 from prodsys.intake.result import Accepted
-from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
+from prodsys.ledger.requests import find_request, get_request, get_spec, refusal, refuse_deleted
 from prodsys.ledger.seeds import claim
 from prodsys.ledger.session import transaction
 from prodsys.model.difference import changes_between
@@ -38,20 +38,22 @@ def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
     ------
     SeedsTaken
         Its seeds have an owner: nothing was written.
-    MoveRefused
-        The id is in use by something else.
+    MoveRefused, IdTaken
+        The id is in use by something else, or was.
     SpecInvalid
-        It says that it is history, or its id has an unknown prefix.
+        It says that it is history, its id has an unknown prefix, a word is unknown or a size beyond its bound.
     """
     spec = _check(ctx, spec)
     with transaction(ctx.sessions) as session:
         lock_for(session, spec)
         row = find_request(session, spec.request_id, lock=True)
         if row is None:
+            check_request(spec, ctx.catalogue)
             create_request(session, ctx.who, spec, source_of(Accepted(spec, BY_HAND, None)))
             if not spec.reads:
                 claim(session, Configuration.of(spec).digest(), spec.request_id, spec.seeds)
             return spec
+        refuse_deleted(row)
         stored = get_spec(session, spec.request_id)
         if stored.digest() != spec.digest():
             ways = possible_acts(RequestState(row.state))
@@ -76,7 +78,7 @@ def revise(ctx: Context, request_id: str, spec: RequestSpec, *, seen: RequestSpe
     IdTaken
         It is a trial, or a request of a recurring template.
     SpecInvalid
-        It says that it is history, or that it is another request.
+        It says that it is history, or that it is another request; a word is unknown or a size beyond its bound.
     """
     written, spec = spec, _check(ctx, spec)
     if spec.request_id != request_id:
@@ -88,6 +90,7 @@ def revise(ctx: Context, request_id: str, spec: RequestSpec, *, seen: RequestSpe
             raise refusal(row, "changing what it asks for")
         if seen and (now := get_spec(session, request_id).digest()) != seen.digest():
             raise RequestChanged(request_id, (seen.digest(),), now)
+        check_request(spec, ctx.catalogue)
         answer = ImportAnswer()
         import_one(session, ctx.who, Accepted(spec, BY_HAND, None), answer)
     return Revised(spec, (*understood(written, spec), *(str(fault) for fault in answer.faults)))
@@ -115,10 +118,8 @@ def _check(ctx: Context, spec: RequestSpec) -> RequestSpec:
     """The request as it is kept."""
     ctx.check_right("write a request", Right.CREATE)
     check_prefix(ctx.catalogue, spec.request_id)
-    kept = spelled_as_known(spec, ctx.catalogue)
-    check_request(kept, ctx.catalogue)
     if STATE_OF_RECORD[spec.recorded_status] is not RequestState.DRAFT:
         raise SpecInvalid(
             "recorded_status", f"{spec.recorded_status} is history", "draft; history comes with prodsys request import"
         )
-    return kept
+    return spelled_as_known(spec, ctx.catalogue)

@@ -19,7 +19,7 @@ from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.history import Trial, list_trials
 from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
+from prodsys.ledger.requests import find_request, get_request, get_spec, refusal, refuse_deleted
 from prodsys.ledger.seeds import add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
@@ -155,6 +155,7 @@ def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -
     configuration = Configuration.of(spec).digest()
     found = find_request(session, tried.request_id, lock=True)
     if found is not None:
+        refuse_deleted(found)
         if found.trial_of != spec.request_id:
             ways = possible_acts(RequestState(found.state))
             raise MoveRefused(found.request_id, found.state, f"a trial of {spec.request_id} under this id", ways)

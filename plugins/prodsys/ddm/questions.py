@@ -83,8 +83,8 @@ class RucioQuestions:
 
         Notes
         -----
-        Source: Rucio 41.5, ``core/permission/generic.py`` (``perm_add_did``: owners of the scope, the account ``root``, and
-        accounts with the attribute ``admin``).
+        Source: Rucio 41.5, ``core/permission/generic.py`` (``perm_add_did``: owners of the scope, the account ``root``,
+        and accounts with the attribute ``admin``).
         """
         if scope in self._own_scopes():
             return ScopeInfo(scope, ours=True)
@@ -105,7 +105,7 @@ class RucioQuestions:
     def _is_administrator(self) -> bool:
         def ask(rucio: Any) -> bool:
             rows: list[dict[str, Any]] = next(iter(rucio.list_account_attributes(self.account)), [])
-            return any(row["key"] == "admin" and bool(row["value"]) for row in rows)
+            return any(row["key"] == "admin" and row["value"] is not None for row in rows)
 
         return self.account == ROOT or self._rucio.call("list_account_attributes", self.account, ask)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from prodsys.errors import MoveRefused, RequestUnknown
+from prodsys.errors import IdTaken, MoveRefused, RequestUnknown
 from prodsys.ledger.expectation import check_expected
 from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
 from prodsys.model.moves import Act, find_move, possible_acts
@@ -138,6 +138,18 @@ def move(row: RequestRow, act: Act, reason: str = "") -> None:
     if found is None:
         raise refusal(row, act)
     row.state, row.reason = found.target, reason
+
+
+def refuse_deleted(row: RequestRow) -> None:
+    """An id is used once, also that of a request that nobody wants any more.
+
+    Raises
+    ------
+    IdTaken
+        The request was deleted.
+    """
+    if row.state == RequestState.DELETED:
+        raise IdTaken(row.request_id, f"it was {row.reason}", "take another id")
 
 
 def list_requests(

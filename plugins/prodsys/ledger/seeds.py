@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,10 @@ def find_owners(session: Session, configuration: str, seeds: Iterable[SeedRange]
             SeedClaimRow.request_id.is_distinct_from(but),
         )
     )
-    found = [Owned(row.owner, one) for row in rows for one in seeds_of.overlaps(wanted, [from_range(row.seeds)])]
+    held: dict[str, list[SeedRange]] = defaultdict(list)
+    for row in rows:
+        held[row.owner].append(from_range(row.seeds))
+    found = [Owned(owner, one) for owner, theirs in held.items() for one in seeds_of.overlaps(wanted, theirs)]
     return sorted(found, key=lambda owned: (owned.seeds, owned.owner))
 
 

@@ -79,7 +79,7 @@ def fault_of_answer(choice: str, params: Mapping[str, Any], digest: str) -> str:
         return f"{code(choice)} is none of {', '.join(Choice)}"
     if not isinstance(given, str) or given.strip() != digest:
         return f"the digest {code(given)} is not that of the plan; leave the one that stands there"
-    if not isinstance(comment or "", str):
+    if not isinstance(comment or "", str) or len(comment or "") > COMMENT_LENGTH:
         return f"the comment is no text of at most {COMMENT_LENGTH} characters"
     try:
         said = clean_reason(comment or "", "the comment", COMMENT_LENGTH)

@@ -84,10 +84,7 @@ class PhysicsSpec(Spec):
         """Everything in a request that no list knows, each with what is near it."""
         for field, key, word in self.words_of(spec):
             if self.find(key, word) is None:
-                known = getattr(self, key)
-                what = key.replace("_", " ")
-                remedy = f"{suggest(word, known, SHORT if len(word) < SHORTER else LIKE)}; an administrator adds a new word to {FILE}, under {key}"
-                yield SpecInvalid(f"{spec.request_id}.{field}", f"{word!r} is not among the known {what}", remedy)
+                yield _unknown(f"{spec.request_id}.{field}", key, word, getattr(self, key))
         beams = parse_tag(spec.tag).collision
         if beams and beams.casefold() != spec.collision.casefold():
             message = f"the tag {spec.tag} speaks of {beams}, the collision is {spec.collision}"
@@ -117,6 +114,12 @@ class PhysicsSpec(Spec):
         process = self.find("processes", parsed.process) or parsed.process
         generator = self.find("generators", parsed.generator) or parsed.generator
         return f"{front}{process}-{generator}-{parsed.software}-{parsed.flavour}"
+
+
+def _unknown(place: str, key: str, word: str, known: Mapping[str, object]) -> SpecInvalid:
+    near = suggest(word, known, SHORT if len(word) < SHORTER else LIKE)
+    message = f"{word!r} is not among the known {key.replace('_', ' ')}"
+    return SpecInvalid(place, message, f"{near}; an administrator adds a new word to {FILE}, under {key}")
 
 
 def _parts(geometry: str) -> Iterator[tuple[str, tuple[str, ...]]]:

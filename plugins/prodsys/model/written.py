@@ -77,10 +77,10 @@ class WrittenRequest(RequestSpec):
         assert info.field_name is not None  # a validator of fields
         return clean_field(info.field_name, value)
 
-    @property
-    def request(self) -> RequestSpec:
-        """The same as a request."""
-        return RequestSpec.model_validate(self.model_dump(mode="json"))
+
+def plain(spec: RequestSpec) -> RequestSpec:
+    """The same request without the rules of its door."""
+    return RequestSpec.model_validate(spec.model_dump(mode="json"))
 
 
 def read_request(values: Mapping[str, Any]) -> RequestSpec:
@@ -91,7 +91,7 @@ def read_request(values: Mapping[str, Any]) -> RequestSpec:
     SpecInvalid
         A value cannot be; all of them are named.
     """
-    return WrittenRequest.checked(values).request
+    return plain(WrittenRequest.checked(values))
 
 
 def merged(spec: RequestSpec, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from prodsys.actions.looking import Look, expect, show_look
 from prodsys.actions.rehearsing import Rehearsal, rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
-from prodsys.model.request import digest_of
+from prodsys.model.request import RequestSpec, digest_of
+from prodsys.model.written import WrittenRequest
 from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
@@ -31,6 +32,7 @@ from prodsys.panel.replies import ANY, JSON, etag, tags_in
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
 REPLAYED = "Idempotency-Replayed"
+WRITTEN: dict[type[BaseModel], type[BaseModel]] = {RequestSpec: WrittenRequest}  # what comes in by a door is cleaned
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
     if "{question_id}" in entry.route:
         wanted["question_id"] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
     needed = any(field.is_required() for field in entry.body.model_fields.values())
-    wanted["body"] = (Annotated[entry.body, Body()], ... if needed else entry.body())
+    wanted["body"] = (Annotated[WRITTEN.get(entry.body, entry.body), Body()], ... if needed else entry.body())
     wanted["dry_run"] = (DryRun, False)
     if CONDITIONAL in entry.route:
         wanted["if_match"] = (IfMatch, None)

@@ -24,7 +24,8 @@ from prodsys.actions.planning import PlanAnswer
 from prodsys.actions.trial import TrialAnswer
 from prodsys.ledger.seeds import Owned
 from prodsys.model.moves import Right
-from prodsys.model.written import WrittenRequest
+from prodsys.model.request import RequestSpec
+from prodsys.model.written import plain
 from prodsys.panel import bodies
 from prodsys.panel.entry import ONE_REQUEST, Entry
 
@@ -43,9 +44,10 @@ def _clone(ctx: Context, source: str, body: bodies.Clone) -> NewRequest:
     return clone(ctx, source, body.request_id, order)
 
 
-def _write(ctx: Context, _: str, body: WrittenRequest) -> Revised:
-    kept = drafting.draft(ctx, body.request)
-    return Revised(kept, drafting.understood(body.request, kept))
+def _write(ctx: Context, _: str, body: RequestSpec) -> Revised:
+    written = plain(body)
+    kept = drafting.draft(ctx, written)
+    return Revised(kept, drafting.understood(written, kept))
 
 
 def _show_new(new: NewRequest) -> dict[str, Any]:
@@ -80,7 +82,7 @@ BEFORE: tuple[Entry, ...] = (
         Right.CREATE,
         _write,
         bodies.Drafted,
-        WrittenRequest,
+        RequestSpec,
         about=lambda _, drafted: drafted.spec.request_id,
         creates=True,
         path="/requests",
@@ -90,9 +92,9 @@ BEFORE: tuple[Entry, ...] = (
         "Change what a request asks for",
         "A new revision, a draft again; possible until the request is approved. `notes` says what it lacks then.",
         Right.CREATE,
-        lambda ctx, request_id, body: drafting.revise(ctx, request_id, body.request),
+        lambda ctx, request_id, body: drafting.revise(ctx, request_id, plain(body)),
         bodies.Drafted,
-        WrittenRequest,
+        RequestSpec,
         match=True,
         method="PUT",
         path=ONE_REQUEST,

@@ -33,12 +33,12 @@ def scattered(ctx, import_demo):
 
 
 def test_shared_seeds_are_told_within_two_seconds_of_the_database(scattered):
-    def hurry(session, *_):
-        session.execute(text(PATIENCE))
+    def hurry(_session, _transaction, connection):
+        connection.execute(text(PATIENCE))
 
     event.listen(scattered.sessions, "after_begin", hurry)
-    [pair] = show_shared_seeds(scattered)
-    assert (pair["a"], pair["b"]) == ("PROD2025-015", "PROD2025-016")
+    [pair] = [one for one in show_shared_seeds(scattered) if one["a"] == "PROD2025-015"]
+    assert pair["b"] == "PROD2025-016"
     assert seeds_of.count(seeds_of.parse_seeds(pair["seeds"])) == 10_000
 
 

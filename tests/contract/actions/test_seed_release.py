@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from prodsys.actions.aborting import abort
 from prodsys.actions.approving import reject
 from prodsys.actions.cloning import CloneOrder, clone
 from prodsys.actions.controlling import withdraw
 from prodsys.actions.deletion import delete
+from prodsys.actions.drafting import draft
 from prodsys.actions.importing import import_intake
 from prodsys.actions.planning import approve, plan
 from prodsys.actions.seed_release import reached_panda
 from prodsys.actions.showing import show_audit, show_claims, show_list, show_request
 from prodsys.actions.trial import start_trial
-from prodsys.errors import MoveRefused, SeedsTaken, SpecInvalid
+from prodsys.errors import IdTaken, MoveRefused, SeedsTaken, SpecInvalid
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.seeds import claimed_by
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import TaskRow
+from prodsys.ledger.tables import AuditRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
 from prodsys.model import seeds as seeds_of
 from prodsys.model.request import RequestSpec
@@ -44,7 +46,9 @@ def owned(ctx, request_id: str = REQUEST) -> str:
 
 
 def audit_of(ctx, action: str) -> dict:
-    return next(one["detail"] for one in show_audit(ctx, REQUEST) if one["action"] == action)
+    with transaction(ctx.sessions) as session:
+        wanted = select(AuditRow.detail).where(AuditRow.request_id == REQUEST, AuditRow.action == action)
+        return session.scalars(wanted).one()
 
 
 def end_by_abort(ctx):
@@ -145,8 +149,11 @@ def test_a_deleted_draft_is_out_of_sight_and_its_id_stays_taken(ctx):
     assert [one.request_id for one in show_list(ctx, ("deleted",))] == [REQUEST]
     assert show_request(ctx, REQUEST)["reason"] == "deleted by manager: typed wrongly"
     assert [one["action"] for one in show_audit(ctx, REQUEST)].count("delete") == 1
-    with pytest.raises(MoveRefused):
-        clone(ctx, SOURCE, REQUEST, CloneOrder(seed_count=4))
+    for order in (SMALL, CloneOrder(seed_count=4)):
+        with pytest.raises(IdTaken, match="deleted by manager"):
+            clone(ctx, SOURCE, REQUEST, order)
+    with pytest.raises(IdTaken, match="take another id"):
+        draft(ctx, RequestSpec.checked(spec))
     assert clone(ctx, SOURCE, None, SMALL).request_id != REQUEST
     same, other = (RequestSpec.checked(spec | change) for change in ({}, {"priority": 800}))
     told = import_intake(ctx, Intake((Accepted(same, "sheet.csv", 3),)))

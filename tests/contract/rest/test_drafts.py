@@ -147,6 +147,7 @@ def test_a_deleted_draft_is_out_of_the_list_and_gives_its_seeds_back(draft):
     assert draft.post("/requests/PROD2025-016/clone", SMALL).status_code == 409
 
 
-def test_who_may_only_look_deletes_and_changes_nothing(draft, viewer):
+def test_who_may_only_look_deletes_and_changes_nothing(draft, caller):
+    viewer = caller("viewer")
     assert viewer.call("DELETE", HERE, headers=ANY).status_code == 403
     assert viewer.call("PATCH", HERE, json={"priority": 1}, headers=ANY).status_code == 403

@@ -83,7 +83,7 @@ def test_an_administrator_of_rucio_may_write_to_every_scope(ctx, rucio_server, r
     assert as_root.find_scope("MC2025_S2").ours is True
     root.call("add_scope", "MC2028_S2", lambda rucio: rucio.add_scope("root", "MC2028_S2"))
     assert ctx.rucio.find_scope("MC2028_S2").ours is False
-    root.call("attribute", ACCOUNT, lambda rucio: rucio.add_account_attribute(ACCOUNT, "admin", True))
+    root.call("attribute", ACCOUNT, lambda rucio: rucio.add_account_attribute(ACCOUNT, "admin", "True"))
     try:
         assert ctx.rucio.find_scope("MC2028_S2").ours is True
     finally:
