@@ -4,10 +4,10 @@ Every action checks the right of who acts, changes the ledger in one transaction
 and can be rehearsed (`rehearsing`). Where to look:
 
 - a new request: `importing` `file_versions` `intaking` `drafting` `cloning` `extending` `reusing` `trial` `recurring`
-  `keeping`
+  `keeping`; a draft that nobody wants: `deletion`
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
-- before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
-  `launching`
+- before it runs: `checking` `planning` `covering` `outside` `outside_rights` `new_configurations` `foreseeing`
+  `recalling`, `approval_needs` `approving` `answering` `launching`; what was never run: `seed_release`
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
 - while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
   `cleaning` `notes`

@@ -5,19 +5,23 @@ from __future__ import annotations
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import dag_id_of, sleeps
+from prodsys.actions.seed_release import release_unused
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
+from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import RequestState
+from prodsys.model.text import clean_reason
 
 
 def abort(ctx: Context, request_id: str, reason: str) -> Told:
     """Abort a request and kill its PanDA tasks. Said again, what is still alive is killed again.
 
     The ledger says `aborted` before anything is killed, so nothing new is submitted meanwhile. The DAG of a paused
-    request is woken: its run, which would stay alive for ever, finds out and ends.
+    request is woken: its run, which would stay alive for ever, finds out and ends. Seeds that PanDA never
+    had come free.
 
     Raises
     ------
@@ -29,12 +33,14 @@ def abort(ctx: Context, request_id: str, reason: str) -> Told:
         It was paused, and Airflow is down: it is aborted, its tasks are killed; say it again to end its run.
     """
     ctx.check_right("abort", Right.ABORT)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is not RequestState.ABORTED:
             move(row, Act.ABORT, reason)
             leave(session, request_id, f"aborted by {ctx.who}")
-            write_audit(session, ctx.who, "abort", request_id, reason=reason)
+            free = release_unused(session, row, for_good=True)
+            write_audit(session, ctx.who, "abort", request_id, reason=reason, seeds_free=seeds_of.show(free))
     try:
         return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))
     finally:

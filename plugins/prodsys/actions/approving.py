@@ -14,8 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.answering import acting_at_airflow
+from prodsys.actions.approval_needs import approval_needs, stored_estimate
 from prodsys.actions.context import Context
+from prodsys.actions.covering import lock_with_seeds
 from prodsys.actions.planning import approve
+from prodsys.actions.seed_release import release_unused
 from prodsys.errors import (
     AirflowRefused,
     MoveRefused,
@@ -30,6 +33,7 @@ from prodsys.ledger.plans import changes_of, forget_first_approval
 from prodsys.ledger.requests import find_plan, get_request, get_spec, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow
+from prodsys.model import seeds as seeds_of
 from prodsys.model.approval import (
     DAG_ID,
     SAID_LENGTH,
@@ -40,10 +44,10 @@ from prodsys.model.approval import (
     fault_of_answer,
     short,
 )
-from prodsys.model.estimate import Estimate
 from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import RequestState
+from prodsys.model.text import clean_reason, same_person
 from prodsys.orchestrator.entries import RunInfo
 
 OPEN_RUNS = ("queued", "running")
@@ -111,13 +115,15 @@ def _question(session: Session, ctx: Context, row: RequestRow, digest: str = "")
     if closed := _why_stale(session, ctx, shown, stored.digest, wanted):
         return PlanQuestion(Subject(row.request_id, wanted, ""), closed=closed)
     first = stored.approved_by or ""
+    estimate = stored_estimate(stored)
     body = describe_question(
         shown,
         stored.digest,
-        Estimate.model_validate(stored.estimate) if stored.estimate else None,
+        estimate,
         changes_of(session, stored),
         [str(one) for one in stored.warnings or ()],
         first,
+        approval_needs(session, ctx, row, shown, estimate, first),
     )
     return PlanQuestion(Subject(row.request_id, wanted, digest_of_words(body)), body, first)
 
@@ -194,7 +200,7 @@ def take_answer(
         return Taken(question.closed)
     if fault := fault_of_answer(choice, params, digest) or _fault_of_person(ctx, question, person):
         return Taken(f"the answer of {person} was not taken: {fault}", ask_again=True, refused=True)
-    comment = str(params.get("comment") or "").strip()
+    comment = clean_reason(str(params.get("comment") or ""), "comment")
     try:
         acting = acting_at_airflow(ctx, person)
         if choice == Choice.REJECT:
@@ -209,9 +215,9 @@ def take_answer(
 
 
 def _fault_of_person(ctx: Context, question: PlanQuestion, person: str) -> str:
-    if person == ctx.airflow.user:
+    if same_person(person, ctx.airflow.user):
         return "a service account approves nothing"
-    if person == question.first:
+    if same_person(person, question.first):
         return "the same person has approved it before, a second one must"
     return ""
 
@@ -229,6 +235,8 @@ def _approve(ctx: Context, request_id: str, digest: str, comment: str) -> Taken:
 def reject(ctx: Context, request_id: str, reason: str, digest: str | None = None) -> Rejection:
     """Say no to the plan that was shown: the request has to be planned again before it can be approved.
 
+    Its seeds come free; whoever plans it again takes those that nobody else has taken meanwhile.
+
     Raises
     ------
     SpecInvalid
@@ -239,18 +247,20 @@ def reject(ctx: Context, request_id: str, reason: str, digest: str | None = None
         No plan waits for an approval.
     """
     ctx.check_right("reject a plan", Right.APPROVE)
-    if not reason.strip():
+    reason = clean_reason(reason)
+    if not reason:
         raise SpecInvalid("reason", "a plan is not rejected without a word", "say what has to change")
     with transaction(ctx.sessions) as session:
-        row = get_request(session, request_id, lock=True)
+        row = lock_with_seeds(session, request_id)
         stored = find_plan(session, request_id)
         if stored is None:
             raise refusal(row, Act.REJECT)
         if digest and digest != stored.digest:
             raise PlanChanged(request_id, digest, stored.digest)
-        words = f"plan {short(stored.digest)} was rejected by {ctx.who}: {reason.strip()}"
+        words = f"plan {short(stored.digest)} was rejected by {ctx.who}: {reason}"
         if RequestState(row.state) is not RequestState.CHECKED or row.reason != words:  # else it is said again
             move(row, Act.REJECT, words)
             forget_first_approval(session, request_id)
-            write_audit(session, ctx.who, Act.REJECT, request_id, digest=stored.digest, reason=reason.strip())
+            free = seeds_of.show(release_unused(session, row, for_good=False))
+            write_audit(session, ctx.who, Act.REJECT, request_id, digest=stored.digest, reason=reason, seeds_free=free)
         return Rejection(request_id, row.state, row.reason)

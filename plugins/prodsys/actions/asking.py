@@ -25,6 +25,7 @@ from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import DRIVEN, RequestState
+from prodsys.model.text import clean_reason, kept_reason
 from prodsys.model.times import utc_minutes
 
 NOBODY = "nobody"  # who answered when the time was over
@@ -143,11 +144,14 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
     ------
     AnswerRefused
         It has another answer, is not open to this one, or the reason is missing.
+    SpecInvalid
+        The reason holds a control character, or is too long.
     """
     ctx.check_right("answer a question about a step", Right.ACCEPT)
     if given is Answer.ABORT:
         ctx.check_right("abort", Right.ABORT)
-    if given is Answer.ACCEPT and not reason.strip():
+    reason = clean_reason(reason)
+    if given is Answer.ACCEPT and not reason:
         raise AnswerRefused(question_id, "accepting needs a reason: it stands in the certificate")
     question = _write(ctx, question_id, given, reason)
     if given is Answer.ABORT:
@@ -198,7 +202,7 @@ def finish_abort(ctx: Context, question: Question) -> bool:
         state = RequestState(get_request(session, question.request_id).state)
     if find_move(state, Act.ABORT) is None:
         return False
-    abort(ctx.acting_as(question.answered_by, "service"), question.request_id, question.said)
+    abort(ctx.acting_as(question.answered_by, "service"), question.request_id, kept_reason(question.said))
     return True
 
 

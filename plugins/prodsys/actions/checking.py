@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from prodsys.actions.approval_needs import approval_needs
 from prodsys.actions.context import Context
 from prodsys.actions.covering import find_open_seeds, seed_warnings
 from prodsys.actions.doubles import refuse_doubles
 from prodsys.actions.foreseeing import foresee
+from prodsys.actions.new_configurations import configuration_questions
 from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.actions.reading import find_reading
 from prodsys.errors import (
@@ -33,6 +35,7 @@ from prodsys.model.plan import build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RequestState
+from prodsys.model.written import faults_of_request
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def check(ctx: Context, request_id: str) -> CheckAnswer:
             raise refusal(row, Act.CHECK)
         spec, revision = get_spec(session, request_id), row.revision
         found = [*spec_faults(spec, ctx.catalogue), *_seed_findings(session, spec)]
+        found += [Finding(request_id, one, fault=False) for one in configuration_questions(session, spec)]
         own = what_is_known(session, request_id)
     if not any(one.fault for one in found):
         found += _outside_findings(ctx, spec, revision, own)
@@ -101,6 +105,7 @@ def _move(session: Session, who: str, row: RequestRow, found: list[Finding]) -> 
 
 def spec_faults(spec: RequestSpec, catalogue: Catalogue) -> Iterator[Finding]:
     """Everything of a request that the specs do not know or allow."""
+    yield from (Finding(one.place, one.message, one.remedy) for one in faults_of_request(spec, catalogue))
     looks: tuple[Callable[[], object], ...] = (
         lambda: catalogue.policy.check_prefix(spec.request_id),
         lambda: catalogue.chain_of(spec),
@@ -108,7 +113,8 @@ def spec_faults(spec: RequestSpec, catalogue: Catalogue) -> Iterator[Finding]:
         lambda: catalogue.partitions.policy_of(catalogue.partitions.partition_of(spec)),
     )
     found = [one for look in looks if (one := _fault(look)) is not None]
-    if not found and (whole := _fault(lambda: build_plan(spec, 1, catalogue))) is not None:
+    sound = not found and not any(faults_of_request(spec, catalogue))
+    if sound and (whole := _fault(lambda: build_plan(spec, 1, catalogue))) is not None:
         found.append(whole)  # names that are too long, no rule of settle
     yield from found
 
@@ -140,7 +146,11 @@ def _outside_findings(ctx: Context, spec: RequestSpec, revision: int, own: Own) 
             with transaction(ctx.sessions) as session:
                 refuse_doubles(session, plan, reading.files)
             yield from (Finding(f"{spec.request_id}.inputs", one, fault=False) for one in reading.warnings)
-        for warning in look_outside(ctx, plan, foresee(ctx, plan), own):
+        estimate = foresee(ctx, plan)
+        with transaction(ctx.sessions) as session:
+            needs = approval_needs(session, ctx, get_request(session, spec.request_id), plan, estimate)
+        yield from (Finding(spec.request_id, f"before approval: {one}", fault=False) for one in needs)
+        for warning in look_outside(ctx, plan, estimate, own):
             yield Finding(spec.request_id, warning, fault=False)
     except SpecInvalid as error:
         yield Finding(error.place, error.message, error.remedy)

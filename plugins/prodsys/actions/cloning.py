@@ -11,7 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin, create_request
 from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
 from prodsys.ledger.ids import lock_ids, next_free_id
-from prodsys.ledger.requests import find_request, get_request, get_spec
+from prodsys.ledger.requests import find_request, get_request, get_spec, refuse_deleted
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
@@ -22,6 +22,7 @@ from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RecordedStatus, RequestState
+from prodsys.model.written import check_request, read_request
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,12 @@ def make_like(
     _lock_unchanged(session, source)
     found = find_request(session, made_id, lock=True)
     if found is not None:
+        refuse_deleted(found)
         same = (found.cloned_from, found.extends) == (origin.cloned_from, origin.extends)
         return _the_same(session, source, made_id, order, origin, found.state, same=same)
     free = next_free(session, configuration, order.seed_count or source.seed_count)
     spec = _like(source, made_id, order, free, origin)
+    check_request(spec, ctx.catalogue)
     create_request(session, ctx.who, spec, {f"{origin.act} of": source_id}, origin)
     if not spec.reads:  # else the seeds stay those of the request that simulated
         claim(session, configuration, made_id, spec.seeds)
@@ -130,7 +133,7 @@ def _take_id(session: Session, catalogue: Catalogue, source: RequestSpec, new_id
     wanted = RequestId.parse(new_id or source.request_id)
     check_prefix(catalogue, str(wanted))
     lock_ids(session, wanted.prefix)
-    return new_id or next_free_id(session, wanted.prefix, wanted.year)
+    return str(wanted) if new_id else next_free_id(session, wanted.prefix, wanted.year)
 
 
 def _lock_unchanged(session: Session, source: RequestSpec) -> None:
@@ -159,7 +162,7 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }
-    return RequestSpec.checked(source.model_dump(mode="json") | changes)
+    return read_request(source.model_dump(mode="json") | changes)
 
 
 def _first(source: RequestSpec, number: int) -> tuple[SeedRange, ...]:

@@ -16,6 +16,7 @@ from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.session import SessionFactory, make_session_factory
 from prodsys.model.moves import Right
 from prodsys.model.specs import Catalogue
+from prodsys.model.text import person_name
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.panda.client import PandaClient
 from prodsys.settings import Settings, read_settings
@@ -44,6 +45,10 @@ class Context:
     rse_root: Path | None = None
     cvmfs: Path = Path("/cvmfs")  # where it is mounted, if it is
     rehearsing: bool = False  # a dry run: what it waits for would never come
+
+    def __post_init__(self) -> None:
+        """A person has one name, however it was typed."""
+        object.__setattr__(self, "who", person_name(self.who))
 
     @cached_property
     def panda(self) -> PandaClient:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.seed_release import release_unused
 from prodsys.actions.telling import Told, tell_tasks
 from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.journal import write_audit
@@ -14,12 +15,15 @@ from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, 
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
+from prodsys.model import seeds as seeds_of
 from prodsys.model.approval import short
 from prodsys.model.moves import Act, Right, possible_acts
+from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import DELIVERED, RequestState
+from prodsys.model.text import clean_reason
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = 1, 1000  # PanDA takes any number; above 1000 JEDI's own tasks stand
-OVER = DELIVERED | {RequestState.ABORTED, RequestState.ARCHIVED, RequestState.RECORDED}
+OVER = DELIVERED | {RequestState.ABORTED, RequestState.DELETED, RequestState.ARCHIVED, RequestState.RECORDED}
 
 
 def set_priority(ctx: Context, request_id: str, priority: int) -> Told:
@@ -57,6 +61,7 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
         The request does not run.
     """
     ctx.check_right("finish", Right.CONTROL)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) not in {RequestState.RUNNING, RequestState.PAUSED}:
@@ -71,33 +76,37 @@ def finish(ctx: Context, request_id: str, reason: str = "") -> Told:
 def withdraw(ctx: Context, request_id: str, reason: str) -> Told:
     """Take an approval back before the run was started: the DAG leaves the bundle, the plan must be approved again.
 
+    Its seeds come free; whoever plans or approves it again takes those that nobody else has taken meanwhile.
+
     Raises
     ------
     MoveRefused
         It has run, or has a task: with the approval it would lose names and seeds that are spent.
     """
     ctx.check_right("withdraw the approval", Right.APPROVE)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         _check_never_run(session, row)
         if RequestState(row.state) is not RequestState.PLANNED:
-            message = _withdraw_approval(session, ctx.who, row, reason)
+            message, free = _withdraw_approval(session, ctx.who, row, reason)
         elif first := forget_first_approval(session, request_id):
-            message = f"the first approval, by {first}, is withdrawn"
+            message, free = f"the first approval, by {first}, is withdrawn", ()
         else:
             return Told(request_id, row.state, message="no approval was there to be withdrawn: nothing was changed")
-        write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason)
+        write_audit(session, ctx.who, Act.WITHDRAW, request_id, reason=reason, seeds_free=seeds_of.show(free))
         return Told(request_id, row.state, message=f"{message}; its plan has to be approved again")
 
 
-def _withdraw_approval(session: Session, who: str, row: RequestRow, reason: str) -> str:
-    """Forget who approved the plan and take the DAG out of the bundle; what was done, in words."""
+def _withdraw_approval(session: Session, who: str, row: RequestRow, reason: str) -> tuple[str, tuple[SeedRange, ...]]:
+    """Forget who approved the plan and take the DAG out of the bundle; what was done, and the seeds that come free."""
     move(row, Act.WITHDRAW, reason)  # refuses first, in the words of the act
     plan = approved_plan_row(session, row.request_id)
     by = " and ".join(filter(None, (plan.approved_by, plan.seconded_by)))
     plan.approved_by = plan.approved_at = plan.seconded_by = plan.seconded_at = row.not_before = None
     _retire(session, who, row.request_id)
-    return f"the approval of plan {short(plan.digest)}, by {by}, is withdrawn"
+    free = release_unused(session, row, for_good=False)
+    return f"the approval of plan {short(plan.digest)}, by {by}, is withdrawn", free
 
 
 def _check_never_run(session: Session, row: RequestRow) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -49,7 +51,7 @@ def find_open_seeds(session: Session, spec: RequestSpec) -> tuple[SeedRange, ...
     owners = find_owners(session, configuration, open_seeds, but=spec.request_id)
     if owners:
         taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
-        raise SeedsTaken(spec.request_id, taken, next_free(session, configuration))
+        raise SeedsTaken(spec.request_id, taken, next_free(session, configuration, spec.seed_count, spec.request_id))
     return open_seeds
 
 
@@ -81,14 +83,17 @@ def borrow_seeds(session: Session, plan: Plan, who: str) -> None:
 
 def seed_warnings(session: Session, request_id: str) -> tuple[str, ...]:
     """What whoever adds samples together must know about the seeds of a request."""
+    reuse: dict[tuple[str, str, str], list[SeedRange]] = defaultdict(list)
+    for row in reused_by(session, request_id):
+        reuse[row.owner, row.kind, row.reason].append(from_range(row.seeds))
     reused = [
-        f"seeds {from_range(row.seeds)} are also those of {row.owner} ({row.kind}: {row.reason}): "
+        f"seeds {seeds_of.show_some(seeds)} are also those of {owner} ({kind}: {reason}): "
         "never add the two samples together"
-        for row in reused_by(session, request_id)
+        for (owner, kind, reason), seeds in reuse.items()
     ]
     beam = [
-        f"seeds {common} were also used by {other}: same generator and beam, other detector or version; "
-        "the generator events are equal"
+        f"seeds {seeds_of.show_some(common)} were also used by {other}: same generator and beam, other detector or "
+        "version; the generator events are equal"
         for other, common in same_beam_elsewhere(session, request_id)
     ]
     return tuple(reused + beam)

@@ -19,7 +19,9 @@ from prodsys.model.plan import LOG, Plan
 from prodsys.model.reading import InputFile
 from prodsys.model.statuses import RequestState
 
-OVER = frozenset({RequestState.ABORTED, RequestState.RECORDED})  # those bring nothing (that the ledger knows of)
+OVER = frozenset(
+    {RequestState.ABORTED, RequestState.DELETED, RequestState.RECORDED}
+)  # those bring nothing (that the ledger knows of)
 BROUGHT = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED, RequestState.FAILED, RequestState.ARCHIVED})
 
 

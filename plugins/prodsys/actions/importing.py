@@ -97,6 +97,8 @@ def import_one(
     elif spec.digest() in _known_digests(session, row):
         answer.unchanged.append(spec.request_id)
         remember_version(session, who, row, item)
+        if row.state == RequestState.DELETED:
+            answer.notes.append(Note(item.file, item.row, item.column, spec.request_id, f"stays deleted: {row.reason}"))
         return
     elif not overwrite and (note := old_word(session, row, item)):
         answer.unchanged.append(spec.request_id)
@@ -223,6 +225,9 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
 
 def _closed(item: Accepted, row: RequestRow) -> Fault:
     message = f"{row.request_id} is {row.state} and cannot be changed any more"
+    if row.state == RequestState.DELETED:
+        message = f"{row.request_id} was {row.reason}"
+        return Fault(item.file, item.row, "", item.spec.request_id, message, "an id is used once: take another one")
     return Fault(item.file, item.row, "", item.spec.request_id, message, "clone it under a new id")
 
 

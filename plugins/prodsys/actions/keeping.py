@@ -24,6 +24,7 @@ from prodsys.model.moves import Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.seeds import SeedRange
+from prodsys.model.written import check_request
 
 RELEASED = "released"  # in the body of a template whose seeds were given back
 
@@ -45,7 +46,9 @@ def register(ctx: Context, template: RecurringSpec) -> bool:
 
 def ensure_kept(session: Session, ctx: Context, template: RecurringSpec) -> bool:
     """As `register`, in the caller's transaction; until its end nobody else gives out seeds and ids of these."""
-    configuration = Configuration.of(template.request_of(0, ctx.catalogue.partitions)).digest()
+    first = template.request_of(0, ctx.catalogue.partitions)
+    check_request(first, ctx.catalogue)
+    configuration = Configuration.of(first).digest()
     lock_configuration(session, configuration)
     lock_ids(session, template.id_prefix)
     row = session.get(RecurringRow, template.name, with_for_update=True)

@@ -240,7 +240,7 @@ def list_claims(
 
 
 def free_seeds(ctx: Context, configuration: str) -> int:
-    """Lowest seed above all that anybody of a configuration owns; 1 for a configuration nobody used."""
+    """Lowest free seed of a configuration, gaps included; 1 for a configuration nobody used."""
     with transaction(ctx.sessions) as session:
         return next_free(session, configuration)
 

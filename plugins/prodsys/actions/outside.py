@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.outside_rights import check_scope, check_storages
 from prodsys.ddm.facts import SharedQuota, Space
 from prodsys.errors import FilesUnavailable, NamesTaken, SettingMissing, SpaceLacking, SpecInvalid
 from prodsys.ledger.plans import own_names, promised_bytes
@@ -50,7 +51,7 @@ def look_outside(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tupl
     Raises
     ------
     SpecInvalid
-        A script or an image is not on CVMFS.
+        A script or an image is not on CVMFS; the scope or a storage is not in Rucio, or not ours to write to.
     NamesTaken
         A name the plan writes is in use, and not by this request.
     SpaceLacking
@@ -61,7 +62,16 @@ def look_outside(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tupl
     return (
         *find_files(ctx, plan),
         *_unless_unset("PanDA", lambda: _find_tasks(ctx, plan, own)),
-        *_unless_unset("Rucio", lambda: (*_find_dids(ctx, plan, own), *_find_room(ctx, plan, estimate, own.promised))),
+        *_unless_unset("Rucio", lambda: _ask_rucio(ctx, plan, estimate, own)),
+    )
+
+
+def _ask_rucio(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tuple[str, ...]:
+    return (
+        *check_scope(ctx, plan),
+        *check_storages(ctx, plan),
+        *_find_dids(ctx, plan, own),
+        *_find_room(ctx, plan, estimate, own.promised),
     )
 
 

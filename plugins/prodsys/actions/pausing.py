@@ -12,6 +12,7 @@ from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
 from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import RequestState
+from prodsys.model.text import clean_reason
 
 
 def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
@@ -28,7 +29,7 @@ def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
         The request is paused in the ledger; the reconciler repeats the rest.
     """
     ctx.check_right("pause", Right.CONTROL)
-    _change(ctx, request_id, Act.PAUSE, RequestState.PAUSED, reason)
+    _change(ctx, request_id, Act.PAUSE, RequestState.PAUSED, clean_reason(reason))
     return rest(ctx, request_id)
 
 

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from prodsys.actions.approval_needs import approval_needs, find_missing_trial, size_of, stored_estimate
 from prodsys.actions.context import Context
 from prodsys.actions.covering import borrow_seeds, cover_seeds, find_open_seeds, lock_with_seeds, seed_warnings
 from prodsys.actions.doubles import refuse_doubles
 from prodsys.actions.foreseeing import foresee
+from prodsys.actions.new_configurations import configuration_questions
 from prodsys.actions.outside import Own, look_outside, what_is_known
 from prodsys.actions.reading import Reading, find_reading
-from prodsys.errors import PlanChanged, TrialMissing
-from prodsys.ledger.history import list_trials
+from prodsys.errors import PlanChanged
 from prodsys.ledger.inputs import list_inputs, replace_inputs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import changes_of, store_plan
@@ -27,6 +28,7 @@ from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.plan_changes import Change
 from prodsys.model.statuses import RequestState
+from prodsys.model.text import same_person
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,13 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
         if reading is not None:
             _keep_reading(session, ctx.who, built, reading)
             said = (*reading.warnings, *said)
-        warnings = (*seed_warnings(session, request_id), *_notes_of_import(session, request_id), *said)
+        notes = (*configuration_questions(session, built.spec), *_notes_of_import(session, request_id))
+        warnings = (*notes, *seed_warnings(session, request_id), *said)
         stored, new = store_plan(session, built, estimate, warnings, ctx.who)
         if new:
             write_audit(session, ctx.who, "plan", request_id, digest=stored.digest)
-        return _answer(session, row, stored)
+        needs = approval_needs(session, ctx, row, built, estimate, stored.approved_by)
+        return _answer(session, row, stored, "; ".join(needs))
 
 
 def _notes_of_import(session: Session, request_id: str) -> tuple[str, ...]:
@@ -114,7 +118,7 @@ def _answer(session: Session, row: RequestRow, stored: PlanRow, waits_for: str =
         plan=Plan.model_validate(stored.body),
         digest=stored.digest,
         warnings=tuple(stored.warnings or ()),
-        estimate=Estimate.model_validate(stored.estimate) if stored.estimate else None,
+        estimate=stored_estimate(stored),
         changes=changes_of(session, stored),
         state=row.state,
         waits_for=waits_for,
@@ -132,6 +136,8 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
         Policy wants a trial of its configuration first.
     SampleExists
         What it reads has been reconstructed with the same configuration since it was planned.
+    SeedsTaken
+        Its seeds came free by a withdrawal, and somebody took some of them.
     """
     ctx.check_right("approve", Right.APPROVE)
     with transaction(ctx.sessions) as session:
@@ -147,31 +153,15 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
             raise PlanChanged(request_id, digest or stored.digest, current.digest())
         if current.reading is not None:
             refuse_doubles(session, current, list_inputs(session, request_id))
-        core_hours, volume = _size(stored, current)
-        _check_trial(session, ctx, row, current, core_hours)
+        cover_seeds(session, current.spec)  # a withdrawal gave them back
+        core_hours, volume = size_of(stored_estimate(stored), current)
+        if (missing := find_missing_trial(session, ctx, row, current, core_hours)) is not None:
+            raise missing
         if waits_for := _sign(session, ctx, stored, core_hours, volume):
             return _answer(session, row, stored, waits_for)
         move(row, Act.APPROVE)
         publish_plan(session, ctx.who, row, stored, current)
         return _answer(session, row, stored)
-
-
-def _size(stored: PlanRow, built: Plan) -> tuple[float, int]:
-    """Core hours and bytes with all copies, as they were shown; the specs' own of a plan without estimate."""
-    if not stored.estimate:
-        return built.core_hours, built.volume_with_copies_bytes
-    shown = Estimate.model_validate(stored.estimate)
-    return shown.core_hours, shown.volume_with_copies_bytes
-
-
-def _check_trial(session: Session, ctx: Context, row: RequestRow, built: Plan, core_hours: float) -> None:
-    rule = ctx.catalogue.policy.trial_rule(row.request_id, built.spec.chain, built.partition)
-    if rule is None or row.trial_of is not None or core_hours <= rule.above_core_hours:
-        return
-    trials = list_trials(session, built.configuration_digest)
-    if not any(trial.tried(built) for trial in trials):
-        known = [(trial.request_id, trial.state.value) for trial in trials]
-        raise TrialMissing(row.request_id, core_hours, rule.above_core_hours, known)
 
 
 def _sign(session: Session, ctx: Context, stored: PlanRow, core_hours: float, volume_bytes: int) -> str:
@@ -184,7 +174,7 @@ def _sign(session: Session, ctx: Context, stored: PlanRow, core_hours: float, vo
     if limit is None or not limit.is_needed(core_hours, volume_bytes):
         stored.approved_by = ctx.who
         return ""
-    if stored.approved_by in (None, ctx.who):
+    if stored.approved_by is None or same_person(stored.approved_by, ctx.who):
         if stored.approved_by is None:
             stored.approved_by = ctx.who
             write_audit(session, ctx.who, "approve as first", stored.request_id, digest=stored.digest)

@@ -11,9 +11,10 @@ from prodsys.actions.context import Context
 from prodsys.actions.importing import Origin, create_request
 from prodsys.actions.keeping import ensure_kept, requests_of
 from prodsys.actions.launching import launch
+from prodsys.actions.new_configurations import open_questions_in
 from prodsys.actions.planning import approve, plan
 from prodsys.errors import SpecInvalid, TrialMissing
-from prodsys.ledger.requests import get_request
+from prodsys.ledger.requests import find_plan, get_request
 from prodsys.ledger.seeds import reserved_by, take_reserved
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RecurringRow
@@ -22,8 +23,9 @@ from prodsys.model.moves import Act, Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState
+from prodsys.model.written import check_request
 
-AGAINST_IT = {Act.WITHDRAW: "took its approval back", Act.REJECT: "rejected its plan"}
+AGAINST_IT = {Act.WITHDRAW: "took its approval back", Act.REJECT: "rejected its plan", Act.DELETE: "deleted it"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _ensure_request(ctx: Context, template: RecurringSpec, ordinal: int) -> tupl
         if found is not None:
             return found.request_id, False
         spec = template.request_of(ordinal, ctx.catalogue.partitions)
+        check_request(spec, ctx.catalogue)
         configuration = Configuration.of(spec).digest()
         source = {"template": template.name, "interval": [begin.isoformat(), end.isoformat()], "ordinal": ordinal}
         origin = Origin(template=template.name, interval_start=begin, requester=template.requester)
@@ -119,6 +122,8 @@ def _bring_on(ctx: Context, template: RecurringSpec, request_id: str, *, created
         limit = ctx.catalogue.policy.recurring_jobs
         if template.seeds_per_interval > limit:
             return f"waits for approval: {template.seeds_per_interval} jobs, automatically at most {limit}"
+        if asked := _open_questions(ctx, request_id):
+            return f"waits for approval: {asked[0]}"
         try:
             waits_for = approve(ctx, request_id).waits_for
         except TrialMissing as error:
@@ -133,6 +138,13 @@ def _bring_on(ctx: Context, template: RecurringSpec, request_id: str, *, created
 def _state(ctx: Context, request_id: str) -> RequestState:
     with transaction(ctx.sessions) as session:
         return RequestState(get_request(session, request_id).state)
+
+
+def _open_questions(ctx: Context, request_id: str) -> tuple[str, ...]:
+    """What a person must answer by approving the newest plan."""
+    with transaction(ctx.sessions) as session:
+        stored = find_plan(session, request_id)
+        return open_questions_in(tuple(map(str, stored.warnings or ()))) if stored else ()
 
 
 def _refused_by_person(ctx: Context, request_id: str) -> str:

@@ -25,6 +25,7 @@ from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.reasons import show_some
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
+from prodsys.model.text import clean_reason
 
 Prepared = tuple[Mapping[str, object], str]  # words of the audit line, and what is said of it
 
@@ -79,6 +80,7 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
         It was complete once, and its containers are closed.
     """
     ctx.check_right("recover", Right.REPAIR)
+    reason = clean_reason(reason)
     if answered := _as_answer(ctx, request_id, Answer.RECOVER, reason):
         return answered
     _check_final(ctx, request_id)
@@ -107,7 +109,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         The request has not failed.
     """
     ctx.check_right("accept a partial result", Right.ACCEPT)
-    if not reason.strip():
+    reason = clean_reason(reason)
+    if not reason:
         raise SpecInvalid("reason", "accepting a partial result needs one", "it stands in the certificate")
     if answered := _as_answer(ctx, request_id, Answer.ACCEPT, reason):
         return answered
@@ -136,6 +139,7 @@ def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = Tru
         The request is not closed.
     """
     ctx.check_right("settle again", Right.REPAIR)
+    reason = clean_reason(reason)
     return _again(ctx, request_id, Act.REOPEN, lambda *_: ({"reason": reason}, "is settled again"), wait=wait)
 
 

@@ -13,10 +13,10 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Right
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState, ReuseKind
+from prodsys.model.text import REUSE_LENGTH, clean_reason
 
 DECLARABLE = frozenset({ReuseKind.PILOT_OF, ReuseKind.SUPERSEDES, ReuseKind.COMPARE})
 OPEN = frozenset({RequestState.DRAFT, RequestState.CHECKED})
-LONGEST_REASON = 500  # characters; it stands in the certificate
 
 
 def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, reason: str) -> list[Owned]:
@@ -34,8 +34,8 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
         The request is planned already or past it.
     """
     ctx.check_right("declare reuse of seeds", Right.CREATE)
-    reason = " ".join(reason.split())
-    if kind not in DECLARABLE or not 0 < len(reason) <= LONGEST_REASON:
+    reason = clean_reason(reason, "reuse", REUSE_LENGTH)
+    if kind not in DECLARABLE or not reason:
         kinds = ", ".join(sorted(DECLARABLE))
         raise SpecInvalid("reuse", f"{kind} with reason {reason[:80]!r}", f"one of {kinds}, and a reason in a sentence")
     if owner == request_id:

@@ -19,7 +19,7 @@ from prodsys.errors import MoveRefused, SpecInvalid
 from prodsys.ledger.history import Trial, list_trials
 from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.journal import write_audit
-from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
+from prodsys.ledger.requests import find_request, get_request, get_spec, refusal, refuse_deleted
 from prodsys.ledger.seeds import add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
@@ -28,9 +28,10 @@ from prodsys.model.names import RequestId
 from prodsys.model.policy import TrialRule
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import RecordedStatus, RequestState, ReuseKind
+from prodsys.model.written import check_request, read_request
 
 MAY_BE_TRIED = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.APPROVED})
-FRUITLESS = frozenset({RequestState.FAILED, RequestState.ABORTED})
+FRUITLESS = frozenset({RequestState.FAILED, RequestState.ABORTED, RequestState.DELETED})
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def start_trial(
     ctx.check_right("make a trial", Right.CREATE)
     ctx.check_right("plan", Right.PLAN)
     if trial_id is not None:
+        trial_id = str(RequestId.parse(trial_id))
         ctx.catalogue.policy.check_prefix(trial_id)
     with transaction(ctx.sessions) as session:
         _lock_for(session, ctx, request_id, trial_id)
@@ -82,7 +84,9 @@ def start_trial(
         spec = get_spec(session, request_id)
         rule = _rule(ctx, spec)
         made_id = trial_id or _open_trial(session, spec) or _next_id(session, rule, spec)
-        state, tried = _ensure(session, ctx.who, spec, _tried(spec, made_id, rule, seed_count))
+        wanted = _tried(spec, made_id, rule, seed_count)
+        check_request(wanted, ctx.catalogue)
+        state, tried = _ensure(session, ctx.who, spec, wanted)
     answer = plan(ctx, made_id) if state in {RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED} else None
     now = answer.state if answer else state
     return TrialAnswer(request_id, made_id, now, seeds_of.show(tried.seeds), tried.events, answer)
@@ -143,7 +147,7 @@ def _tried(spec: RequestSpec, trial_id: str, rule: TrialRule, seed_count: int | 
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"trial of {spec.request_id}",
     }
-    return RequestSpec.checked(spec.model_dump(mode="json") | changes)
+    return read_request(spec.model_dump(mode="json") | changes)
 
 
 def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -> tuple[RequestState, RequestSpec]:
@@ -151,6 +155,7 @@ def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -
     configuration = Configuration.of(spec).digest()
     found = find_request(session, tried.request_id, lock=True)
     if found is not None:
+        refuse_deleted(found)
         if found.trial_of != spec.request_id:
             ways = possible_acts(RequestState(found.state))
             raise MoveRefused(found.request_id, found.state, f"a trial of {spec.request_id} under this id", ways)

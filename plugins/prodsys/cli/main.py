@@ -19,7 +19,15 @@ ENTRY_POINTS = "prodsys.commands"
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {  # name -> what it is for, modules of cli/ whose `app` makes it
     "request": (
         "Requests: from import to certificate.",
-        ("import_command", "request_commands", "new_commands", "plan_commands", "control_commands", "repair_commands"),
+        (
+            "import_command",
+            "request_commands",
+            "draft_commands",
+            "new_commands",
+            "plan_commands",
+            "control_commands",
+            "repair_commands",
+        ),
     ),
     "seeds": ("Seeds: who uses which.", ("seeds_check", "seeds_commands")),
     "history": ("Tasks of before this ledger, for the estimates of plans.", ("history_commands",)),

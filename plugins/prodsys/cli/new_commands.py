@@ -10,6 +10,7 @@ import typer
 from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+from prodsys.model.names import canonical_id
 
 if TYPE_CHECKING:
     from prodsys.actions.cloning import NewRequest
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 NewId = Annotated[
-    str | None, typer.Argument(help="Id of the new request; default: the next free one of the same prefix and year.")
+    str | None,
+    typer.Argument(
+        help="Id of the new request; default: the next free one of the same prefix and year.",
+        parser=canonical_id,
+        metavar="[NEW_ID]",
+    ),
 ]
 SeedCount = Annotated[int | None, typer.Option(min=1, help="How many seeds; default: as many.")]
 

@@ -11,6 +11,7 @@ import typer
 from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+from prodsys.model.names import canonical_id
 from prodsys.model.policy import Answer
 from prodsys.model.times import utc_minutes
 
@@ -79,7 +80,10 @@ def settle_again(
 
 @app.command(help="Questions that wait for a person.", epilog=EXIT_CODES)
 def questions(
-    request_id: Annotated[str | None, typer.Argument(help="Of one request only.")] = None, as_json: AsJson = False
+    request_id: Annotated[
+        str | None, typer.Argument(help="Of one request only.", parser=canonical_id, metavar="ID")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Questions that wait for a person."""
     from prodsys.actions.asking import open_questions

@@ -11,6 +11,7 @@ import typer
 from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.moments import parse_future
 from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, print_text
+from prodsys.model.names import canonical_id
 from prodsys.model.statuses import RequestState
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 OWN_TABLES = ("missing",)  # what is printed below its table
 REASONS_SHOWN = 30
-RequestId = Annotated[str, typer.Argument(help="Request, such as PROD2025-016.")]
+RequestId = Annotated[str, typer.Argument(help="Request, such as PROD2025-016.", parser=canonical_id, metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys, nothing else.")]
 Who = Annotated[str | None, typer.Option("--as", help="Who acts; default: PRODSYS_USER, else the login name.")]
 

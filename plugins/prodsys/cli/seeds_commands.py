@@ -9,13 +9,16 @@ import typer
 from prodsys.cli.doing import DryRun, do
 from prodsys.cli.output import EXIT_CODES, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+from prodsys.model.names import canonical_id
 
 app = typer.Typer()
 
 
 @app.command(help="Who owns which seeds.", epilog=EXIT_CODES)
 def claims(
-    request_id: Annotated[str | None, typer.Argument(help="Only the configuration of this request.")] = None,
+    request_id: Annotated[
+        str | None, typer.Argument(help="Only the configuration of this request.", parser=canonical_id, metavar="ID")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Who owns which seeds."""
@@ -32,7 +35,7 @@ def claims(
 @app.command(help="Declare that a draft uses seeds of another request again, on purpose.", epilog=EXIT_CODES)
 def reuse(
     request_id: RequestId,
-    owner: Annotated[str, typer.Argument(help="Request that owns the seeds.")],
+    owner: Annotated[str, typer.Argument(help="Request that owns the seeds.", parser=canonical_id, metavar="ID")],
     kind: Annotated[str, typer.Option(help="pilot_of, supersedes or compare.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the certificate.")],
     dry_run: DryRun = False,

@@ -8,13 +8,17 @@ import typer
 
 from prodsys.cli.output import EXIT_CODES, print_json, print_table
 from prodsys.cli.request_commands import AsJson, acting
+from prodsys.model.names import canonical_id
 
 app = typer.Typer()
 
 
 @app.command("list", help="PanDA tasks of one request or of all, as the ledger saw them last.", epilog=EXIT_CODES)
 def list_tasks(
-    request_id: Annotated[str | None, typer.Argument(help="Only this request.")] = None, as_json: AsJson = False
+    request_id: Annotated[
+        str | None, typer.Argument(help="Only this request.", parser=canonical_id, metavar="ID")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """PanDA tasks of requests."""
     from prodsys.actions.showing import show_tasks

@@ -87,6 +87,14 @@ class Space:
 
 
 @dataclass(frozen=True)
+class ScopeInfo:
+    """A scope, and whether this account may add data to it."""
+
+    scope: str
+    ours: bool
+
+
+@dataclass(frozen=True)
 class SharedQuota:
     """A limit of the account over several storages together, and what is left of it [byte]."""
 

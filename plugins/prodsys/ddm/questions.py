@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
-from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, SharedQuota, Space
+from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, ScopeInfo, SharedQuota, Space
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import Refusal
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
 
 OWN_BOOKS = "rucio"  # source of a storage's usage that is Rucio's own count of what it registered
+ROOT = "root"  # the account that may do everything
 SINGLE_RULES = 8  # up to so many rules are asked for one by one [6 ms each]; more of them in one listing
 
 
@@ -87,6 +88,41 @@ class RucioQuestions:
             if refusal.kind == "ScopeNotFound":
                 return ()
             raise
+
+    def find_scope(self, scope: str) -> ScopeInfo | None:
+        """The scope, and whether this account may add data to it; None when there is none of this name.
+
+        Notes
+        -----
+        Source: Rucio 41.5, ``core/permission/generic.py`` (``perm_add_did``: owners of the scope, the account ``root``,
+        and accounts with the attribute ``admin``).
+        """
+        if scope in self._own_scopes():
+            return ScopeInfo(scope, ours=True)
+        if scope not in self._rucio.call("list_scopes", scope, lambda rucio: list(rucio.list_scopes())):
+            return None
+        return ScopeInfo(scope, ours=self._is_administrator())
+
+    def _own_scopes(self) -> list[str]:
+        try:
+            return self._rucio.call(
+                "list_scopes_for_account", self.account, lambda rucio: list(rucio.list_scopes_for_account(self.account))
+            )
+        except Refusal as refusal:
+            if refusal.kind == "ScopeNotFound":  # how an account without any is told
+                return []
+            raise
+
+    def _is_administrator(self) -> bool:
+        def ask(rucio: Any) -> bool:
+            rows: list[dict[str, Any]] = next(iter(rucio.list_account_attributes(self.account)), [])
+            return any(row["key"] == "admin" and row["value"] is not None for row in rows)
+
+        return self.account == ROOT or self._rucio.call("list_account_attributes", self.account, ask)
+
+    def find_rses(self) -> frozenset[str]:
+        """Names of all storages."""
+        return self._rucio.call("list_rses", "", lambda rucio: frozenset(str(row["rse"]) for row in rucio.list_rses()))
 
     def find_space(self, rses: Iterable[str]) -> tuple[Space, ...]:
         """Room on each of these storages: free space and what is left of this account's own limit there.

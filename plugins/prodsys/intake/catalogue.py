@@ -12,6 +12,7 @@ from prodsys.intake.model_faults import faults_of
 from prodsys.intake.nearest import suggest
 from prodsys.intake.result import Fault
 from prodsys.intake.yaml_file import YamlDocument, read_yaml
+from prodsys.model.physics import PhysicsSpec
 from prodsys.model.specs import (
     Catalogue,
     ChainSpec,
@@ -51,6 +52,7 @@ def load_catalogue(folder: Path, profile: str) -> Catalogue:
         partitions=partitions,
         sites=sites,
         policy=policy,
+        physics=_need(folder / "physics.yaml", PhysicsSpec),
         profile=_load_profile(folder / "profiles", profile),
         faulty=faulty,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,12 +13,11 @@ from prodsys.model.names import RequestId
 from prodsys.model.seeds import SeedRange, parse_seeds
 from prodsys.model.statuses import RecordedStatus
 from prodsys.model.tag import parse_tag, split_remark
+from prodsys.model.text import DASHES, clean_line, foreign_in
 
 T = TypeVar("T")
 MAX_COUNT = 10**12  # events; beyond it somebody pasted something else
 CLOSE = 0.85  # likeness at which a misspelt status is understood: Runnig, but not Undone
-_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
-_BLANKS = re.compile(r"[\s\u00a0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]+")
 _TWO_WAYS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}", re.ASCII)  # thousands to one reader, decimals to another
 _PLAIN = re.compile(r"\d+(?:\.0)?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(?:([ ,.'])\d{3})(?:\1\d{3})*", re.ASCII)
@@ -62,8 +60,8 @@ Reader = Callable[[str], Reading[Any]]
 
 
 def squeeze(text: str) -> str:
-    """The text with every kind of blank made one space, none at its ends."""
-    return _BLANKS.sub(" ", text).strip()
+    """The text on one line, as `model.text` cleans it."""
+    return clean_line(text)
 
 
 def is_ambiguous(text: str) -> bool:
@@ -100,14 +98,15 @@ def read_word(text: str) -> Reading[str]:
 def read_request_id(text: str, prefixes: Iterable[str]) -> Reading[str]:
     """An id such as ``PROD2025-016``, its prefix one of the policy's."""
     try:
-        parsed = RequestId.parse(text.translate(_DASHES))
+        parsed = RequestId.parse(text.translate(DASHES))
     except SpecInvalid as error:
         message = f"is not a request id{_foreign_letters(text)}"
         raise CellRefused(message, "prefix, year, dash, three or more digits: PROD2025-016") from error
     if parsed.prefix not in prefixes:
         remedy = f"{suggest(parsed.prefix, prefixes)}; a new one goes into policy.yaml"
         raise CellRefused(f"begins with an unknown prefix {parsed.prefix!r}", remedy)
-    return taken(str(parsed), str(parsed), text)
+    notes = () if str(parsed) == text else (f"is taken as {parsed}: one number is one id",)
+    return Reading(str(parsed), notes)
 
 
 def read_count(text: str) -> Reading[int]:
@@ -161,7 +160,7 @@ def read_status(text: str) -> Reading[RecordedStatus]:
 
 def read_seeds(text: str) -> Reading[tuple[SeedRange, ...]]:
     """Ranges of seeds, with any dash: ``1-10000``."""
-    plain = re.sub(r"(?<=\d) (?=\d{3}(?:\D|$))", "", text.translate(_DASHES))
+    plain = re.sub(r"(?<=\d) (?=\d{3}(?:\D|$))", "", text.translate(DASHES))
     try:
         return Reading(parse_seeds(plain))
     except SpecInvalid as error:
@@ -179,7 +178,7 @@ def read_seed(text: str) -> Reading[int]:
 
 def read_software(text: str) -> Reading[tuple[str, str]]:
     """Name and version: ``spdroot-dev-4.1.7.2``."""
-    found = _SOFTWARE.fullmatch(text.translate(_DASHES))
+    found = _SOFTWARE.fullmatch(text.translate(DASHES))
     if not found:
         raise CellRefused("is not a software with its version", "name, dash, version: spdroot-dev-4.1.7.2")
     return taken((found[1], found[2]), f"{found[1]}-{found[2]}", text)
@@ -187,7 +186,7 @@ def read_software(text: str) -> Reading[tuple[str, str]]:
 
 def read_tag(text: str) -> Reading[tuple[str, tuple[str, ...]]]:
     """Tag and labels; words after the tag are remarks, not part of any name and no choice of a partition."""
-    tag, remarks = split_remark(text.translate(_DASHES))
+    tag, remarks = split_remark(text.translate(DASHES))
     if not _TAG.fullmatch(tag):
         message = f"cannot be part of a dataset name{_foreign_letters(tag)}"
         raise CellRefused(message, "letters, digits, - and _ only, then a blank and remarks")
@@ -209,6 +208,5 @@ def read_step(text: str) -> Reading[str]:
 
 def _foreign_letters(text: str) -> str:
     """Letters of other alphabets, by name: a Cyrillic letter looks like a Latin one."""
-    found = sorted({char for char in text if char.isalpha() and not char.isascii()})
-    names = ", ".join(f"{char!r} ({unicodedata.name(char, 'unnamed').lower()})" for char in found[:3])
-    return f": it holds {names}" if found else ""
+    names = foreign_in(text)
+    return f": it holds {names}" if names else ""

@@ -7,24 +7,22 @@ from pathlib import Path
 
 NAME_BYTES = 255  # of one name on nearly every file system
 _BEGINNINGS = (".", "~$", "#")  # hidden, and rsync's temporary files; Office's lock; an editor's copy
-_ENDINGS = tuple(
-    [
-        "~",
-        "#",
-        ".part",
-        ".partial",
-        ".filepart",
-        ".tmp",
-        ".temp",
-        ".swp",
-        ".swo",
-        ".swx",
-        ".crdownload",
-        ".download",
-        ".opdownload",
-        ".lock",
-        ".lck",
-    ]
+_ENDINGS = (
+    "~",
+    "#",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".tmp",
+    ".temp",
+    ".swp",
+    ".swo",
+    ".swx",
+    ".crdownload",
+    ".download",
+    ".opdownload",
+    ".lock",
+    ".lck",
 )
 
 

@@ -22,6 +22,7 @@ from prodsys.intake.nearest import suggest
 from prodsys.intake.recurring_files import RECURRING, lint_templates, read_template
 from prodsys.intake.result import Fault
 from prodsys.intake.yaml_file import read_yaml
+from prodsys.model.physics import PhysicsSpec
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue, ChainSpec, PartitionTable, PolicySpec, ProfileSpec, SiteTable
@@ -31,6 +32,7 @@ TABLES: dict[str, type[Any]] = {
     "partitions.yaml": PartitionTable,
     "sites.yaml": SiteTable,
     "policy.yaml": PolicySpec,
+    "physics.yaml": PhysicsSpec,
 }
 FOLDERS: dict[str, Callable[[Path], tuple[Any, list[Fault]]]] = {
     "chains": read_chain,
@@ -46,6 +48,7 @@ _MODELS: dict[str, type[BaseModel]] = {  # by the keys of which a file outside t
     "partitions.yaml": PartitionTable,
     "sites.yaml": SiteTable,
     "policy.yaml": PolicySpec,
+    "physics.yaml": PhysicsSpec,
     RECURRING: RecurringSpec,
 }
 _YAML = (".yaml", ".yml")

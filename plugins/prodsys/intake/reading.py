@@ -19,7 +19,8 @@ from prodsys.model.plan import check_inputs
 from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
-from prodsys.model.statuses import STATE_OF_RECORD, RequestState
+from prodsys.model.statuses import STATE_OF_RECORD, RecordedStatus, RequestState
+from prodsys.model.written import clean_field, faults_of_request
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Record:
 
 def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> Accepted | None:
     """The request of these values, or None; whatever is wrong with it is in the record."""
-    given = {name: value for name, value in values.items() if value is not None}
+    given = understand(record, values, catalogue)
     check_events(record, given)
     check_known(record, given, catalogue)
     check_partition(record, given, catalogue)
@@ -77,9 +78,42 @@ def accept(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> A
         _add_model_faults(record, error, given)
         return None
     _check_inputs(record, spec, catalogue)
+    _check_request(record, spec, catalogue)
     if record.faults:
         return None
     return Accepted(spec, record.file, record.row, tuple(record.notes), record.columns.get("request_id", "request_id"))
+
+
+def understand(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """The values as they are kept, with texts cleaned and words spelled as known; faults and notes go into the record.
+
+    A value that cannot be is left out.
+    """
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            cleaned = clean_field(name, value)
+        except SpecInvalid as error:
+            record.fault(name, value, error.message, error.remedy)
+            continue
+        if name == "geometry" and cleaned != value:
+            record.note(name, value, f"is taken as {cleaned!r}")
+        if cleaned is not None:
+            given[name] = cleaned
+    if STATE_OF_RECORD[given.get("recorded_status", RecordedStatus.DRAFT)] is not RequestState.RECORDED:
+        words = {name: word for name, word in given.items() if isinstance(word, str)}
+        for name, word in catalogue.physics.spelled(words).items():
+            record.note(name, given[name], f"is taken as {word!r}")
+            given[name] = word
+    return given
+
+
+def _check_request(record: Record, spec: RequestSpec, catalogue: Catalogue) -> None:
+    """Words of physics that no list knows, and sizes beyond the policy's bounds."""
+    for error in faults_of_request(spec, catalogue):
+        name = error.place.rpartition(".")[2]
+        value = getattr(spec, name)
+        record.fault(name, seeds_of.show(value) if name == "seeds" else value, error.message, error.remedy)
 
 
 def check_events(record: Record, values: Mapping[str, Any]) -> None:

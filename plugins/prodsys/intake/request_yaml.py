@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from prodsys.intake import cells
 from prodsys.intake.model_faults import MISSING, faults_of
-from prodsys.intake.reading import Record, accept
+from prodsys.intake.reading import Record, accept, understand
 from prodsys.intake.result import Accepted, Fault, Intake
 from prodsys.intake.rows import campaign_of
 from prodsys.intake.yaml_file import KeyPath, YamlDocument, parse_yaml
@@ -56,7 +56,7 @@ def _read_request(record: Record, document: YamlDocument, catalogue: Catalogue) 
             values["labels"] = (*values.get("labels", []), *remarks)
     if "campaign" not in values:
         values["campaign"] = campaign_of(record, values.get("request_id"), catalogue)
-    values = {key: value for key, value in values.items() if value is not None}
+    values = understand(record, values, catalogue)
     try:
         RequestSpec.model_validate(values)
     except ValidationError as error:

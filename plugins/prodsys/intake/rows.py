@@ -8,9 +8,10 @@ from typing import Any
 from prodsys.errors import SpecInvalid
 from prodsys.intake.cells import Reader
 from prodsys.intake.reading import Record
-from prodsys.intake.result import Accepted, Fault, Intake, shown
+from prodsys.intake.result import Accepted, Fault, Intake, Note, shown
 from prodsys.intake.table import Headings, Row, Table, skipped_notes
 from prodsys.model.specs import Catalogue
+from prodsys.model.text import invisible_in
 
 
 def read_cell(
@@ -37,6 +38,10 @@ def check_row(record: Record, row: Row, headings: Headings) -> None:
         name = headings.names.get(column, f"column {column + 1}")
         if column in headings.columns.values() or column not in headings.names:  # columns that nobody reads may be odd
             record.faults.append(Fault(record.file, row.line, name, shown(row.cell(column)), message, remedy))
+    for column, name in headings.names.items():
+        if column < len(row.cells) and (hidden := invisible_in(row.cells[column])):
+            message = f"holds characters that cannot be seen, which are taken out: {', '.join(hidden)}"
+            record.notes.append(Note(record.file, row.line, name, shown(row.cells[column]), message))
     width = max(headings.names, default=0) + 1
     beyond = [cell for cell in row.cells[width:] if cell.strip()]
     if beyond:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from prodsys.intake.catalogue import SoftwareTable
 from prodsys.model.certificate import Certificate
+from prodsys.model.physics import PhysicsSpec
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import ChainSpec, PartitionTable, PolicySpec, ProfileSpec, SiteTable
@@ -21,6 +22,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "partitions": PartitionTable,
     "sites": SiteTable,
     "policy": PolicySpec,
+    "physics": PhysicsSpec,
     "profile": ProfileSpec,
     "certificate": Certificate,
     "recurring": RecurringSpec,

@@ -9,10 +9,11 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from prodsys.errors import MoveRefused, RequestUnknown
+from prodsys.errors import IdTaken, MoveRefused, RequestUnknown
 from prodsys.ledger.expectation import check_expected
 from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
 from prodsys.model.moves import Act, find_move, possible_acts
+from prodsys.model.names import canonical_id
 from prodsys.model.plan import Plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.statuses import DRIVEN, RequestState
@@ -26,7 +27,7 @@ def find_request(session: Session, request_id: str, *, lock: bool = False) -> Re
     RequestChanged
         It was locked, and is not what the person saw who changes it (`ledger.expectation`).
     """
-    row = session.get(RequestRow, request_id, with_for_update=lock or None)
+    row = session.get(RequestRow, canonical_id(request_id), with_for_update=lock or None)
     if lock:
         check_expected(session, row)
     return row
@@ -139,11 +140,27 @@ def move(row: RequestRow, act: Act, reason: str = "") -> None:
     row.state, row.reason = found.target, reason
 
 
+def refuse_deleted(row: RequestRow) -> None:
+    """An id is used once, also that of a request that nobody wants any more.
+
+    Raises
+    ------
+    IdTaken
+        The request was deleted.
+    """
+    if row.state == RequestState.DELETED:
+        raise IdTaken(row.request_id, f"it was {row.reason}", "take another id")
+
+
 def list_requests(
     session: Session, states: Collection[str] = (), like: str | None = None
 ) -> list[tuple[RequestRow, RevisionRow]]:
-    """All requests with their current revisions, by id, or those in these states and with this text in their id."""
-    conditions: list[ColumnElement[bool]] = [RequestRow.state.in_(states)] if states else []
+    """All requests with their current revisions, by id, or those in these states and with this text in their id.
+
+    Deleted ones are among them only when that state is asked for.
+    """
+    seen = RequestRow.state.in_(states) if states else RequestRow.state != RequestState.DELETED
+    conditions: list[ColumnElement[bool]] = [seen]
     if like:
         conditions.append(RequestRow.request_id.icontains(like, autoescape=True))
     current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)

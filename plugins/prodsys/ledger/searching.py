@@ -27,6 +27,7 @@ from prodsys.ledger.tables import (
     TaskRow,
 )
 from prodsys.model.seeds import SeedRange
+from prodsys.model.statuses import RequestState
 
 T = TypeVar("T")
 Condition = ColumnElement[bool]
@@ -101,7 +102,7 @@ def _holds(text: str | None, *columns: Any) -> list[Condition]:
 
 @dataclass(frozen=True)
 class RequestFilter:
-    """Which requests."""
+    """Which requests; deleted ones only where that state is asked for."""
 
     states: tuple[str, ...] = ()
     campaign: str | None = None
@@ -124,6 +125,8 @@ class RequestFilter:
             )
         )
         found += _holds(self.text, RequestRow.request_id, spec["tag"].astext, RequestRow.campaign, RequestRow.reason)
+        if not self.states:
+            found.append(RequestRow.state != RequestState.DELETED)
         if self.label:
             found.append(spec["labels"].contains([self.label]))
         if self.related_to:

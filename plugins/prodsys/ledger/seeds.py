@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, text
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy import ColumnElement, cast, delete, literal, select, text
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,25 +17,38 @@ from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow, SeedReu
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import RequestId
 from prodsys.model.seeds import SeedRange
-from prodsys.model.statuses import ReuseKind
+from prodsys.model.statuses import RequestState, ReuseKind
 
 RESERVED = "reserved"  # where the state of a request would stand: there is none yet
+# Claims of a configuration never overlap (the constraint), so seeds are shared only where a reuse is declared: each
+# reuse looks for claims and for other reuses by an index over configuration and seeds.
+_UNPLANNED = tuple(str(one) for one in (RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED))
 _SHARED = """
 with used as (
-    select configuration, seeds, request_id from prodsys.seed_claim where request_id is not null
+    select r.request_id as one, c.request_id as other, r.seeds * c.seeds as seeds
+    from prodsys.seed_reuse as r
+    join prodsys.seed_claim as c
+      on c.configuration = r.configuration and c.seeds && r.seeds and c.request_id <> r.request_id
     union all
-    select configuration, seeds, request_id from prodsys.seed_reuse
+    select r.request_id, s.request_id, r.seeds * s.seeds
+    from prodsys.seed_reuse as r
+    join prodsys.seed_reuse as s
+      on s.configuration = r.configuration and s.seeds && r.seeds and s.request_id > r.request_id
+), pair as (
+    select least(one, other) as a, greatest(one, other) as b, range_agg(seeds) as seeds from used group by 1, 2
 )
-select a.request_id as a, b.request_id as b, range_agg(a.seeds * b.seeds) as seeds, (
+select a, b, seeds, (
     select jsonb_agg(distinct jsonb_build_object(
         'request', u.request_id, 'owner', u.owner, 'kind', u.kind, 'reason', u.reason))
     from prodsys.seed_reuse as u
-    where (u.request_id, u.owner) in ((a.request_id, b.request_id), (b.request_id, a.request_id))
+    where (u.request_id = a and u.owner = b) or (u.request_id = b and u.owner = a)
 ) as reuse
-from used as a
-join used as b on b.configuration = a.configuration and b.seeds && a.seeds and b.request_id > a.request_id
-group by a.request_id, b.request_id
-order by a.request_id, b.request_id
+from pair
+order by a, b
+"""
+_CLAIM = """
+insert into prodsys.seed_claim (configuration, seeds, request_id, template)
+select :configuration, unnest(cast(:seeds as int8multirange)), :request_id, :template
 """
 
 
@@ -64,20 +78,30 @@ def lock_configuration(session: Session, configuration: str) -> None:
 
 def find_owners(session: Session, configuration: str, seeds: Iterable[SeedRange], but: str = "") -> list[Owned]:
     """Claims of other requests that overlap these seeds; each answer is the common part."""
-    found = []
-    for wanted in seeds:
-        rows = session.scalars(
-            select(SeedClaimRow).where(
-                SeedClaimRow.configuration == configuration,
-                SeedClaimRow.seeds.overlaps(to_range(wanted)),
-                SeedClaimRow.request_id.is_distinct_from(but),
-            )
+    wanted = tuple(seeds)
+    if not wanted:
+        return []
+    rows = session.scalars(
+        select(SeedClaimRow).where(
+            SeedClaimRow.configuration == configuration,
+            SeedClaimRow.seeds.op("&&")(_multirange(wanted)),
+            SeedClaimRow.request_id.is_distinct_from(but),
         )
-        for row in rows:
-            common = wanted.overlap(from_range(row.seeds))
-            if common:
-                found.append(Owned(row.owner, common))
+    )
+    held: dict[str, list[SeedRange]] = defaultdict(list)
+    for row in rows:
+        held[row.owner].append(from_range(row.seeds))
+    found = [Owned(owner, one) for owner, theirs in held.items() for one in seeds_of.overlaps(wanted, theirs)]
     return sorted(found, key=lambda owned: (owned.seeds, owned.owner))
+
+
+def _multirange(seeds: Iterable[SeedRange]) -> ColumnElement[Any]:
+    """Seeds as one value of PostgreSQL, so that one statement looks for all of them."""
+    return cast(literal(_as_text(seeds)), INT8MULTIRANGE)
+
+
+def _as_text(seeds: Iterable[SeedRange]) -> str:
+    return "{" + ",".join(f"[{one.first},{one.last + 1})" for one in seeds) + "}"
 
 
 def claim(session: Session, configuration: str, request_id: str, seeds: Sequence[SeedRange]) -> None:
@@ -92,17 +116,20 @@ def claim(session: Session, configuration: str, request_id: str, seeds: Sequence
 
 
 def _claim(session: Session, configuration: str, seeds: Sequence[SeedRange], **owner: Any) -> None:
+    """One statement for all ranges: whoever waits for the lock of the configuration does not wait for thousands."""
+    session.flush()  # the owner's row
     try:
         with session.begin_nested():
-            session.add_all(SeedClaimRow(configuration=configuration, seeds=to_range(item), **owner) for item in seeds)
-            session.flush()
+            given = {"configuration": configuration, "seeds": _as_text(seeds), "request_id": None, "template": None}
+            session.execute(text(_CLAIM), given | owner)
     except IntegrityError as error:
         if "seed_claim_one_owner" not in str(error.orig):
             raise
-        owners = find_owners(session, configuration, seeds, but=str(owner.get("request_id", "")))
+        own = str(owner.get("request_id", ""))
+        owners = find_owners(session, configuration, seeds, but=own)
         taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
         who = owner.get("request_id") or f"template {owner['template']}"
-        raise SeedsTaken(who, taken, next_free(session, configuration)) from error
+        raise SeedsTaken(who, taken, next_free(session, configuration, seeds_of.count(seeds), own)) from error
 
 
 def reserve(session: Session, configuration: str, template: str, seeds: Sequence[SeedRange]) -> None:
@@ -136,6 +163,18 @@ def release(session: Session, request_id: str) -> None:
     """Give back all seeds of a request that never ran: its claims and its declared reuse."""
     session.execute(delete(SeedClaimRow).where(SeedClaimRow.request_id == request_id))
     session.execute(delete(SeedReuseRow).where(SeedReuseRow.request_id == request_id))
+
+
+def give_back(
+    session: Session, configuration: str, request_id: str, free: Sequence[SeedRange], *, reuse_too: bool
+) -> None:
+    """Give back some seeds of a request; the others stay its own."""
+    kept = seeds_of.subtract(claimed_by(session, request_id), free)
+    session.execute(delete(SeedClaimRow).where(SeedClaimRow.request_id == request_id))
+    if kept:
+        claim(session, configuration, request_id, kept)
+    if reuse_too:
+        session.execute(delete(SeedReuseRow).where(SeedReuseRow.request_id == request_id))
 
 
 def add_reuse(
@@ -211,42 +250,59 @@ def uncovered(session: Session, request_id: str, seeds: Iterable[SeedRange]) -> 
     return seeds_of.subtract(seeds, [*claimed_by(session, request_id), *reused])
 
 
-def next_free(session: Session, configuration: str, number: int = 1) -> int:
-    """First of so many seeds in a row above all that people's requests of this configuration own.
+def next_free(session: Session, configuration: str, number: int = 1, but: str = "") -> int:
+    """First of so many seeds in a row that nobody owns and no draft asks for: the lowest such row.
 
-    The blocks of recurring templates are passed over, those that were used and those that are kept.
+    It begins at the lowest seed that people's requests of the configuration own, or at 1 when they own none: what lies
+    below may be a production that nobody recorded. Blocks of recurring templates are passed over, those that were used
+    and those that are kept, and so are seeds that drafts other than ``but`` ask for: who plans one again finds them.
     """
     claims = (
-        select(SeedClaimRow.seeds)
+        select(SeedClaimRow.seeds, SeedClaimRow.template.is_not(None) | RequestRow.template.is_not(None))
         .outerjoin(RequestRow, RequestRow.request_id == SeedClaimRow.request_id)
         .where(SeedClaimRow.configuration == configuration)
     )
-    of_template = SeedClaimRow.template.is_not(None) | RequestRow.template.is_not(None)
-    first = 1 + max((from_range(one).last for one in session.scalars(claims.where(~of_template))), default=0)
-    for kept in sorted(from_range(one) for one in session.scalars(claims.where(of_template))):
-        if kept.last >= first and kept.first < first + number:
-            first = kept.last + 1
-    return first
+    rows = [(from_range(seeds), bool(of_template)) for seeds, of_template in session.execute(claims)]
+    begin = min((seeds.first for seeds, of_template in rows if not of_template), default=1)
+    taken = [seeds for seeds, _ in rows] + _asked_for(session, configuration, but)
+    return seeds_of.first_gap(taken, number, begin)
 
 
-def same_beam_elsewhere(session: Session, request_id: str) -> list[tuple[str, SeedRange]]:
-    """Requests with the same generator and beam, another geometry, software or version, and common seeds."""
-    statement = text(
-        """
-        select theirs.request_id, mine.seeds * theirs.seeds as common
-        from prodsys.seed_claim mine
-        join prodsys.request r on r.request_id = mine.request_id
-        join prodsys.seed_claim theirs on theirs.configuration <> mine.configuration and theirs.seeds && mine.seeds
-        join prodsys.request_revision v on v.request_id = theirs.request_id
-        join prodsys.request t on t.request_id = v.request_id and t.revision = v.revision
-        where mine.request_id = :request_id and theirs.request_id <> mine.request_id
-          and v.source -> 'beam' = (select source -> 'beam' from prodsys.request_revision w
-                                    where w.request_id = r.request_id and w.revision = r.revision)
-        order by 1, 2
-        """
+def _asked_for(session: Session, configuration: str, but: str) -> list[SeedRange]:
+    """Seeds that requests open to change ask for, whether they own them or not."""
+    current = (RevisionRow.request_id == RequestRow.request_id) & (RevisionRow.revision == RequestRow.revision)
+    wanted = (
+        select(RevisionRow.spec["seeds"].astext)
+        .join(RequestRow, current)
+        .where(RevisionRow.configuration == configuration, RequestRow.state.in_(_UNPLANNED))
+        .where(RequestRow.request_id != but)
     )
-    rows = session.execute(statement, {"request_id": request_id})
-    return [(row.request_id, from_range(row.common)) for row in rows]
+    return [one for seeds in session.scalars(wanted) for one in seeds_of.parse_seeds(seeds)]
+
+
+_SAME_BEAM = """
+with mine as (
+    select range_agg(c.seeds) as seeds, min(c.configuration) as configuration, min(v.source ->> 'beam') as beam
+    from prodsys.seed_claim as c
+    join prodsys.request as r on r.request_id = c.request_id
+    join prodsys.request_revision as v on v.request_id = r.request_id and v.revision = r.revision
+    where c.request_id = :request_id
+)
+select theirs.request_id, range_agg(theirs.seeds) * mine.seeds as common
+from mine
+join prodsys.seed_claim as theirs on theirs.seeds && mine.seeds and theirs.configuration <> mine.configuration
+join prodsys.request as t on t.request_id = theirs.request_id
+join prodsys.request_revision as w on w.request_id = t.request_id and w.revision = t.revision
+where theirs.request_id <> :request_id and w.source ->> 'beam' = mine.beam
+group by theirs.request_id, mine.seeds
+order by 1
+"""
+
+
+def same_beam_elsewhere(session: Session, request_id: str) -> list[tuple[str, tuple[SeedRange, ...]]]:
+    """Requests with the same generator and beam, another geometry, software or version, and the common seeds."""
+    rows = session.execute(text(_SAME_BEAM), {"request_id": request_id})
+    return [(row.request_id, tuple(map(from_range, row.common))) for row in rows]
 
 
 def list_claims(session: Session, configuration: str | None = None) -> list[tuple[SeedClaimRow, str]]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from prodsys.errors import SpecInvalid
 from prodsys.model.estimate import Estimate
 from prodsys.model.plan import Plan, describe
 from prodsys.model.plan_changes import Change
+from prodsys.model.text import COMMENT_LENGTH, clean_reason
 
 DAG_ID = "approve_plan"
 DIGEST_SHOWN = 12  # hexadecimal digits in names; the page shows all of them
-COMMENT_LENGTH = 500
 SAID_LENGTH = 1000  # of the reason why it is asked again
 TEXT_LENGTH = 300  # of one piece of text from outside
 LINES = 20  # warnings, and changes, that a page lists
@@ -80,17 +81,28 @@ def fault_of_answer(choice: str, params: Mapping[str, Any], digest: str) -> str:
         return f"the digest {code(given)} is not that of the plan; leave the one that stands there"
     if not isinstance(comment or "", str) or len(comment or "") > COMMENT_LENGTH:
         return f"the comment is no text of at most {COMMENT_LENGTH} characters"
-    if choice == Choice.REJECT and not (comment or "").strip():
+    try:
+        said = clean_reason(comment or "", "the comment", COMMENT_LENGTH)
+    except SpecInvalid as error:
+        return str(error)
+    if choice == Choice.REJECT and not said:
         return "whoever rejects a plan has to say why: write it as comment"
     return ""
 
 
 def describe_question(
-    plan: Plan, digest: str, estimate: Estimate | None, changes: Sequence[Change], warnings: Sequence[str], first: str
+    plan: Plan,
+    digest: str,
+    estimate: Estimate | None,
+    changes: Sequence[Change],
+    warnings: Sequence[str],
+    first: str,
+    needs: Sequence[str] = (),
 ) -> str:
     """The plan in Markdown with what is expected, changed and doubtful; text from outside cannot leave its place."""
     parts = [
         f"**{code(first)} has approved it; a second person must, too.**" if first else "",
+        _listed("Before it can be approved", (code(one) for one in needs)),
         _listed("Warnings", (code(one) for one in warnings)),
         _listed("Changed against the last plan", map(_change, changes)),
         describe(plan, digest, describe_estimate(estimate) if estimate else ""),

@@ -15,7 +15,7 @@ from prodsys.model.statuses import RequestState as State
 class Right(StrEnum):
     """What a role may be allowed to do; ``policy.yaml`` says which roles are."""
 
-    CREATE = "create"  # clone, extend, trial, reuse of seeds
+    CREATE = "create"  # write, edit, delete a draft, clone, extend, trial, reuse of seeds
     PLAN = "plan"  # and check
     APPROVE = "approve"
     LAUNCH = "launch"
@@ -53,6 +53,7 @@ class Act(StrEnum):
     REOPEN = "settle again"  # a task moved after the request was closed
     ADOPT = "adopt"
     ABORT = "abort"
+    DELETE = "delete"  # what is not approved
     ARCHIVE = "archive"
 
 
@@ -103,7 +104,13 @@ MOVES: tuple[Move, ...] = (
         State.ABORTED,
         Right.ABORT,
     ),
-    _move(Act.ARCHIVE, (*_DELIVERED, State.FAILED, State.ABORTED, State.RECORDED), State.ARCHIVED, Right.ARCHIVE),
+    _move(Act.DELETE, _OPEN, State.DELETED, Right.CREATE),
+    _move(
+        Act.ARCHIVE,
+        (*_DELIVERED, State.FAILED, State.ABORTED, State.DELETED, State.RECORDED),
+        State.ARCHIVED,
+        Right.ARCHIVE,
+    ),
 )
 
 

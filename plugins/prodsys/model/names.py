@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from prodsys.errors import SpecInvalid
+from prodsys.model.text import DASHES
 
 NAME_LENGTH = 250  # Rucio's generic schema and database
 SCOPE_LENGTH = 25
 _NAME = re.compile(r"[/A-Za-z0-9][/A-Za-z0-9.\-_]*")
 _SCOPE = re.compile(r"[a-zA-Z_\-.0-9]+")
 _REQUEST = r"(?P<prefix>[A-Z][A-Z0-9]*?)(?P<year>\d{4})-(?P<number>\d{3,9})"  # a longer number is a slip
+WRITTEN_DIGITS, NUMBER_DIGITS = 3, 9  # of the number of an id, at least and at most
+_ID = re.compile(r"(?P<prefix>[A-Z][A-Z0-9]*?)(?P<year>\d{4})-(?P<number>\d{3,40})", re.ASCII)
 _STEP = r"(?P<step>[A-Z][A-Z0-9]*)"
 _BUNCH = r"(?:\.b(?P<bunch>\d{3,}))?"
 _TASK_RE = re.compile(rf"(?P<request>{_REQUEST})\.{_STEP}{_BUNCH}(?:\.(?P<attempt>\d+))?", re.ASCII)
@@ -29,7 +32,10 @@ _DATA_RE = re.compile(
 
 @dataclass(frozen=True, order=True)
 class RequestId:
-    """``<prefix><year>-<three or more digits>``, such as ``PROD2025-016``."""
+    """``<prefix><year>-<three or more digits>``, such as ``PROD2025-016``.
+
+    One number is one id: further zeros in front of it, as in ``PROD2025-0016``, are read and not written.
+    """
 
     prefix: str
     year: int
@@ -44,13 +50,20 @@ class RequestId:
         SpecInvalid
             The text has another form.
         """
-        found = re.fullmatch(_REQUEST, text, re.ASCII)
-        if not found or str(cls(found["prefix"], int(found["year"]), int(found["number"]))) != text:
-            raise SpecInvalid("request id", f"{text!r} is not of the form PROD2025-016", "prefix, year, dash, number")
+        found = _ID.fullmatch(text)
+        if not found or len(found["number"].lstrip("0")) > NUMBER_DIGITS:
+            remedy = f"prefix, year, dash, a number of {WRITTEN_DIGITS} to {NUMBER_DIGITS} digits"
+            raise SpecInvalid("request id", f"{text!r} is not of the form PROD2025-016", remedy)
         return cls(found["prefix"], int(found["year"]), int(found["number"]))
 
     def __str__(self) -> str:
         return f"{self.prefix}{self.year:04d}-{self.number:03d}"
+
+
+def canonical_id(text: str) -> str:
+    """An id as it is kept, without further zeros or blanks around it; what is no id comes back as it is."""
+    cleaned = text.strip().translate(DASHES)
+    return str(RequestId.parse(cleaned)) if _ID.fullmatch(cleaned) else text
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from prodsys.model.reading import PlannedReading, in_words
 from prodsys.model.request import Configuration, RequestSpec, Seeds, digest_of
 from prodsys.model.seeds import SeedRange
 from prodsys.model.specs import Catalogue, ChainSpec, PartitionSpec, QueueSpec, StepSpec
+from prodsys.model.written import check_request
 
 LOG = "log"
 BUNCHES = "bunches-2"  # layout of a request with bunches
@@ -172,9 +173,10 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
     Raises
     ------
     SpecInvalid
-        Chain, software, version, campaign or partition are not in the specs, a name would be too long, or the request
-        has inputs that its chain does not read.
+        Chain, software, version, campaign, partition or a word of physics are not in the specs, a size is beyond its
+        bound, a name would be too long, or the request has inputs that its chain does not read.
     """
+    check_request(spec, catalogue)
     partition = catalogue.partitions.partition_of(spec)
     policy = catalogue.partitions.policy_of(partition)
     sample = Sample(partition, spec.tag, spec.energy_gev, spec.polarization, spec.request_id)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from prodsys.errors import SpecInvalid
 from prodsys.model.moves import Right
 from prodsys.model.names import RequestId
+from prodsys.model.seeds import MAX_SEED
 from prodsys.model.spec_base import Pattern, Spec
 
 Role = Literal["viewer", "submitter", "manager", "administrator"]
@@ -82,6 +83,17 @@ class ReconcileLimits(Spec):
     )
 
 
+class LimitSpec(Spec):
+    """Bounds of what a request may ask for, at every door."""
+
+    largest_seed: int = Field(default=MAX_SEED, gt=0, le=MAX_SEED, description="highest seed that may be asked for")
+    seeds: int = Field(default=500_000, gt=0, description="seeds of a request")
+    ranges: int = Field(default=5_000, gt=0, description="ranges in which the seeds of a request lie")
+    events: int = Field(default=10**12, gt=0, description="events of a request")
+    jobs_of_task: int = Field(default=100_000, gt=0, description="jobs of one PanDA task; more need bunches")
+    jobs_of_request: int = Field(default=1_000_000, gt=0, description="jobs of all steps of a request")
+
+
 class PolicySpec(Spec):
     """What is decided without asking."""
 
@@ -94,6 +106,7 @@ class PolicySpec(Spec):
         default=0, ge=0, description="a recurring request of at most so many jobs may be approved without a person"
     )
     reconcile: ReconcileLimits = Field(default=ReconcileLimits(), description="limits of the reconciler")
+    limits: LimitSpec = Field(default_factory=LimitSpec, description="bounds of what a request may ask for")
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")

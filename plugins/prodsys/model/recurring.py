@@ -17,6 +17,7 @@ from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.spec_base import Spec
 from prodsys.model.specs import PartitionTable
 from prodsys.model.statuses import RecordedStatus
+from prodsys.model.written import read_request
 
 MOST_INTERVALS = 2000
 SHORTEST_MONTH = 28  # days
@@ -176,7 +177,7 @@ class RecurringSpec(Spec):
         """
         part: dict[str, Any] = self.request.model_dump(mode="json")  # type: ignore[attr-defined]
         request_id, (begin, end) = self.id_of(ordinal), self.bounds(ordinal)
-        return RequestSpec.checked(
+        return read_request(
             part
             | {
                 "request_id": request_id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -26,6 +25,7 @@ from prodsys.model.names import NAME_LENGTH, Did, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RecordedStatus
 from prodsys.model.tag import parse_tag
+from prodsys.model.text import clean_line, separate
 from prodsys.model.written_numbers import check_number_field
 
 
@@ -59,7 +59,7 @@ class RequestSpec(BaseModel):
     campaign: str = Field(
         pattern=r"^[A-Za-z0-9 ._\-]{1,64}$", description="round of production", examples=["SPD MC 2025"]
     )
-    stage: str = Field(pattern=r"^S\d+$", description="stage of the detector: S1, S2")
+    stage: str = Field(pattern=r"^S[0-9]+$", description="stage of the detector: S1, S2")
     collision: str = Field(pattern=r"^[a-zA-Z]{2,6}$", description="collision type: pp, dd")
     energy_gev: float = Field(gt=0, le=100_000, description="energy [GeV]")
     polarization: str = Field(pattern=r"^[A-Za-z0-9]{1,8}$", description="UU: both beams unpolarized")
@@ -67,7 +67,7 @@ class RequestSpec(BaseModel):
         pattern=r"^[^<>{}\x00-\x1f]{1,500}$", description="geometry, as the detector people name it, without < > { }"
     )
     software: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="software, such as spdroot-dev")
-    version: str = Field(pattern=r"^\d+(\.\d+)*$", description="version of the software, such as 4.1.7.2")
+    version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*$", description="version of the software, such as 4.1.7.2")
     tag: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", description="middle of every dataset name, without remarks")
     events: int = Field(gt=0, le=10**13, description="events asked for")
     events_per_file: int = Field(gt=0, le=10**9, description="events one job simulates and one file holds")
@@ -92,7 +92,9 @@ class RequestSpec(BaseModel):
     variant: str = Field(
         default="", pattern=r"^[A-Za-z0-9]*$", description="physics variant of the scripts, such as D0sig"
     )
-    script_version: str | None = Field(default=None, pattern=r"^V\d+$", description="None: the software's current one")
+    script_version: str | None = Field(
+        default=None, pattern=r"^V[0-9]+$", description="None: the software's current one"
+    )
     priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
     bunches: int = Field(
         default=1, ge=1, le=500, description="pieces of consecutive seeds, each a task of its own a step"
@@ -168,7 +170,7 @@ class RequestSpec(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            words = [(".".join(map(str, item["loc"])), item["msg"].removeprefix("Value error, ")) for item in found]
+            words = [(".".join(map(str, item["loc"])), _words(item)) for item in found]
             message = "; ".join(f"{place}: {text}" if place else text for place, text in words)
             raise SpecInvalid(str(values.get("request_id", "request")), message) from error
 
@@ -185,6 +187,14 @@ class RequestSpec(BaseModel):
     def digest(self) -> str:
         """``sha256:...`` over what is asked for; two specs that ask for the same have the same."""
         return digest_of(self.model_dump(mode="json"))
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says; of one of ours, without the place, which stands before it."""
+    cause = (item.get("ctx") or {}).get("error")
+    if isinstance(cause, SpecInvalid):
+        return cause.message + (f" ({cause.remedy})" if cause.remedy else "")
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 class Configuration(BaseModel):
@@ -230,8 +240,8 @@ class Configuration(BaseModel):
 
 
 def normalise_geometry(text: str) -> str:
-    """Geometry with case, spaces and the order of detectors taken out: ``bbc, ecal, ...``."""
-    parts = (re.sub(r"\s+", " ", part).strip().casefold() for part in text.split(","))
+    """Geometry with case, blanks, separators and the order of detectors taken out: ``bbc, ecal, ...``."""
+    parts = (clean_line(part).casefold() for part in separate(clean_line(text)).split(","))
     return ", ".join(sorted(part for part in parts if part))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from functools import total_ordering
 from typing import Any
 
@@ -55,7 +56,16 @@ class SeedRange(BaseModel):
     def overlap(self, other: SeedRange) -> SeedRange | None:
         """The seeds both hold, or None."""
         first, last = max(self.first, other.first), min(self.last, other.last)
-        return SeedRange(first=first, last=last) if first <= last else None
+        return _within(first, last) if first <= last else None
+
+
+def _within(first: int, last: int) -> SeedRange:
+    """A range whose ends come from ranges that were checked: not checked again, which would take most of the time."""
+    return SeedRange.model_construct(first=first, last=last)
+
+
+def _ends(item: SeedRange) -> tuple[int, int]:
+    return item.first, item.last
 
 
 def parse_seeds(text: str, place: str = "seeds") -> tuple[SeedRange, ...]:
@@ -98,11 +108,11 @@ def normalise(ranges: Iterable[SeedRange], place: str = "seeds") -> tuple[SeedRa
         A seed stands in two of the ranges.
     """
     joined: list[SeedRange] = []
-    for item in sorted(ranges):
+    for item in sorted(ranges, key=_ends):
         if joined and (twice := joined[-1].overlap(item)):
             raise SpecInvalid(place, f"seeds {twice} stand there twice", "write each seed once")
         if joined and item.first == joined[-1].last + 1:
-            joined[-1] = SeedRange(first=joined[-1].first, last=item.last)
+            joined[-1] = _within(joined[-1].first, item.last)
         else:
             joined.append(item)
     return tuple(joined)
@@ -110,7 +120,13 @@ def normalise(ranges: Iterable[SeedRange], place: str = "seeds") -> tuple[SeedRa
 
 def from_seeds(seeds: Iterable[int]) -> tuple[SeedRange, ...]:
     """Ranges holding exactly these seeds."""
-    return normalise(SeedRange(first=seed, last=seed) for seed in set(seeds))
+    rows: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if rows and seed == rows[-1][1] + 1:
+            rows[-1][1] = seed
+        else:
+            rows.append([seed, seed])
+    return tuple(SeedRange(first=first, last=last) for first, last in rows)
 
 
 def iterate(ranges: Iterable[SeedRange]) -> Iterator[int]:
@@ -125,28 +141,56 @@ def count(ranges: Iterable[SeedRange]) -> int:
 
 
 def overlaps(left: Iterable[SeedRange], right: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
-    """The seeds that both hold."""
-    others = tuple(right)
-    return tuple(found for item in left for other in others if (found := item.overlap(other)))
+    """The seeds that both hold, in the order of the left ranges; each range of both is looked at a few times only."""
+    held = _merged(right)
+    return tuple(found for item in left for gone in _meeting(item, held) if (found := item.overlap(gone)))
 
 
 def subtract(ranges: Iterable[SeedRange], taken: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
-    """The seeds of ``ranges`` that are not in ``taken``."""
-    rest = list(ranges)
-    for gone in taken:
-        rest = [piece for item in rest for piece in _cut(item, gone)]
-    return tuple(sorted(rest))
+    """The seeds of ``ranges`` that are not in ``taken``; in one walk along both, not range by range."""
+    held = _merged(taken)
+    return tuple(sorted((piece for item in ranges for piece in _rest(item, held)), key=_ends))
 
 
-def _cut(item: SeedRange, gone: SeedRange) -> list[SeedRange]:
-    if not item.overlap(gone):
-        return [item]
-    pieces = []
-    if item.first < gone.first:
-        pieces.append(SeedRange(first=item.first, last=gone.first - 1))
-    if gone.last < item.last:
-        pieces.append(SeedRange(first=gone.last + 1, last=item.last))
-    return pieces
+def _rest(item: SeedRange, held: Sequence[SeedRange]) -> Iterator[SeedRange]:
+    begin = item.first
+    for gone in _meeting(item, held):
+        if begin < gone.first:
+            yield _within(begin, gone.first - 1)
+        begin = gone.last + 1
+    if begin <= item.last:
+        yield item if begin == item.first else _within(begin, item.last)
+
+
+def _meeting(item: SeedRange, held: Sequence[SeedRange]) -> Iterator[SeedRange]:
+    """Those of ``held``, which are in order and apart, that have seeds of this range."""
+    for place in range(bisect_left(held, item.first, key=lambda one: one.last), len(held)):
+        if held[place].first > item.last:
+            return
+        yield held[place]
+
+
+def _merged(ranges: Iterable[SeedRange]) -> list[SeedRange]:
+    """The ranges in order, those with common seeds joined."""
+    merged: list[SeedRange] = []
+    for item in sorted(ranges, key=_ends):
+        if merged and item.first <= merged[-1].last:
+            if item.last > merged[-1].last:
+                merged[-1] = _within(merged[-1].first, item.last)
+        else:
+            merged.append(item)
+    return merged
+
+
+def first_gap(taken: Iterable[SeedRange], number: int, begin: int = 1) -> int:
+    """The lowest seed, from ``begin`` on, with which so many seeds in a row begin that are in none of the ranges."""
+    for item in _merged(taken):
+        if item.last < begin:
+            continue
+        if item.first >= begin + number:
+            break
+        begin = item.last + 1
+    return begin
 
 
 def split(ranges: Iterable[SeedRange], parts: int) -> tuple[tuple[SeedRange, ...], ...]:
@@ -190,3 +234,10 @@ def _take(ranges: tuple[SeedRange, ...], number: int) -> tuple[tuple[SeedRange, 
 def show(ranges: Iterable[SeedRange]) -> str:
     """Text of the ranges, as ``parse_seeds`` reads it."""
     return ", ".join(str(item) for item in ranges)
+
+
+def show_some(ranges: Sequence[SeedRange], most: int = 5) -> str:
+    """Text of the first ranges for people, and how many there are when these are not all."""
+    if len(ranges) <= most:
+        return show(ranges)
+    return f"{show(ranges[:most])} ... ({count(ranges)} seeds in {len(ranges)} ranges)"

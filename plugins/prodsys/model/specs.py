@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import RequestId, energy_text
+from prodsys.model.physics import PhysicsSpec
 from prodsys.model.policy import PolicySpec
 from prodsys.model.request import RequestSpec
 from prodsys.model.spec_base import Pattern, Spec
@@ -294,6 +295,7 @@ class Catalogue(Spec):
     partitions: PartitionTable
     sites: SiteTable
     policy: PolicySpec
+    physics: PhysicsSpec
     profile: ProfileSpec
     faulty: dict[str, str] = Field(default_factory=dict, description="name of a chain that could not be read -> why")
 

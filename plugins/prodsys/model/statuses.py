@@ -148,6 +148,7 @@ class RequestState(StrEnum):
     FAILED = "failed"
     ABORTED = "aborted"
     ARCHIVED = "archived"
+    DELETED = "deleted"  # a draft that nobody wants: lists show it when they are asked for it, its id stays taken
     RECORDED = "recorded"  # history: done or running elsewhere
 
 

@@ -20,8 +20,9 @@ from prodsys.actions.looking import Look, expect, show_look
 from prodsys.actions.rehearsing import rehearse
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
-from prodsys.model.request import digest_of
+from prodsys.model.request import RequestSpec, digest_of
 from prodsys.model.statuses import RequestState
+from prodsys.model.written import WrittenRequest
 from prodsys.panel.acts import ACTS
 from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
 from prodsys.panel.bodies import Done
@@ -35,6 +36,7 @@ LOOK_AGAIN_S = 5  # after a 202
 WAIT = "wait"  # field of a body: the caller wants to know when the run is started
 REPLAYED = "Idempotency-Replayed"
 NUMBERS = ("question_id", "finding_id")  # subjects that are no requests
+WRITTEN: dict[type[BaseModel], type[BaseModel]] = {RequestSpec: WrittenRequest}  # what comes in by a door is cleaned
 CONDITIONAL = "{request_id}"  # acts on a request that is there take If-Match
 log = logging.getLogger(__name__)
 
@@ -132,7 +134,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
         if f"{{{name}}}" in entry.route:
             wanted[name] = (Annotated[int, Path(ge=1, le=MAX_ID)], ...)
     needed = any(field.is_required() for field in entry.body.model_fields.values())
-    wanted["body"] = (Annotated[entry.body, Body()], ... if needed else entry.body())
+    wanted["body"] = (Annotated[WRITTEN.get(entry.body, entry.body), Body()], ... if needed else entry.body())
     wanted["dry_run"] = (DryRun, False)
     if CONDITIONAL in entry.route:
         wanted["if_match"] = (IfMatch, None)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from prodsys.actions import approving, checking, controlling, drafting, extending, launching, planning, reusing, trial
+from prodsys.actions import (
+    approving,
+    checking,
+    controlling,
+    deletion,
+    drafting,
+    extending,
+    launching,
+    planning,
+    reusing,
+    trial,
+)
 from prodsys.actions.cloning import CloneOrder, NewRequest, clone
 from prodsys.actions.context import Context
+from prodsys.actions.drafting import Revised
 from prodsys.actions.planning import PlanAnswer
 from prodsys.actions.trial import TrialAnswer
 from prodsys.ledger.seeds import Owned
 from prodsys.model.moves import Right
 from prodsys.model.request import RequestSpec
+from prodsys.model.written import plain
 from prodsys.panel import bodies
 from prodsys.panel.entry import ONE_REQUEST, Entry
 
@@ -31,8 +44,10 @@ def _clone(ctx: Context, source: str, body: bodies.Clone) -> NewRequest:
     return clone(ctx, source, body.request_id, order)
 
 
-def _show_spec(spec: RequestSpec) -> dict[str, Any]:
-    return {"spec": spec}
+def _write(ctx: Context, _: str, body: RequestSpec) -> Revised:
+    written = plain(body)
+    kept = drafting.draft(ctx, written)
+    return Revised(kept, drafting.understood(written, kept))
 
 
 def _show_new(new: NewRequest) -> dict[str, Any]:
@@ -65,11 +80,10 @@ BEFORE: tuple[Entry, ...] = (
         "Write a new request",
         "A draft with its seeds, from what is asked for. The same draft sent again changes nothing.",
         Right.CREATE,
-        lambda ctx, _, body: drafting.draft(ctx, body),
+        _write,
         bodies.Drafted,
         RequestSpec,
-        show=_show_spec,
-        about=lambda _, spec: spec.request_id,
+        about=lambda _, drafted: drafted.spec.request_id,
         creates=True,
         path="/requests",
     ),
@@ -78,11 +92,37 @@ BEFORE: tuple[Entry, ...] = (
         "Change what a request asks for",
         "A new revision, a draft again; possible until the request is approved. `notes` says what it lacks then.",
         Right.CREATE,
-        drafting.revise,
+        lambda ctx, request_id, body: drafting.revise(ctx, request_id, plain(body)),
         bodies.Drafted,
         RequestSpec,
         match=True,
         method="PUT",
+        path=ONE_REQUEST,
+    ),
+    Entry(
+        "edit",
+        "Change some fields of a request",
+        "A JSON merge patch (RFC 7396): fields that are not named stay, null sets one back to its default. Events "
+        "follow from seeds and events per file, unless they are named. A new revision, a draft again; possible until "
+        "the request is approved.",
+        Right.CREATE,
+        lambda ctx, request_id, body: drafting.edit(ctx, request_id, body.model_dump(exclude_unset=True)),
+        bodies.Drafted,
+        bodies.Patch,
+        match=True,
+        method="PATCH",
+        path=ONE_REQUEST,
+    ),
+    Entry(
+        "delete",
+        "Delete a request that is not approved",
+        "Lists show it no more, its audit lines stay. Its id is not given out again, its seeds come free.",
+        Right.CREATE,
+        lambda ctx, request_id, body: deletion.delete(ctx, request_id, body.reason),
+        bodies.ToldTasks,
+        bodies.Reason,
+        match=True,
+        method="DELETE",
         path=ONE_REQUEST,
     ),
     Entry(

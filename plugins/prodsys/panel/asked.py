@@ -6,10 +6,12 @@ import json
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query
+from pydantic import AfterValidator
 from starlette.requests import Request
 
 from prodsys.actions.context import Context
 from prodsys.errors import SpecInvalid
+from prodsys.model.names import canonical_id
 from prodsys.panel.guard import Guards, person_of
 from prodsys.panel.hands import HandsOf
 from prodsys.panel.person import Access
@@ -52,9 +54,15 @@ def may_audit(request: Request) -> None:
 
 
 Hands = Annotated[Context, Depends(hands)]
-RequestId = Annotated[str, Path(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="id of a request")]
+RequestId = Annotated[
+    str,
+    Path(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="id of a request"),
+    AfterValidator(canonical_id),
+]
 OfRequest = Annotated[
-    str | None, Query(pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,9}$", max_length=64, examples=["PROD2025-016"])
+    str | None,
+    Query(pattern=r"^[A-Z][A-Z0-9]*[0-9]{4}-[0-9]{3,40}$", max_length=64, examples=["PROD2025-016"]),
+    AfterValidator(lambda value: value and canonical_id(value)),
 ]
 IfMatch = Annotated[
     str | None,

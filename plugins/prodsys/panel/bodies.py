@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from prodsys.actions.controlling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from prodsys.model.names import canonical_id
 from prodsys.model.policy import Answer as Options
 from prodsys.model.request import RequestSpec, Seeds
 from prodsys.model.statuses import ReuseKind
+from prodsys.model.text import ID_LENGTH, PRINTED, REASON_LENGTH, REUSE_LENGTH
 from prodsys.panel.moments import SoonMoment
 from prodsys.panel.views import DIGEST, REQUEST, View
 
 Answer = TypeVar("Answer", bound=BaseModel)
-PRINTED = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 
 class Told(BaseModel):
@@ -23,7 +24,7 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Why = Annotated[str, Field(max_length=2000, pattern=PRINTED, description="why, for whoever reads it later")]
+Why = Annotated[str, Field(max_length=REASON_LENGTH, pattern=PRINTED, description="why, for whoever reads it later")]
 Wait = Annotated[
     bool,
     Field(
@@ -31,11 +32,28 @@ Wait = Annotated[
         "too. The dispatcher starts it; no call waits for that"
     ),
 ]
-Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Z0-9]*\d{4}-\d{3,9}$", examples=["PROD2026-001"])]
+Id = Annotated[
+    str,
+    Field(max_length=ID_LENGTH, pattern=r"^[A-Z][A-Z0-9]*[0-9]{4}-[0-9]{3,40}$", examples=["PROD2026-001"]),
+    AfterValidator(canonical_id),
+]
 
 
 class Nothing(Told):
     """Nothing to tell."""
+
+
+_FIELDS: dict[str, Any] = {
+    name: (Any, Field(default=None, description=info.description))
+    for name, info in RequestSpec.model_fields.items()
+    if name != "request_id"
+}
+Patch: type[Told] = create_model(
+    "Patch",
+    __base__=Told,
+    __doc__="Fields to change, by the rules of a JSON merge patch; null sets one back to its default.",
+    **_FIELDS,
+)
 
 
 class Reason(Told):
@@ -49,7 +67,7 @@ class ReasonNeeded(Told):
 
     reason: str = Field(
         min_length=1,
-        max_length=2000,
+        max_length=REASON_LENGTH,
         pattern=PRINTED,
         description="why, for whoever reads it later",
         examples=["wrong field map"],
@@ -65,7 +83,7 @@ class Approval(Told):
 class No(Told):
     """Why a plan is not approved, and which."""
 
-    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="what has to change")
+    reason: str = Field(min_length=1, max_length=REASON_LENGTH, pattern=PRINTED, description="what has to change")
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="of the plan you looked at", examples=[DIGEST])
 
 
@@ -74,7 +92,7 @@ class End(Told):
 
     reason: str = Field(
         min_length=1,
-        max_length=2000,
+        max_length=REASON_LENGTH,
         pattern=PRINTED,
         description="why, for whoever reads it later",
         examples=["wrong field map"],
@@ -143,7 +161,7 @@ class Restart(Told):
 class RestartWithReason(Told):
     """How to start again, and why; without it nothing is done."""
 
-    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="why; it is kept for ever")
+    reason: str = Field(min_length=1, max_length=REASON_LENGTH, pattern=PRINTED, description="why; it is kept for ever")
     wait: Wait = False
 
 
@@ -159,7 +177,9 @@ class Reuse(Told):
 
     owner: Id = Field(description="request that owns the seeds", examples=[REQUEST])
     kind: ReuseKind = Field(description="pilot_of, supersedes or compare")
-    reason: str = Field(min_length=1, max_length=2000, pattern=PRINTED, description="it stands in the certificate")
+    reason: str = Field(
+        min_length=1, max_length=REUSE_LENGTH, pattern=PRINTED, description="it stands in the certificate"
+    )
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ class FreeSeeds(View):
     """Where free seeds of a configuration begin."""
 
     configuration: str
-    next_free: int = Field(description="lowest seed above all that anybody owns", examples=[50001])
+    next_free: int = Field(description="lowest free seed above the lowest in use, gaps included", examples=[50001])
 
 
 class Rule(View):

@@ -17,7 +17,7 @@ from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, PlanChan
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow
 from prodsys.model.approval import COMMENT_LENGTH, short
-from prodsys.model.policy import SecondPerson
+from prodsys.model.policy import SecondPerson, TrialRule
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import serve
 from tests.contract.actions.question_board import Board
@@ -305,3 +305,47 @@ def test_who_rejects_has_the_right_a_reason_and_the_plan_in_sight(hands, digest)
 def test_the_questions_that_wait_are_listed_by_request(hands, digest):
     planned(hands, OTHER)
     assert [one.subject.request_id for one in waiting_questions(hands)] == [REQUEST, OTHER]
+
+
+# --- one rule for words and names -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("choice", ["Reject", "Approve"])
+def test_a_comment_with_control_characters_is_not_taken(hands, digest, choice):
+    comment = "esc \x1b[31m red \n[2026-11-28] ERROR forged"
+    taken = say(hands, digest, choice, comment=comment)
+    assert taken.refused
+    assert "holds the control character U+001B escape" in taken.words
+    assert state(hands) == "planned"
+
+
+def test_a_comment_is_kept_on_one_line(hands, digest):
+    say(hands, digest, "Reject", comment="too small\n[2026-11-28] ERROR forged\u202e")
+    with transaction(hands.sessions) as session:
+        reason = session.get_one(RequestRow, REQUEST).reason
+    assert reason.endswith(": too small [2026-11-28] ERROR forged")
+
+
+@pytest.mark.parametrize("again", ["manager ", "Manager", "man\u200bager", "\uff4danager"])
+def test_a_name_written_otherwise_is_no_second_person(hands, digest, again):
+    two = strict(hands)
+    approve(two.acting_as("manager", "manager"), REQUEST, digest)
+    answer = approve(two.acting_as(again, "manager"), REQUEST, digest)
+    assert "waits for a second person" in answer.waits_for
+    assert state(hands) == "planned"
+    assert approve(two.acting_as("deputy", "manager"), REQUEST, digest).state == "approved"
+
+
+def test_the_page_says_what_an_approval_needs_before_anybody_presses(hands, digest):
+    two = strict(hands)
+    body = plan_question(two, REQUEST).body
+    assert "**Before it can be approved**" in body
+    assert "two persons must approve it" in body
+    assert "two persons must approve it" in plan(two, REQUEST).waits_for
+    assert "Before it can be approved" not in plan_question(hands, REQUEST).body
+
+
+def test_the_page_and_the_plan_say_that_a_trial_is_needed(hands, digest):
+    rule = TrialRule(above_core_hours=0, seeds=2)
+    policy = hands.catalogue.policy.model_copy(update={"trial": (rule,)})
+    careful = replace(hands, catalogue=hands.catalogue.model_copy(update={"policy": policy}))
+    assert f"prodsys request trial {REQUEST}" in plan_question(careful, REQUEST).body
+    assert f"prodsys request trial {REQUEST}" in plan(careful, REQUEST).waits_for

@@ -13,6 +13,7 @@ from prodsys.actions.approving import reject
 from prodsys.actions.checking import check
 from prodsys.actions.context import Context
 from prodsys.actions.controlling import archive, withdraw
+from prodsys.actions.deletion import delete
 from prodsys.actions.launching import launch
 from prodsys.actions.pausing import pause, resume
 from prodsys.actions.planning import approve, plan
@@ -43,6 +44,7 @@ ACTS: dict[Act, Callable[[Context], object]] = {
     Act.REOPEN: lambda ctx: settle_again(ctx, REQUEST, "why", wait=False),
     Act.ADOPT: lambda ctx: adopt(ctx, REQUEST, "SIM", 1),
     Act.ABORT: lambda ctx: abort(ctx, REQUEST, "why"),
+    Act.DELETE: lambda ctx: delete(ctx, REQUEST),
     Act.ARCHIVE: lambda ctx: archive(ctx, REQUEST),
 }
 NO_ERROR = {  # what a person may have said a moment ago, or what moves nothing
@@ -61,6 +63,7 @@ NO_ERROR = {  # what a person may have said a moment ago, or what moves nothing
     Act.PAUSE: {RequestState.PAUSED},
     Act.RESUME: {RequestState.RUNNING},
     Act.ABORT: {RequestState.ABORTED},
+    Act.DELETE: {RequestState.DELETED},
     Act.ARCHIVE: {RequestState.ARCHIVED},
     Act.RECOVER: {RequestState.COMPLETE},  # nothing is missing, and that is said
     Act.ADOPT: {RequestState.READY, RequestState.RUNNING, RequestState.PAUSED, RequestState.FAILED},  # a later step

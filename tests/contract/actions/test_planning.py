@@ -92,7 +92,7 @@ def test_a_check_names_who_has_the_seeds(ctx, import_demo, tmp_path):
     import_demo(sheet)
     [finding] = [one for one in check(ctx, "PROD2025-016").findings if one.fault]
     assert "39001-40000 belong to PROD2025-015" in str(finding)
-    assert "next free seed is 50004" in finding.remedy
+    assert "next free seed is 40001" in finding.remedy
     declare_reuse(ctx, "PROD2025-016", "PROD2025-015", ReuseKind.COMPARE, "new calibration")
     assert check(ctx, "PROD2025-016").in_order
 

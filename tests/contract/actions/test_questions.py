@@ -85,6 +85,14 @@ def test_an_accepted_loss_needs_a_reason_which_the_step_keeps(running: Context) 
     assert open_questions(running) == ()
 
 
+def test_an_answer_s_reason_holds_no_control_characters_and_no_forged_line(running: Context) -> None:
+    question = asked(running)
+    with pytest.raises(SpecInvalid, match=r"control character U\+001B escape"):
+        answer(running, question.question_id, Answer.ACCEPT, "esc \x1b[31m red")
+    taken = answer(running, question.question_id, Answer.ACCEPT, "enough\n[2026-11-28] ERROR forged\u202e")
+    assert taken.reason == "enough [2026-11-28] ERROR forged"
+
+
 def test_the_same_answer_again_changes_nothing_and_another_one_is_refused(running: Context) -> None:
     question = asked(running)
     first = answer(running, question.question_id, Answer.RECOVER)

@@ -26,6 +26,7 @@ from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
+from prodsys.model.policy import LimitSpec
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.seeds import parse_seeds
 from prodsys.model.statuses import RecordedStatus
@@ -139,6 +140,9 @@ def test_nobody_else_gets_the_seeds_of_intervals_to_come(ctx):
 
 
 def test_seeds_behind_the_highest_one_are_refused_in_words(ctx):
+    limits = LimitSpec(seeds=2**31, jobs_of_task=2**31, jobs_of_request=2**33)
+    policy = ctx.catalogue.policy.model_copy(update={"limits": limits})
+    ctx = replace(ctx, catalogue=ctx.catalogue.model_copy(update={"policy": policy}))
     register(ctx, make(first_seed=2**31 - 51))
     order = CloneOrder(seed_count=2**31 - 52 - 50_000, events_per_file=20)
     assert [str(one) for one in clone(ctx, "PROD2025-016", None, order).seeds] == ["50001-2147483596"]

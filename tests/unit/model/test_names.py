@@ -14,6 +14,7 @@ from prodsys.model.names import (
     RequestId,
     Sample,
     TaskName,
+    canonical_id,
     check_name,
     energy_text,
     file_name,
@@ -113,7 +114,6 @@ def test_energy_text_is_the_same_energy(energy):
         "prod2025-016",
         "PROD2025_016",
         "PROD25-016",
-        "PROD2025-0016",
         "2025-016",
         "PROD2025-016 ",
         "PROD2025-016\n",
@@ -161,3 +161,15 @@ def test_a_did_reads_back(sample):
 def test_foreign_task_names_are_refused(text):
     with pytest.raises(SpecInvalid):
         TaskName.parse(text)
+
+
+@pytest.mark.parametrize("text", ["PROD2032-0001", "PROD2032-001", "PROD2032-000000000000001"])
+def test_one_number_is_one_id_however_many_zeros_stand_before_it(text):
+    assert str(RequestId.parse(text)) == "PROD2032-001"
+    assert canonical_id(text) == "PROD2032-001"
+
+
+def test_a_number_of_ten_digits_is_a_slip_and_the_words_say_so():
+    assert str(RequestId.parse("PROD2032-1234")) == "PROD2032-1234"
+    with pytest.raises(SpecInvalid, match="a number of 3 to 9 digits"):
+        RequestId.parse("PROD2032-1234567890")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from prodsys.model.seeds import (
     MAX_SEED,
     SeedRange,
     count,
+    first_gap,
     from_seeds,
     iterate,
     normalise,
@@ -96,3 +98,52 @@ def test_a_range_knows_its_order_and_length():
     assert SeedRange(first=1, last=9) < SeedRange(first=2, last=3)
     with pytest.raises(ValidationError):
         SeedRange(first=2, last=1)
+
+
+ranges_in_any_order = st.lists(
+    st.tuples(st.integers(1, 60), st.integers(0, 8)).map(lambda pair: SeedRange(first=pair[0], last=sum(pair))),
+    max_size=12,
+)
+
+
+@given(ranges_in_any_order, ranges_in_any_order)
+def test_ranges_that_overlap_each_other_are_subtracted_and_compared_as_sets(left, right):
+    mine, theirs = set(iterate(left)), set(iterate(right))
+    assert set(iterate(subtract(left, right))) == mine - theirs
+    assert set(iterate(overlaps(left, right))) == mine & theirs
+    assert list(subtract(left, right)) == sorted(subtract(left, right))
+
+
+@given(ranges_in_any_order, st.integers(1, 9), st.integers(1, 30))
+def test_the_first_gap_is_the_lowest_row_of_seeds_that_is_free(taken, number, begin):
+    used = set(iterate(taken))
+    free = next(seed for seed in range(begin, 200) if not used & set(range(seed, seed + number)))
+    assert first_gap(taken, number, begin) == free
+
+
+def _calls(function) -> int:
+    """Python calls and lines that a function takes: a measure that does not depend on the machine."""
+    counted = 0
+
+    def count_one(*_):
+        nonlocal counted
+        counted += 1
+        return count_one
+
+    before = sys.gettrace()
+    sys.settrace(count_one)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+@pytest.mark.parametrize("operation", [subtract, overlaps])
+def test_work_grows_as_the_number_of_ranges_does(operation):
+    def work(number):
+        left = from_seeds(range(1, 4 * number, 2))
+        right = from_seeds(range(1, 4 * number, 4))
+        return _calls(lambda: operation(left, right))
+
+    assert work(400) < 2.6 * work(200)  # a quadratic one does four times as much

@@ -189,4 +189,7 @@ class SeedReuseRow(Base):
     declared_by: Mapped[str]
     declared_at: Mapped[datetime] = now()
 
-    __table_args__ = (UniqueConstraint("request_id", "owner", "seeds"),)
+    __table_args__ = (
+        UniqueConstraint("request_id", "owner", "seeds"),
+        Index("ix_seed_reuse_seeds", "configuration", "seeds", postgresql_using="gist"),
+    )
