@@ -228,6 +228,8 @@ class TimesSpec(Spec):
     dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
+    job_files_kept_s: float = Field(gt=0, description="PanDA keeps files and parameters of ended jobs this long")
+    jobs_kept_s: float = Field(gt=0, description="PanDA keeps ended jobs this long; later a person is asked about them")
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
 
     @model_validator(mode="after")
