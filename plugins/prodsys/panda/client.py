@@ -135,10 +135,19 @@ class PandaClient:
         return jobs
 
     def read_ended_task(self, jedi_task_id: int) -> TaskReading:
-        """Everything PanDA tells of an ended task, from both of its sources; to be compared before it is believed."""
-        info = self.get_task(jedi_task_id)
-        datasets = self.get_files(jedi_task_id)
-        jobs, undescribed = self._read_jobs(jedi_task_id)
+        """Everything PanDA tells of an ended task, from both of its sources; to be compared before it is believed.
+
+        Raises
+        ------
+        PandaUnavailable
+            One of the answers is missing. `Task not found` is no news of a task that has ended.
+        """
+        try:
+            info = self.get_task(jedi_task_id)
+            datasets = self.get_files(jedi_task_id)
+            jobs, undescribed = self._read_jobs(jedi_task_id)
+        except TaskUnknown as error:
+            raise PandaUnavailable(f"task {jedi_task_id} has ended and is not shown any more") from error
         inputs = frozenset(plain_name(name) for name in datasets_of_map(info.task_map, "input"))
         return TaskReading(info, datasets, jobs, undescribed, inputs)
 
@@ -188,9 +197,9 @@ class PandaClient:
             rows = self._modified_since(datetime.now(UTC) - window, min(missing))
             ids = {int(row["jediTaskID"]): row["status"] for row in rows}
             found |= {one: _status(one, word) for one, word in ids.items() if one in wanted}
-            if window == LONG_AGO and not ids:
-                self._check_readable(missing)
-        return found | {one: self._status_or_unseen(one) for one in sorted(wanted - set(found))}
+        left = sorted(wanted - set(found))
+        asked = left if found or len(left) <= FEW else [left[0], left[-1]]  # none of many: PanDA cannot read just now
+        return dict.fromkeys(left, TaskStatus.UNSEEN) | found | {one: self._status_or_unseen(one) for one in asked}
 
     def list_own_names(self, min_task_id: int) -> dict[int, str]:
         """Id -> name of this user's productions of the last year from this id on; aborted twins have no name.
@@ -305,14 +314,6 @@ class PandaClient:
         }
         data = _granted(call, self._wire.get(call, query)).data
         return _shaped(call, lambda: list(task_rows(listed(call, data))))
-
-    def _check_readable(self, missing: Collection[int]) -> None:
-        """PandaUnavailable when PanDA shows none of many tasks: then it cannot read, or JEDI has not looked at any."""
-        newest, oldest = max(missing), min(missing)
-        if {self._status_or_unseen(one) for one in (newest, oldest)} == {TaskStatus.UNSEEN}:
-            raise PandaUnavailable(
-                f"PanDA shows none of {len(missing)} tasks ({oldest} to {newest}) and no other of ours"
-            )
 
     def _status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
         try:

@@ -285,13 +285,15 @@ class Answer(Limited):
 class Unreadable(Deed):
     """PanDA cannot read one of its tables, and answers as it does then: often with success and nothing."""
 
-    table: Literal["jobsarchived4", "jobsactive4", "filestable4", "jedi_datasets", "jedi_dataset_contents", "jedi_tasks"]
+    table: Literal[
+        "jobsarchived4", "jobsactive4", "filestable4", "jedi_datasets", "jedi_dataset_contents", "jedi_tasks"
+    ]
 
 
 class Aged(Deed):
     """PanDA's jobs have grown old, or one is in no table; what JEDI knows of the task stays."""
 
     jobs: Literal["archived", "expired", "stripped", "lost"] = Field(
-        description="`archived`: in the archive; `expired`: older than 90 days; `stripped`: their files, parameters and "
-        "metadata are gone (30 days); `lost`: in no table"
+        description="`archived`: in the archive; `expired`: older than 90 days; `stripped`: their files, parameters "
+        "and metadata are gone (30 days); `lost`: in no table"
     )

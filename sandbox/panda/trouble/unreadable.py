@@ -1,7 +1,7 @@
 """PanDA's answers when it cannot read a table, and when its jobs have grown old: as recorded (``empty_reads``).
 
-The real server answers a failed read with success and nothing, so these faults change what is told and nothing else: the
-tables stay as they are, and when the rule is over everything is there again.
+The real server answers a failed read with success and nothing, so these faults change what is told and nothing else:
+the tables stay as they are, and when the rule is over everything is there again.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _changed(call: Call, path: str, arguments: Mapping[str, Any], rules: Iterabl
     for panda_id, row in zip(ids, rows, strict=True):
         for rule in rules:
             if rule.match.seed is None or rule.match.hits_work(seeds.get(panda_id), ""):
-                row = _changed_row(rule, path, panda_id, row)  # noqa: PLW2901 - each rule takes what the last one left
+                row = _changed_row(rule, path, panda_id, row)
         if row is not None or path in BY_NUMBER:
             found.append(row)
     return found

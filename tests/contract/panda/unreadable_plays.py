@@ -1,4 +1,4 @@
-"""Plays on what PanDA cannot read, and on jobs that have grown old: call by call against the recording of a real server."""
+"""Plays on what PanDA cannot read, and on jobs that have grown old: call by call against a real server's recording."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def play_calls(stage: Stage, first_s: float, last_s: float, *rules: dict[str, An
     in_force = rules or ON_SERVER[stage.name].rules
     stage.sandbox.play()
     mine = ended_task(stage)
-    jobs = {job["PandaID"]: int(_seed(job)) for job in stage.server.get("task/get_job_descriptions", task_id=mine)["data"]}
+    jobs = {
+        job["PandaID"]: int(_seed(job)) for job in stage.server.get("task/get_job_descriptions", task_id=mine)["data"]
+    }
     stage.sandbox.play(*in_force)
     for line in calls(RECORDING):
         if first_s <= line["t"] <= last_s and line["path"].endswith(only):
