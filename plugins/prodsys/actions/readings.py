@@ -179,8 +179,8 @@ def _record_stands(
 
 
 def _recorded(task: TaskRow, question: StepQuestion, record: Record, doubts: Sequence[Doubt]) -> StepOutcome:
-    when = f" of {record.settled_at:%Y-%m-%d}" if record.settled_at else ""
-    note = f"task {task.jedi_task_id}: {_in_words(doubts)}: {RECORD_STANDS}{when}"
+    when = f", written {record.settled_at:%Y-%m-%d}" if record.settled_at else ""
+    note = f"task {task.jedi_task_id}: {_in_words(doubts)}; {RECORD_STANDS}{when}"
     seeds = tuple(_from_rows(seed, task, question, record) for seed in question.seeds)
     return StepOutcome(seeds, Verdict.FAILED, question.asked, (note,))  # the verdict is that of all tasks together
 
