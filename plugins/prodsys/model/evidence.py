@@ -67,7 +67,7 @@ class TaskReading:
     datasets: tuple[TaskDataset, ...]
     jobs: tuple[JobRecord, ...]
     undescribed: tuple[int, ...] = ()  # jobs that PanDA names and does not describe
-    inputs: frozenset[str] = field(default_factory=frozenset)  # names of the datasets that the task reads
+    inputs: frozenset[str] = field(default_factory=frozenset)  # datasets that the task reads, without scope
 
     @property
     def whole_jobs(self) -> tuple[JobRecord, ...]:
@@ -77,12 +77,15 @@ class TaskReading:
     @property
     def input_datasets(self) -> tuple[TaskDataset, ...]:
         """What the task reads, the lists that JEDI makes itself included."""
-        return tuple(one for one in self.datasets if one.name in self.inputs | PSEUDO_INPUTS)
+        return tuple(one for one in self.datasets if self._is_input(one))
 
     @property
     def output_datasets(self) -> tuple[TaskDataset, ...]:
         """What the task writes."""
-        return tuple(one for one in self.datasets if one.name not in self.inputs | PSEUDO_INPUTS)
+        return tuple(one for one in self.datasets if not self._is_input(one))
+
+    def _is_input(self, dataset: TaskDataset) -> bool:
+        return dataset.name.rpartition(":")[2] in self.inputs | PSEUDO_INPUTS  # with its scope or without
 
     def age_s(self, now: datetime) -> float:
         """How long ago the task ended [s]; 0 when PanDA does not tell."""
