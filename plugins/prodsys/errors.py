@@ -330,6 +330,17 @@ class AttemptOpen(ProductionError):
         super().__init__(f"{request_id}: {', '.join(tasks)} has not ended: wait for it, or finish or kill it")
 
 
+class SeedsFinished(ProductionError):
+    """Seeds of which a job finished are run again only when a person names them."""
+
+    def __init__(self, request_id: str, step: str, seeds: str) -> None:
+        self.request_id, self.step, self.seeds = request_id, step, seeds
+        super().__init__(
+            f"{request_id} {step}: jobs of seeds {seeds} finished, nothing was sent: to run them again, a person has "
+            f"to say so: prodsys request recover {request_id}"
+        )
+
+
 class NothingMissing(ProductionError):
     """There is nothing that could be run again or waived."""
 

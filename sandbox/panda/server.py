@@ -31,6 +31,7 @@ from sandbox.panda.trouble import scenario_routes
 from sandbox.panda.trouble.faults import Faults, answer_with_faults, stay_away
 from sandbox.panda.trouble.in_force import ScenarioInForce
 from sandbox.panda.trouble.scenario import ScenarioFile, ScenarioInvalid
+from sandbox.panda.trouble.unreadable import answer_as_read
 
 log = logging.getLogger("sandbox.panda.server")
 
@@ -100,7 +101,8 @@ def _answer(request: Request, path: str, body: bytes) -> Reply:
         arguments = bind_arguments(found.function, given, cast)
     except ArgumentFault as error:
         return Reply(False, str(error))
-    return found.function(Call(state.engine, state.settings, state.scenario, identity), **arguments)
+    call = Call(state.engine, state.settings, state.scenario, identity)
+    return answer_as_read(call, path, arguments, lambda: found.function(call, **arguments))
 
 
 def _given(request: Request, body: bytes, path: str) -> tuple[dict[str, Any], bool]:

@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
 from prodsys.actions.driving import waiting_run
+from prodsys.actions.finished_seeds import grant_seeds, is_own_missing
 from prodsys.errors import AirflowRefused, AnswerRefused
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.questions import find_abort, find_open_question, list_open_questions, list_unheard_answers
 from prodsys.ledger.requests import get_request, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, StepRow
+from prodsys.ledger.tasks import list_outcomes
 from prodsys.model import seeds as seeds_of
 from prodsys.model.approval import code
 from prodsys.model.moves import Act, Right, find_move
@@ -84,7 +86,7 @@ def ask(
                 step_id=step.step_id,
                 body=_body(plan, step, outcome, families),
                 options=[str(answer) for answer in _options(outcome)],
-                default=str(plan.settle.default if plan.settle.default in _options(outcome) else Answer.FAIL),
+                default=str(_default(plan, outcome)),
                 due_at=datetime.now(UTC) + timedelta(hours=plan.settle.ask_hours),
                 reason="",
             )
@@ -104,6 +106,14 @@ def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
     return (*accept, *recover, Answer.ABORT, Answer.FAIL)
 
 
+def _default(plan: Plan, outcome: StepOutcome) -> Answer:
+    """What counts when nobody answers: never to run finished seeds again."""
+    default = plan.settle.default
+    if default not in _options(outcome) or (default is Answer.RECOVER and outcome.finished_missing):
+        return Answer.FAIL
+    return default
+
+
 def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     """Markdown for the page; text from outside stands in code spans and cannot leave them."""
     lines = [
@@ -112,11 +122,21 @@ def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tu
         "",
         *(f"- {len(seeds)} x {code(reason)}: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
         "",
+        *_finished_words(outcome),
         f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
         f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
         f"*{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
     ]
     return "\n".join(lines)
+
+
+def _finished_words(outcome: StepOutcome) -> tuple[str, ...]:
+    """What whoever answers must know: these are never run again without a person."""
+    finished = outcome.finished_missing
+    if not finished:
+        return ()
+    words = f"Of {len(finished)} of them a job finished, or nothing proves that none did: seeds {_shown(finished)}."
+    return (f"{words} They are not run again by themselves: *{Answer.RECOVER}* makes them a second time.", "")
 
 
 def _shown(seeds: Sequence[int]) -> str:
@@ -249,6 +269,8 @@ def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reaso
         step.waived = f"{ctx.who}: {reason}"
     elif given is Answer.RECOVER:
         step.granted, step.waived = step.granted + 1, ""
+        missing = [one.seed for one in list_outcomes(session, step.step_id) if is_own_missing(one, step)]
+        grant_seeds(ctx, step, missing)
     words = {"question": row.question_id, "answer": str(given), "reason": reason, "step": step.kind}
     write_audit(session, ctx.who, "answer", step.request_id, **words)
     session.flush()

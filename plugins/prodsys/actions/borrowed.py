@@ -20,7 +20,7 @@ from prodsys.ledger.tables import DatasetRow, StepRow, TaskRow
 from prodsys.ledger.tasks import seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
-from prodsys.model.outcome import SeedOutcome, SeedState
+from prodsys.model.outcome import InputCount, SeedOutcome, SeedState
 from prodsys.model.plan import Plan
 from prodsys.model.reading import InputFile, PlannedReading, panda_name, read_panda_name
 
@@ -136,6 +136,7 @@ def unread_seeds(plan: Plan, step: StepRow, reading: PlannedReading) -> tuple[li
 
 def _absent(seed: int, reading: PlannedReading, *, lacks: bool) -> SeedOutcome:
     if not lacks:
-        return SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed")
+        reason = "no job was made for this seed"
+        return SeedOutcome(seed, SeedState.MISSING, reason=reason, count=InputCount.NO_TASK)
     reason = "the input had no complete set of files of this seed when the request was planned"
     return SeedOutcome(seed, SeedState.MISSING, reason=reason, lost_in=reading.step)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from prodsys.actions.context import Context
+from prodsys.actions.readings import read_all_jobs
 from prodsys.errors import SpecInvalid
 from prodsys.ledger.requests import get_request, get_spec, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, SeedOutcomeRow, TaskRow
 from prodsys.ledger.tasks import newest_task, seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.outcome import SeedState
+from prodsys.model.outcome import JobRecord, SeedState
 from prodsys.model.plan import Plan
-from prodsys.model.statuses import JobStatus, RequestState, TaskStatus
+from prodsys.model.statuses import FINAL, WITH_OUTPUT, JobStatus, RequestState, TaskStatus
 from prodsys.panda.adoption import Expected, HandMade
 from prodsys.panda.task_map import outputs_of_map
 
@@ -35,7 +36,8 @@ class Before:
 def read_task(ctx: Context, jedi_task_id: int) -> HandMade:
     """The task as PanDA shows it now; TaskUnknown when it knows none."""
     info = ctx.panda.get_task(jedi_task_id)
-    return HandMade(info, ctx.panda.get_task_map(jedi_task_id), ctx.panda.get_jobs(jedi_task_id))
+    jobs = (read_all_jobs if info.status in WITH_OUTPUT else _jobs_so_far)(ctx, jedi_task_id)
+    return HandMade(info, ctx.panda.get_task_map(jedi_task_id), jobs)
 
 
 def read_before(ctx: Context, request_id: str, kind: str) -> Before | None:
@@ -79,8 +81,13 @@ def _delivered(ctx: Context, request_id: str, kind: str, task: TaskRow) -> froze
     if settled:
         return delivered
     own = set(seeds_of_task(task))
-    jobs = ctx.panda.get_jobs(task.jedi_task_id or 0)
+    ended = TaskStatus(task.status or TaskStatus.UNSEEN) in FINAL
+    jobs = (read_all_jobs if ended else _jobs_so_far)(ctx, task.jedi_task_id or 0)
     return frozenset(job.seed for job in jobs if job.status is JobStatus.FINISHED and job.seed in own and job.seed)
+
+
+def _jobs_so_far(ctx: Context, jedi_task_id: int) -> tuple[JobRecord, ...]:
+    return ctx.panda.get_jobs(jedi_task_id)
 
 
 def expected_of(ctx: Context, row: RequestRow, plan: Plan, kind: str, before: Before | None) -> Expected:

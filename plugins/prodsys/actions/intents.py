@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.borrowed import borrowed_work
 from prodsys.actions.context import Context
+from prodsys.actions.finished_seeds import refuse_finished
 from prodsys.actions.inputs import ensure_inputs, input_names
 from prodsys.actions.orders import Work, build_order
 from prodsys.errors import RequestUnavailable, StepFailed
@@ -95,7 +96,14 @@ def group_by_writer(written: Iterable[tuple[int, TaskRow]], read: frozenset[int]
 
 
 def open_attempt(session: Session, ctx: Context, plan: Plan, step: StepRow, work: Work) -> TaskRow:
-    """A new intent of a step, in the caller's transaction; the database refuses seeds of an open attempt."""
+    """A new intent of a step, in the caller's transaction; the database refuses seeds of an open attempt.
+
+    Raises
+    ------
+    SeedsFinished
+        A job of one of its seeds finished, and no person wants it run again.
+    """
+    refuse_finished(session, step, work.seeds)
     attempt = 1 + max((task.attempt for task in list_step_tasks(session, step.step_id)), default=0)
     inputs = input_names(session, plan, step, attempt, work)
     priority = get_request(session, plan.request_id).priority  # a person may have changed it since it was planned

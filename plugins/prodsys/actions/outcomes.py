@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -10,49 +11,68 @@ from sqlalchemy.orm import Session
 from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
 from prodsys.actions.counting import count_sample
+from prodsys.actions.doubts import doubts_shown
 from prodsys.actions.orders import task_outputs
+from prodsys.actions.readings import Record, TaskOutcome, read_record, settle_task
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, list_outcomes, lost_files, replace_outcome, seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.estimate import core_seconds
-from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle, unite
+from prodsys.model.outcome import InputCount, SeedOutcome, SeedState, StepOutcome, StepQuestion, unite
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
 from prodsys.panda.task_map import outputs_of_map
 
 
 def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRow]) -> StepOutcome:
-    """Outcome of a step whose tasks are at rest, written into the ledger."""
+    """Outcome of a step whose tasks are at rest, written into the ledger.
+
+    Raises
+    ------
+    PandaUnavailable
+        PanDA does not show all that it counts, or that it showed before: nothing is concluded from that.
+    """
     with transaction(ctx.sessions) as session:
         questions = [(task, _question(session, plan, step, task)) for task in tasks]
         absent, asked = _absent(session, plan, step)
-    parts, jobs, core_s = [], {}, 0.0
-    for task, question in questions:
-        assert task.jedi_task_id is not None  # a final task has one
-        records = ctx.panda.get_jobs(task.jedi_task_id)
-        jobs[task.task_row_id] = len(records)
-        core_s += core_seconds(records, plan.step(step.kind).cores)
-        parts.append((task.task_row_id, settle(question, records)))
-    outcome = count_sample(ctx, plan, unite(parts, absent, asked, plan.accept_percent))
+        record = read_record(session, get_step(session, plan.request_id, step.kind, step.bunch))
+    with doubts_shown(ctx, plan.request_id):
+        brought = [settle_task(ctx, task, question, record) for task, question in questions]
+    parts = [(one.task_row_id, one.outcome) for one in brought]
+    united = _keep_finished(unite(parts, absent, asked, plan.accept_percent), record)
+    outcome = count_sample(ctx, plan, united)
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
-        _note_jobs(session, jobs)
+        _note_jobs(session, brought)
         settled = get_step(session, plan.request_id, step.kind, step.bunch)
-        settled.core_s = core_s
+        settled.core_s = _core_s(plan, step, brought, settled.core_s)
         write_outcome(session, settled, outcome)
         words = {"step": step.kind, "bunch": step.bunch, "verdict": outcome.verdict, "notes": list(outcome.notes)}
         write_audit(session, ctx.who, "settle", plan.request_id, **words)
     return outcome
 
 
-def _note_jobs(session: Session, jobs: Mapping[int, int]) -> None:
-    for row_id, number in jobs.items():
-        row = session.get(TaskRow, row_id)
-        if row is not None:
-            row.job_count = number
+def _keep_finished(outcome: StepOutcome, record: Record) -> StepOutcome:
+    """A seed of which a job finished once stays so, whatever is shown now."""
+    finished = record.finished
+    seeds = [replace(one, count=InputCount.FINISHED) if one.seed in finished else one for one in outcome.seeds]
+    return replace(outcome, seeds=tuple(seeds))
+
+
+def _note_jobs(session: Session, brought: Iterable[TaskOutcome]) -> None:
+    """Note how many jobs were seen; fewer than before is no news."""
+    for one in brought:
+        row = session.get(TaskRow, one.task_row_id)
+        if row is not None and one.jobs is not None:
+            row.job_count = max(len(one.jobs), row.job_count or 0)
+
+
+def _core_s(plan: Plan, step: StepRow, brought: Iterable[TaskOutcome], before: float | None) -> float | None:
+    """Core time of all tasks [s]; what was known before, where not all jobs are shown."""
+    spent = [one.core_seconds(plan.step(step.kind).cores) for one in brought]
+    return before if None in spent else sum(one for one in spent if one is not None)
 
 
 def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> StepQuestion:
@@ -87,9 +107,7 @@ def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutco
     if before is None and plan.reading is not None:
         return unread_seeds(plan, step, plan.reading)
     if before is None:
-        return [SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed") for seed in seeds], len(
-            seeds
-        )
+        return [_never_run(seed) for seed in seeds], len(seeds)
     wrote = get_step(session, plan.request_id, before.kind, step.bunch)
     source = {one.seed: one for one in list_outcomes(session, wrote.step_id)}
     absent = [_unread(seed, before.kind, source.get(seed)) for seed in seeds]
@@ -97,9 +115,13 @@ def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutco
     return absent, len(seeds) - waived
 
 
+def _never_run(seed: int) -> SeedOutcome:
+    return SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed", count=InputCount.NO_TASK)
+
+
 def _unread(seed: int, before: str, row: SeedOutcomeRow | None) -> SeedOutcome:
     if row is not None and row.state == SeedState.DELIVERED:
-        return SeedOutcome(seed, SeedState.MISSING, reason="no job was made for this seed")
+        return _never_run(seed)
     reason = row.reason if row is not None else f"{before} has not been settled"
     return SeedOutcome(seed, SeedState.MISSING, reason=reason, lost_in=(row.lost_in if row else "") or before)
 
@@ -151,6 +173,7 @@ def _seed_row(step: StepRow, seed: SeedOutcome) -> SeedOutcomeRow:
         site=seed.site,
         events=seed.events,
         events_source=seed.events_source,
+        finished=seed.count is InputCount.FINISHED,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.readings import read_all_jobs
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.verbs import Held, ensure_dataset_holds
 from prodsys.ledger.session import transaction
@@ -64,7 +65,9 @@ def _written(ctx: Context, source: Source, lfns: Collection[str]) -> frozenset[s
         tasks = [task.jedi_task_id for task in list_step_tasks(session, source.step_id)]
     rest = frozenset(lfns) - bound
     if rest:  # PanDA alone knows them: ask it only then
-        bound |= {file.lfn for task in tasks if task for job in ctx.panda.get_jobs(task) for file in job.outputs}
+        bound |= {file.lfn for task in tasks if task for one in ctx.panda.get_files(task) for file in one.files}
+    if rest - bound:  # JEDI lists what every attempt was to write: nobody's, unless a job says otherwise
+        bound |= {file.lfn for task in tasks if task for job in read_all_jobs(ctx, task) for file in job.outputs}
     return frozenset(lfns) & bound
 
 

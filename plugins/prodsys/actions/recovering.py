@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.borrowed import borrowed_parent
 from prodsys.actions.context import Context
+from prodsys.actions.finished_seeds import granted_seeds, take_back
 from prodsys.actions.intents import check_driven, open_attempt
 from prodsys.actions.orders import Work, task_outputs
 from prodsys.actions.submitting import ensure_submitted
@@ -25,18 +26,27 @@ from prodsys.ledger.tables import StepRow, TaskRow
 from prodsys.ledger.tasks import delivered_by, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
-from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome
+from prodsys.model.outcome import SeedOutcome, StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import GOOD, RETRYABLE, IntentState, TaskStatus, Verdict
 
 
 def recovery_due(plan: Plan, step: StepRow, outcome: StepOutcome) -> bool:
-    """Whether what this step itself lost is to be run again now: a person asked, or the policy has a round left."""
-    if not outcome.own_missing:
+    """Whether something that this step itself lost is to be run again now: a person asked, or the policy has a round.
+
+    Seeds of which a job finished are none of it, unless a person named them.
+    """
+    if not seeds_due(step, outcome):
         return False
     if step.granted:
         return True
     return Verdict(step.verdict or outcome.verdict) not in GOOD and step.rounds < plan.settle.rounds
+
+
+def seeds_due(step: StepRow, outcome: StepOutcome) -> tuple[int, ...]:
+    """Seeds that a round may run: those that JEDI proves unfinished, and those that a person wants run again."""
+    own, granted = set(outcome.own_missing), set(granted_seeds(step))
+    return tuple(one.seed for one in outcome.seeds if one.seed in own and (one.may_run_again or one.seed in granted))
 
 
 def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -> WaitTarget:
@@ -47,7 +57,8 @@ def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -
     PandaUnavailable
         PanDA is away: the round is in the ledger, saying it again goes on.
     """
-    lost = [one for one in outcome.seeds if one.state is not SeedState.DELIVERED and not one.lost_in]
+    due = set(seeds_due(step, outcome))
+    lost = [one for one in outcome.seeds if one.seed in due]
     retried = _tasks_to_retry(ctx, plan, step, lost)
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)
@@ -55,11 +66,12 @@ def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -
         row = get_step(session, plan.request_id, step.kind, step.bunch)
         mine = row.rounds == step.rounds
         if mine:
-            _count(session, ctx, plan, row, [one.seed for one in lost], retried)
+            seeds = [one.seed for one in lost]
             if retried:
                 _note_retries(session, retried)
             else:
-                open_attempt(session, ctx, plan, row, _work(session, plan, row, [one.seed for one in lost]))
+                open_attempt(session, ctx, plan, row, _work(session, plan, row, seeds))
+            _count(session, ctx, plan, row, seeds, retried)
     if mine and retried:
         _send_retries(ctx, retried)
     else:
@@ -71,6 +83,7 @@ def _count(
     session: Session, ctx: Context, plan: Plan, row: StepRow, seeds: Sequence[int], retried: Sequence[TaskRow]
 ) -> None:
     row.rounds, row.granted = row.rounds + 1, max(0, row.granted - 1)
+    take_back(row, seeds)
     how = f"retry of {', '.join(task.task_name for task in retried)}" if retried else "new attempt"
     shown = seeds_of.show(seeds_of.from_seeds(seeds))
     words = {"step": row.kind, "bunch": row.bunch, "round": row.rounds, "seeds": shown, "how": how}

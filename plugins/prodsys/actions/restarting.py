@@ -11,6 +11,7 @@ from prodsys.actions.asking import answer, last_answer, open_questions
 from prodsys.actions.closing import check_room_for_more
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
+from prodsys.actions.finished_seeds import grant_seeds, is_own_missing
 from prodsys.actions.launching import LaunchAnswer, start
 from prodsys.actions.waiting import has_ended
 from prodsys.errors import AnswerRefused, AttemptOpen, NothingMissing, ServiceUnavailable, SpecInvalid, TaskUnknown
@@ -21,7 +22,6 @@ from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
 from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, find_move
-from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.reasons import show_some
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
@@ -56,7 +56,7 @@ def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
     fruitless = _fruitless(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
-        again = _grant(session, [step for step in list_steps(session, request_id) if step.step_id in fruitless])
+        again = _grant(session, ctx, [step for step in list_steps(session, request_id) if step.step_id in fruitless])
         words = f"; runs again {_in_words(again)}" if again else ""
         return {"again": again} if again else {}, f"goes on where it stands{words}"
 
@@ -86,7 +86,7 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
     _check_final(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
-        missing = _grant(session, list_steps(session, request_id))
+        missing = _grant(session, ctx, list_steps(session, request_id))
         if not missing:
             raise NothingMissing(request_id)
         return {"missing": missing, "reason": reason}, f"runs again {_in_words(missing)}"
@@ -270,13 +270,14 @@ def _in_words(again: Mapping[str, str]) -> str:
     return ", ".join(f"{step}: seeds {seeds}" for step, seeds in again.items())
 
 
-def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
+def _grant(session: Session, ctx: Context, steps: Iterable[StepRow]) -> dict[str, str]:
     """One more round for every step that lost seeds itself; step -> its missing seeds."""
     found: dict[str, str] = {}
     for step in steps:
         missing = _missing(session, step)
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
+            grant_seeds(ctx, step, missing or ())
             found[_name_of(step)] = seeds_of.show(
                 seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing)
             )
@@ -292,7 +293,7 @@ def _missing(session: Session, step: StepRow) -> list[int] | None:
     rows = list_outcomes(session, step.step_id)
     if not rows:
         return None if list_step_tasks(session, step.step_id) else []
-    return [one.seed for one in rows if one.state != SeedState.DELIVERED and one.lost_in in {"", step.kind}]
+    return [one.seed for one in rows if is_own_missing(one, step)]
 
 
 def _seeds_run(session: Session, step: StepRow) -> list[int]:

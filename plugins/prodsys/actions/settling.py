@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from prodsys.actions.asking import Question, ask
 from prodsys.actions.context import Context
 from prodsys.actions.outcomes import settle_tasks, waive_missing, waived_before
-from prodsys.actions.recovering import recovery_due, start_round
+from prodsys.actions.readings import record_notes
+from prodsys.actions.recovering import recovery_due, seeds_due, start_round
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import WaitTarget, tasks_at_rest
 from prodsys.errors import StepFailed, TaskEnded
@@ -87,10 +88,10 @@ def _conclude(
 ) -> SettleAnswer:
     with transaction(ctx.sessions) as session:
         step = get_step(session, plan.request_id, *which)
-    message = "; ".join([in_words(step.kind, outcome), *last_words])
+    message = "; ".join([in_words(step.kind, outcome), *last_words, *record_notes(outcome)])
     if recovery_due(plan, step, outcome):
         target = start_round(ctx, plan, step, outcome)
-        again = f"; round {step.rounds + 1} runs {len(outcome.own_missing)} seeds again: task {target.task_name}"
+        again = f"; round {step.rounds + 1} runs {len(seeds_due(step, outcome))} seeds again: task {target.task_name}"
         return SettleAnswer(outcome.verdict, message + again, outcome.events, wait=target)
     verdict = Verdict(step.verdict or outcome.verdict)
     if verdict in GOOD:

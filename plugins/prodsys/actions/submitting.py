@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from prodsys.actions.context import Context
 from prodsys.actions.intents import ensure_intents
+from prodsys.actions.searching import find_by_name
 from prodsys.actions.twins import recognise
 from prodsys.errors import IdentityUnavailable, LedgerUnavailable, PandaError, PandaUnavailable, SubmissionInDoubt
 from prodsys.ledger import turns
@@ -84,7 +85,9 @@ def _put_in_doubt(ctx: Context, task: TaskRow) -> TaskRow:
 
 
 def _settle_doubt(ctx: Context, task: TaskRow) -> int:
-    """Search by name; send the map again only when PanDA cannot have it (else JEDI's twin check ends the later one).
+    """Search by name; send the map again only when PanDA can read and has no such task.
+
+    (What it had all the same, JEDI's twin check ends.)
 
     Whether JEDI is past our submission is asked before the search: what it refined meanwhile is found.
     """
@@ -92,7 +95,7 @@ def _settle_doubt(ctx: Context, task: TaskRow) -> int:
     with transaction(ctx.sessions) as session:
         long_ago = turns.doubted_longer_than(session, task, times.doubt_max_s, times.answer_max_s)
         passed = younger_task_seen(session, task.until or task.first_sent_at or task.created_at)
-    found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
+    found = recognise(ctx, task, find_by_name(ctx, task))
     if found is not None:
         return _adopt(ctx, task, found)
     if not (long_ago or passed):

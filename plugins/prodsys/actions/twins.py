@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import PandaError, PandaRefused, TaskUnknown
+from prodsys.errors import PandaError, PandaRefused, PandaUnavailable, TaskUnknown
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
@@ -106,6 +106,8 @@ def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
     ------
     PandaError
         The original does other work: the name was used by somebody else.
+    PandaUnavailable
+        Its search by name does not find the very task that it shows.
     """
     with transaction(ctx.sessions) as session:
         task = find_task(session, info.jedi_task_id)
@@ -116,7 +118,12 @@ def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
         return replace_task(ctx, task, _checked(ctx, task, elder))
     if IntentState(task.intent) is not IntentState.RECORDED or info.status is TaskStatus.REGISTERED:
         return None  # seen to before, or not refined yet: a search by name would not even find itself
-    found = recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
+    shown = ctx.panda.find_tasks(task.task_name)
+    if info.task_name == task.task_name and info.jedi_task_id not in {one.jedi_task_id for one in shown}:
+        raise PandaUnavailable(
+            f"it shows task {info.jedi_task_id}, and its search for {task.task_name} does not find it"
+        )
+    found = recognise(ctx, task, shown)
     if found is None or found == info.jedi_task_id:
         return None
     return replace_task(ctx, task, found)

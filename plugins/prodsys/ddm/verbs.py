@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.facts import FileFact, RuleInfo, differences
 from prodsys.ddm.policies import WantedRule
-from prodsys.errors import DatasetConflict
+from prodsys.errors import DatasetConflict, RucioUnavailable
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
 
@@ -119,13 +119,13 @@ def _read_back(
     client: RucioClient, did: Did, wanted: Mapping[str, FileFact], strays: Collection[str], *, may_lack: bool
 ) -> Held:
     held = client.list_files(did)
+    _check_counts(client, did, held)
     lost = tuple(sorted(wanted.keys() - held.keys()))
     stuck = tuple(lfn for lfn in strays if lfn in held)
     due = {lfn: fact for lfn, fact in wanted.items() if lfn in held or not may_lack}
     wrong = differences({lfn: fact for lfn, fact in held.items() if lfn not in stuck}, due)
     if wrong:
         raise DatasetConflict(str(did), wrong)
-    _check_counts(client, did, held)
     return Held(held, lost, stuck)
 
 
@@ -134,6 +134,8 @@ def _check_counts(client: RucioClient, did: Did, held: Mapping[str, FileFact]) -
     info = client.dataset_info(did)
     if info is None:
         raise DatasetConflict(str(did), ["it was complete and is gone: somebody deleted it"])
+    if len(held) < info.length:  # a list that ended early is no news about the files that are not in it
+        raise RucioUnavailable(f"it lists {len(held)} files of {did} and counts {info.length}")
     total = sum(fact.bytes for fact in held.values())
     if (info.length, info.bytes) != (len(held), total):
         said = f"it holds {info.length} files of {info.bytes} bytes, not {len(held)} of {total}"

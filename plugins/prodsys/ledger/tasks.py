@@ -25,7 +25,11 @@ def to_multirange(seeds: Iterable[SeedRange]) -> MultiRange[int]:
 
 def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
     """Every seed of a task, in order."""
-    ranges: Iterable[Range[int]] = task.seeds
+    return to_seeds(task.seeds)
+
+
+def to_seeds(ranges: Iterable[Range[int]]) -> tuple[int, ...]:
+    """Every seed of PostgreSQL's multirange, in order."""
     stored = [SeedRange(first=int(item.lower or 0), last=int(item.upper or 0) - 1) for item in ranges]
     return tuple(seeds_of.iterate(sorted(stored)))
 

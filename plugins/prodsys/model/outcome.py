@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from prodsys.model.statuses import EventSource, JobStatus, TaskStatus, Verdict
 
@@ -25,6 +25,9 @@ class TaskInfo:
     site: str = ""
     task_map: Mapping[str, object] = field(default_factory=dict)  # the refined map, {} when not asked for
     modified: str = ""  # ISO, UTC
+    ended: str = ""  # ISO, UTC
+    files: int | None = None  # inputs that JEDI counts; None when PanDA does not tell
+    files_finished: int | None = None  # those of them that were processed
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class SeedState(StrEnum):
     MISPAIRED = "mispaired"  # its job read files of two seeds
 
 
+class InputCount(IntEnum):
+    """What JEDI proves about the input of a seed; of several tasks the highest counts."""
+
+    NO_TASK = 0  # no task of the step has the seed
+    UNFINISHED = 1  # JEDI's own list says that it was not processed
+    UNSAID = 2  # nothing proves that it was not
+    FINISHED = 3  # processed: a job of it finished, whatever became of its files
+
+
 @dataclass(frozen=True)
 class SeedOutcome:
     """What one seed brought in one step."""
@@ -79,6 +91,12 @@ class SeedOutcome:
     reason: str = ""
     task: int | None = None  # row of the task whose job this is
     lost_in: str = ""  # kind of an earlier step that lost it
+    count: InputCount = InputCount.UNSAID
+
+    @property
+    def may_run_again(self) -> bool:
+        """Whether it is proved that no job of the seed finished: else only a person has it run again."""
+        return self.state is not SeedState.DELIVERED and self.count <= InputCount.UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,12 @@ class StepOutcome:
         return tuple(seed.seed for seed in self.seeds if seed.state is not SeedState.DELIVERED and not seed.lost_in)
 
     @property
+    def finished_missing(self) -> tuple[int, ...]:
+        """Seeds that this step lost itself and of which nothing proves that no job finished: a person decides."""
+        own = set(self.own_missing)
+        return tuple(seed.seed for seed in self.seeds if seed.seed in own and not seed.may_run_again)
+
+    @property
     def events(self) -> int:
         """Events of the delivered seeds."""
         return sum(seed.events for seed in self.delivered)
@@ -127,6 +151,7 @@ class StepQuestion:
     accept_percent: float
     input_seeds: Mapping[str, int] | None = None  # RECO: LFN of each input -> seed of the SIM job that wrote it
     lost: frozenset[str] = frozenset()  # LFNs that were reported and are not to be had
+    counts: Mapping[int, InputCount] = field(default_factory=dict)  # seed -> what JEDI proves about it
 
 
 def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
@@ -146,6 +171,13 @@ def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
     outcomes = tuple(_settle_seed(seed, by_seed[seed], lost[seed], question, notes) for seed in question.seeds)
     verdict = judge((seed.state for seed in outcomes), question.asked, question.accept_percent)
     return StepOutcome(outcomes, verdict, question.asked, tuple(notes))
+
+
+def seeds_of_jobs(question: StepQuestion, jobs: Iterable[JobRecord]) -> frozenset[int]:
+    """Seeds of which one of these jobs finished."""
+    own, notes = frozenset(question.seeds), list[str]()
+    finished = (job for job in jobs if job.status is JobStatus.FINISHED)
+    return frozenset(seed for job in finished for seed in _seeds_of(job, question, own, notes))
 
 
 def _seeds_of(job: JobRecord, question: StepQuestion, own: frozenset[int], notes: list[str]) -> tuple[int, ...]:
@@ -168,8 +200,14 @@ def _settle_seed(
         errors = [error for job in lost for error in job.errors]
         reason = errors[-1] if errors else "no job of this seed finished" if lost else "no job was made for this seed"
         last = lost[-1] if lost else None
+        count = question.counts.get(seed, InputCount.UNSAID)
         return SeedOutcome(
-            seed, SeedState.MISSING, last.panda_job_id if last else None, last.site if last else "", reason=reason
+            seed,
+            SeedState.MISSING,
+            last.panda_job_id if last else None,
+            last.site if last else "",
+            reason=_counted_reason(reason, count) if last is None else reason,
+            count=count,
         )
     jobs = sorted(finished, key=lambda one: one.panda_job_id)
     brought = [_settle_job(seed, finished, job, question) for job in jobs]
@@ -180,6 +218,11 @@ def _settle_seed(
     return best
 
 
+def _counted_reason(reason: str, count: InputCount) -> str:
+    """Why a seed without any job did not come, with what JEDI counts of it."""
+    return "PanDA shows no job of it, and JEDI counts its input as finished" if count is InputCount.FINISHED else reason
+
+
 def _set_aside(one: SeedOutcome) -> str:
     """The job that does not count, with what it lacks."""
     return f"{one.panda_job_id} ({one.reason})" if one.reason else str(one.panda_job_id)
@@ -188,7 +231,9 @@ def _set_aside(one: SeedOutcome) -> str:
 def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: StepQuestion) -> SeedOutcome:
     files = {question.output_types[file.dataset]: file for file in job.outputs if file.dataset in question.output_types}
     events, source = _events(job, files, question)
-    outcome = SeedOutcome(seed, SeedState.DELIVERED, job.panda_job_id, job.site, files, events, source)
+    outcome = SeedOutcome(
+        seed, SeedState.DELIVERED, job.panda_job_id, job.site, files, events, source, count=InputCount.FINISHED
+    )
     lacking = sorted(set(question.output_types.values()) - set(files))
     if mixed := _mixed_inputs(finished, question):
         return _but(outcome, SeedState.MISPAIRED, mixed)
@@ -249,7 +294,9 @@ def unite(
         for seed in outcome.seeds:
             before = best.get(seed.seed)
             if before is None or before.state is not SeedState.DELIVERED:
-                best[seed.seed] = replace(seed, task=task)
+                best[seed.seed] = replace(
+                    seed, task=task, count=max(seed.count, before.count if before else seed.count)
+                )
             elif seed.state is SeedState.DELIVERED:
                 notes.append(f"seed {seed.seed} came again: job {before.panda_job_id} counts, not {seed.panda_job_id}")
     seeds = tuple(best[number] for number in sorted(best))

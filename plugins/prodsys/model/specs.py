@@ -243,6 +243,8 @@ class TimesSpec(Spec):
     mark_stands_s: float = Field(
         ge=0, description="age at which a person's `failed` in Airflow counts: who erred takes it back before"
     )
+    job_files_kept_s: float = Field(gt=0, description="PanDA keeps files and parameters of ended jobs this long")
+    jobs_kept_s: float = Field(gt=0, description="PanDA keeps ended jobs this long; later a person is asked about them")
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
     intake_rest_s: float = Field(
         default=120, gt=0, description="a file in the intake folder is taken when nobody has written to it for so long"

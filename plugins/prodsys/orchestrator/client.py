@@ -200,11 +200,17 @@ class AirflowClient:
         offset = 0
         while True:
             page = self._call("GET", path, params={"limit": PAGE, "offset": offset, **query})
-            rows = page.get(key) or []
+            rows, total = page.get(key), page.get("total_entries")
+            if not isinstance(rows, list) or type(total) is not int:
+                raise AirflowUnavailable(
+                    f"{path} was answered without {key} or their number: Airflow could not read them"
+                )
             yield from (_shaped(read, row) for row in rows)
             offset += len(rows)
-            if not rows or offset >= int(page.get("total_entries") or 0):
+            if offset >= total:
                 return
+            if not rows:
+                raise AirflowUnavailable(f"{path} was answered with {offset} of {total} {key}: the list ended early")
 
     def _find(self, path: str, under: str = API) -> dict[str, Any] | None:
         try:
@@ -250,6 +256,8 @@ def _body(call: str, reply: httpx.Response) -> dict[str, Any]:
     words = plain_text(reply.text, SHOWN_LENGTH)
     if reply.status_code in PASSING:
         raise AirflowUnavailable(f"{call} was answered with HTTP {reply.status_code}: {words}")
+    if reply.status_code == httpx.codes.NOT_FOUND and not _is_own_refusal(reply):
+        raise AirflowUnavailable(f"{call}: not found, and not in Airflow's own words: {words}")
     if not reply.is_success:
         raise AirflowRefused(call, reply.status_code, _detail(reply))
     try:
@@ -259,6 +267,14 @@ def _body(call: str, reply: httpx.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise AirflowUnavailable(f"{call} was answered in an unknown shape: {words}")
     return body
+
+
+def _is_own_refusal(reply: httpx.Response) -> bool:
+    """Whether Airflow itself refuses, and not something that stands in its place."""
+    try:
+        return "detail" in reply.json()
+    except (ValueError, TypeError):
+        return False
 
 
 def _detail(reply: httpx.Response) -> str:

@@ -19,10 +19,13 @@ from prodsys.errors import (
     SubmissionInDoubt,
     TaskUnknown,
 )
+from prodsys.model.evidence import TaskDataset, TaskReading
 from prodsys.model.outcome import JobRecord, TaskInfo
-from prodsys.model.statuses import TaskStatus
+from prodsys.model.statuses import JobStatus, TaskStatus
+from prodsys.panda.answers import check_readable, dataset_rows, filled, filled_rows, job_ids, listed, task_rows
 from prodsys.panda.journal import Journal
-from prodsys.panda.parse import TaskDataset, job_record, task_datasets, task_info
+from prodsys.panda.parse import job_record, task_datasets, task_info
+from prodsys.panda.task_map import datasets_of_map, plain_name
 from prodsys.panda.wire import NoAnswer, Reply, Wire
 from prodsys.transport import MAX_BYTES
 
@@ -33,8 +36,10 @@ LABEL = "managed"  # prodSourceLabel of productions; PanDA's default for lists i
 JOBS_AT_ONCE = 500
 NAMES_AT_MOST = 500  # rows a search by name may bring
 MORE = 8  # so many times as many are asked for when a list was full
+LONG_AGO = timedelta(days=365)
 SINGLES = 20  # so many tasks missing in a list are asked for one by one in a call
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
+SHOWN_IDS = 5
 # PanDA's codes in `data`
 UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
 _STRANGE: set[str] = set()  # words we have warned about
@@ -101,13 +106,15 @@ class PandaClient:
 
     def get_task(self, jedi_task_id: int) -> TaskInfo:
         """A task with its refined map and PanDA's words about it; TaskUnknown when PanDA knows none."""
-        reply = self._read("task/get_detailed_info", jedi_task_id)
-        return _shaped("task/get_detailed_info", lambda: task_info(reply.data))
+        call = "task/get_detailed_info"
+        data = self._read(call, jedi_task_id).data
+        return _shaped(call, lambda: task_info(filled(call, data, "jediTaskID", "status")))
 
     def get_task_map(self, jedi_task_id: int) -> dict[str, object]:
         """The map PanDA holds of a task; TaskUnknown when PanDA knows none. An aborted twin has its name in it."""
         data = self._read("task/get_task_parameters", jedi_task_id).data
-        return _shaped("task/get_task_parameters", lambda: dict(json.loads(data) if isinstance(data, str) else data))
+        found = filled("task/get_task_parameters", data)
+        return _shaped("task/get_task_parameters", lambda: dict(json.loads(found) if isinstance(found, str) else found))
 
     def get_files(self, jedi_task_id: int) -> tuple[TaskDataset, ...]:
         """Datasets of a task with their files, failed attempts' included; none while it is not refined."""
@@ -117,14 +124,44 @@ class PandaClient:
         if not reply.success and reply.message.startswith("No data found"):
             return ()
         data = _granted(call, reply).data
-        return _shaped(call, lambda: task_datasets(data))
+        return _shaped(call, lambda: task_datasets(dataset_rows(call, data)))
 
     def get_jobs(self, jedi_task_id: int) -> tuple[JobRecord, ...]:
-        """All attempts of all jobs of a task, in the order of their ids; none while it is not refined."""
-        ids = sorted(_shaped("task/get_job_ids", lambda: [int(one) for one in self._job_ids(jedi_task_id)]))
-        rows = (row for row in self._job_rows(jedi_task_id, ids) if row is not None)
-        records = _shaped("task/get_job_descriptions", lambda: [job_record(row) for row in rows])
-        return tuple(sorted(records, key=lambda job: job.panda_job_id))
+        """All attempts of all jobs of a task, in the order of their ids; none while it is not refined.
+
+        An empty answer is no proof that there are none: what follows from the jobs of an ended task is decided on
+        ``read_ended_task``.
+
+        Raises
+        ------
+        PandaUnavailable
+            PanDA names more jobs than it describes: it could not read some of them.
+        """
+        jobs, undescribed = self._read_jobs(jedi_task_id)
+        if undescribed:
+            named = len(jobs) + len(undescribed)
+            shown = ", ".join(map(str, undescribed[:SHOWN_IDS]))
+            raise PandaUnavailable(
+                f"PanDA names {named} jobs of task {jedi_task_id} and describes {len(jobs)}: not {shown}"
+            )
+        return jobs
+
+    def read_ended_task(self, jedi_task_id: int) -> TaskReading:
+        """Everything PanDA tells of an ended task, from both of its sources; to be compared before it is believed.
+
+        Raises
+        ------
+        PandaUnavailable
+            One of the answers is missing. `Task not found` is no news of a task that has ended.
+        """
+        try:
+            info = self.get_task(jedi_task_id)
+            datasets = self.get_files(jedi_task_id)
+            jobs, undescribed = self._read_jobs(jedi_task_id)
+        except TaskUnknown as error:
+            raise PandaUnavailable(f"task {jedi_task_id} has ended and is not shown any more") from error
+        inputs = frozenset(plain_name(name) for name in datasets_of_map(info.task_map, "input"))
+        return TaskReading(info, datasets, jobs, undescribed, inputs)
 
     # --- many tasks -------------------------------------------------------------------------------------------------
     def find_tasks(self, task_name: str) -> tuple[TaskInfo, ...]:
@@ -140,7 +177,7 @@ class PandaClient:
         call = "task/get_tasks_detailed_info_since"
         query = {"filters": json.dumps({"taskName": task_name}), "n_tasks": NAMES_AT_MOST}
         data = _granted(call, self._wire.get(call, query, target=task_name)).data
-        found = _shaped(call, lambda: [task_info(row) for row in data if row.get("taskName") == task_name])
+        found = [one for one in _tasks(call, data) if one.task_name == task_name]
         return tuple(sorted(found, key=lambda task: task.jedi_task_id))
 
     def list_tasks(self, vo: str, since: datetime) -> tuple[TaskInfo, ...]:
@@ -153,9 +190,8 @@ class PandaClient:
         limit, data = NAMES_AT_MOST, None
         while data is None or len(data) >= limit:
             limit *= 1 if data is None else MORE
-            data = _granted(call, self._wire.get(call, query | {"n_tasks": limit}, target=vo)).data
-        found = _shaped(call, lambda: [task_info(row) for row in data])
-        return tuple(sorted(found, key=lambda task: task.jedi_task_id))
+            data = listed(call, _granted(call, self._wire.get(call, query | {"n_tasks": limit}, target=vo)).data)
+        return tuple(sorted(_tasks(call, data), key=lambda task: task.jedi_task_id))
 
     def list_statuses(self, ids: Collection[int], window_s: float) -> dict[int, TaskStatus]:
         """Status of these tasks, ``UNSEEN`` for one that PanDA does not know; no news of some when they are many.
@@ -178,7 +214,9 @@ class PandaClient:
 
     def list_modified(self, since: datetime, min_task_id: int) -> dict[int, TaskStatus]:
         """Status of our tasks, from this id on, that were modified since."""
-        return dict(self._modified_since(since.astimezone(UTC), min_task_id))
+        rows = self._modified_since(since.astimezone(UTC), min_task_id)
+        ids = {int(row["jediTaskID"]): row["status"] for row in rows}
+        return {one: _status(one, word) for one, word in ids.items()}
 
     def status_or_unseen(self, jedi_task_id: int) -> TaskStatus:
         """Status of a task, ``UNSEEN`` when PanDA knows none."""
@@ -186,6 +224,14 @@ class PandaClient:
             return self.get_status(jedi_task_id)
         except TaskUnknown:
             return TaskStatus.UNSEEN
+
+    def list_own_names(self, min_task_id: int) -> dict[int, str]:
+        """Id -> name of this user's productions of the last year from this id on; aborted twins have no name.
+
+        PanDA reads them from one table, and ``find_tasks`` from two: the two answers are evidence for each other.
+        """
+        rows = self._modified_since(datetime.now(UTC) - LONG_AGO, min_task_id)
+        return {int(row["jediTaskID"]): str(row.get("taskName") or "") for row in rows}
 
     # --- commands: registered by PanDA, carried out within minutes --------------------------------------------------
     def kill(self, jedi_task_id: int) -> None:
@@ -260,20 +306,29 @@ class PandaClient:
         if not reply.success or reply.data != 0:  # retry says success even when it refuses: the code tells
             raise PandaRefused(f"task/{command} of {jedi_task_id}", reply.message, _code(reply.data))
 
-    def _job_ids(self, jedi_task_id: int) -> Collection[Any]:
-        return self._read("task/get_job_ids", jedi_task_id).data or ()
+    def _read_jobs(self, jedi_task_id: int) -> tuple[tuple[JobRecord, ...], tuple[int, ...]]:
+        """Jobs as described, in the order of their ids, and the ids that PanDA names and does not describe."""
+        call = "task/get_job_ids"
+        data = self._read(call, jedi_task_id).data
+        ids = _shaped(call, lambda: job_ids(call, data))
+        rows = [row for row in self._job_rows(jedi_task_id, ids) if isinstance(row, dict) and row.get("PandaID")]
+        records = _shaped("task/get_job_descriptions", lambda: [job_record(row) for row in rows])
+        # a job that PanDA could not read has the status `unknown` and nothing else
+        found = {one.panda_job_id: one for one in records if one.status is not JobStatus.UNKNOWN or one.parameters}
+        return tuple(found[one] for one in sorted(found)), tuple(one for one in ids if one not in found)
 
     def _job_rows(self, jedi_task_id: int, ids: list[int]) -> Iterator[Any]:
         """Job descriptions, in one call for a small task and in pieces for a large one."""
         if 0 < len(ids) <= JOBS_AT_ONCE:
-            yield from self._read("task/get_job_descriptions", jedi_task_id, unsuccessful_only=False).data or ()
+            call = "task/get_job_descriptions"
+            yield from listed(call, self._read(call, jedi_task_id, unsuccessful_only=False).data)
             return
         call = "job/get_description_incl_archive"
         for start in range(0, len(ids), JOBS_AT_ONCE):
             body = {"job_ids": ids[start : start + JOBS_AT_ONCE]}
-            yield from _granted(call, self._wire.post(call, body, target=str(jedi_task_id))).data or ()
+            yield from listed(call, _granted(call, self._wire.post(call, body, target=str(jedi_task_id))).data)
 
-    def _modified_since(self, since: datetime, min_task_id: int) -> list[tuple[int, TaskStatus]]:
+    def _modified_since(self, since: datetime, min_task_id: int) -> list[dict[str, Any]]:
         call = "task/get_tasks_modified_since"
         query = {
             "since": since.strftime("%Y-%m-%d %H:%M:%S"),
@@ -282,8 +337,7 @@ class PandaClient:
             "prod_source_label": LABEL,
         }
         data = _granted(call, self._wire.get(call, query)).data
-        rows = _shaped(call, lambda: [(int(row["jediTaskID"]), row.get("status")) for row in (data or {}).values()])
-        return [(jedi_task_id, _status(jedi_task_id, word)) for jedi_task_id, word in rows]
+        return _shaped(call, lambda: list(task_rows(listed(call, data))))
 
 
 def _new_task(name: str, reply: Reply) -> int:
@@ -301,8 +355,13 @@ def _new_task(name: str, reply: Reply) -> int:
     raise PandaRefused("task/submit", f"{name}: {reply.message}", _code(reply.data))
 
 
+def _tasks(call: str, data: Any) -> list[TaskInfo]:
+    return _shaped(call, lambda: [task_info(row) for row in filled_rows(call, data, "jediTaskID", "status")])
+
+
 def _granted(call: str, reply: Reply) -> Reply:
     if not reply.success:
+        check_readable(call, reply.message)
         raise PandaRefused(call, reply.message or "no words", _code(reply.data))
     return reply
 

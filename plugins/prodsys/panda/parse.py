@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from prodsys.model.evidence import TaskDataset, TaskFile
 from prodsys.model.outcome import JobFile, JobRecord, TaskInfo
 from prodsys.model.statuses import JobStatus, TaskStatus
 
@@ -16,23 +16,6 @@ _SEED = re.compile(r"--seed=(\d+)\b")
 _ADLER = re.compile(r"^(?:ad:)?([0-9a-fA-F]{1,8})$")
 # the pilot's words tell most, so they come last: whoever shows one error shows that
 ERROR_SOURCES = ("exe", "sup", "ddm", "brokerage", "jobDispatcher", "taskBuffer", "pilot")
-
-
-@dataclass(frozen=True)
-class TaskFile:
-    """A file of a task as JEDI counts it."""
-
-    lfn: str
-    scope: str
-    status: str  # JEDI's word for a file: ready, picked, running, finished, failed, ...
-
-
-@dataclass(frozen=True)
-class TaskDataset:
-    """A dataset of a task, with its files in the order PanDA lists them."""
-
-    name: str
-    files: tuple[TaskFile, ...]
 
 
 def task_info(row: Mapping[str, Any]) -> TaskInfo:
@@ -52,6 +35,9 @@ def task_info(row: Mapping[str, Any]) -> TaskInfo:
         site=str(row.get("site") or ""),
         task_map=task_map if isinstance(task_map, dict) else {},
         modified=_moment(row.get("modificationTime")),
+        ended=_moment(row.get("endTime")),
+        files=_int(row.get("nFiles")),
+        files_finished=_int(row.get("nFilesFinished")),
     )
 
 

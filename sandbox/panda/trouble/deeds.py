@@ -290,3 +290,20 @@ class Answer(Limited):
     status: Literal[500, 502, 503] = Field(default=500, description="status of an `error`")
     for_s: float = Field(default=5.0, gt=0, le=3600, description="how long [s]: hang, slow, restart")
     then: Literal["cut", "answer"] = Field(default="cut", description="what follows after a hang")
+
+
+class Unreadable(Deed):
+    """PanDA cannot read one of its tables, and answers as it does then: often with success and nothing."""
+
+    table: Literal[
+        "jobsarchived4", "jobsactive4", "filestable4", "jedi_datasets", "jedi_dataset_contents", "jedi_tasks"
+    ]
+
+
+class Aged(Deed):
+    """PanDA's jobs have grown old, or one is in no table; what JEDI knows of the task stays."""
+
+    jobs: Literal["archived", "expired", "stripped", "lost"] = Field(
+        description="`archived`: in the archive; `expired`: older than 90 days; `stripped`: their files, parameters "
+        "and metadata are gone (30 days); `lost`: in no table"
+    )

@@ -64,6 +64,8 @@ class Rule(BaseModel):
     act: deeds.Act | None = None
     lose_reply: deeds.Lose | None = None
     answer: deeds.Answer | None = None
+    unreadable: deeds.Unreadable | None = None
+    aged: deeds.Aged | None = None
 
     @model_validator(mode="after")
     def _one_deed(self) -> Rule:
@@ -98,6 +100,7 @@ MATCHES: dict[str, frozenset[str]] = {
     **dict.fromkeys(("lose_file", "spoil_file"), _FILES),
     **dict.fromkeys(("no_site", "break_map", "exhaust", "throttle", "act"), _TASKS),
     **dict.fromkeys(("lose_reply", "answer"), _TASKS | {"endpoint"}),
+    **dict.fromkeys(("unreadable", "aged"), _TASKS | {"seed"}),
     "offline": frozenset({"site"}),
     "rest_jedi": frozenset(),
 }

@@ -245,7 +245,7 @@ PRODUCTIONS = {
     "truncated": Order(911, sample_files=1, between=_truncate),
     "retried-by-us": Order(920, "none", fail_thrice=(0,), accept_percent=100, rounds=1),
     "recovered": Order(921, fail_thrice=(0, 2), accept_percent=100, rounds=1),
-    "found-again": Order(922, lose_p=True, accept_percent=100, rounds=1),
+    "found-again": Order(922, lose_p=True, accept_percent=100, rounds=1, answers=((Answer.RECOVER, ""),)),
     "recovered-in-reco": Order(923, lose_in_reco=(1,), accept_percent=100, rounds=2),
     "asked": Order(
         924,

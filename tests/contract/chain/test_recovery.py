@@ -70,9 +70,12 @@ def test_the_outputs_of_every_attempt_join_the_same_containers_and_the_certifica
     assert len(production.handover("recofiles")) == len(production.seeds)
 
 
-def test_a_seed_whose_file_was_lost_is_simulated_again(produced):
+def test_a_seed_whose_file_was_lost_is_simulated_again_when_a_person_says_so(produced):
+    """Its job finished: the policy's round is not for it."""
     production = produced("found-again")
     assert production.finished().state == RequestState.COMPLETE
+    [question] = production.course.asked
+    assert "They are not run again by themselves" in question.body
     name = production.request_id
     by_task = seeds_by_task(production, "SIM")
     assert len(by_task[f"{name}.SIM.2"]) == 1

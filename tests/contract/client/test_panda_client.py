@@ -224,8 +224,9 @@ def test_a_large_task_is_read_in_pieces(panda: PandaClient, replay: Replay):
     )
     ids = list(range(1, 2 * JOBS_AT_ONCE + 2))
     replay.answer("GET", "task/get_job_ids", {"success": True, "message": "", "data": ids})
-    replay.answer("POST", "job/get_description_incl_archive", {"success": True, "message": "", "data": [row, None]})
-    assert len(panda.get_jobs(10)) == 3
+    rows = [row | {"PandaID": one} for one in ids]
+    replay.answer("POST", "job/get_description_incl_archive", {"success": True, "message": "", "data": rows})
+    assert [one.panda_job_id for one in panda.get_jobs(10)] == ids
     assert [len(one.body["job_ids"]) for one in replay.seen[1:]] == [JOBS_AT_ONCE, JOBS_AT_ONCE, 1]
 
 

@@ -71,6 +71,7 @@ class InProcessPanda:
         self._settings = Settings(database_url=url, rse_root=folder, work=folder, adder="none", jobs="simulated")
         self._scenario = ScenarioInForce(self.engine, ScenarioFile(None))
         self._rules = registrar.RefineRules("spd")
+        self._before = 0  # the last task that is not counted any more
 
     def call(self, path: str, arguments: Mapping[str, Any], *, query: bool, user: str = US) -> Reply:
         """The server's reply to one call."""
@@ -115,16 +116,15 @@ class InProcessPanda:
         finish_tasks(self.engine, OwnTables())
 
     def clear(self) -> None:
-        """Forget everything but the numbers that were given out."""
-        with self.engine.begin() as connection:
-            connection.execute(text("truncate submission, task, task_log, command, dataset, file, job, job_file"))
+        """Begin anew: what is there stays shown, as in a real PanDA, and is not counted any more."""
+        self._before = max((one["jedi_task_id"] for one in self.rows()), default=self._before)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All submissions with what became of them."""
+        """All submissions since it began anew, with what became of them."""
         sql = """select s.jedi_task_id, s.user_name, s.params, t.status, t.task_name from submission s
-            left join task t using (jedi_task_id) order by 1"""
+            left join task t using (jedi_task_id) where s.jedi_task_id > :before order by 1"""
         with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(sql)).mappings()]
+            return [dict(row) for row in connection.execute(text(sql), {"before": self._before}).mappings()]
 
 
 class InProcessWire:

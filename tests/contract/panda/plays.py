@@ -37,7 +37,7 @@ def rules_of(name: str, scale: float = SCALE, **match: Any) -> list[dict[str, An
     for rule in rules:
         found = rule.setdefault("match", {})
         found |= match
-        if not set(rule) & {"answer", "rest_jedi", "offline"}:
+        if not set(rule) & {"answer", "rest_jedi", "offline", "unreadable", "aged"}:
             found["task"] = f"(?=.*{label_of(name)}){found.get('task', '')}"
     scaled: list[dict[str, Any]] = _scaled(rules, scale)
     return scaled

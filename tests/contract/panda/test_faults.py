@@ -20,7 +20,7 @@ from sandbox.panda.commands import app
 from sandbox.panda.jobs.job_folder import JobFolder
 from sandbox.panda.trouble.scenario_commands import SCENARIOS
 from sandbox.stack.postgres import PostgresHandle
-from tests.contract.panda import server_plays, task_plays  # noqa: F401 - entering their plays
+from tests.contract.panda import server_plays, task_plays, unreadable_plays  # noqa: F401 - entering their plays
 from tests.contract.panda.conftest import TARGETS
 from tests.contract.panda.plays import ON_SERVER, ON_TASKS, Stage, label_of
 from tests.contract.panda.sandbox_target import Sandbox

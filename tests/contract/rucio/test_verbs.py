@@ -7,7 +7,7 @@ import pytest
 
 from prodsys.ddm.facts import DidType, FileFact
 from prodsys.ddm.verbs import Held, ensure_dataset_holds
-from prodsys.errors import DatasetConflict, RucioRefused, SpecInvalid
+from prodsys.errors import DatasetConflict, RucioRefused, RucioUnavailable, SpecInvalid
 from prodsys.model.names import Did
 from tests.rucio_fixture import CallList
 
@@ -25,6 +25,17 @@ class Meanwhile:
             act, self._act = self._act, None
             act()
         return self._connection.call(verb, target, function)
+
+
+class Short:
+    """A connection that loses the end of every list of files, as of a stream that broke off between two lines."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def call(self, verb, target, function):
+        found = self._connection.call(verb, target, function)
+        return dict(list(found.items())[:-1]) if verb == "list_files" else found
 
 
 def files_of(did, number, size=100):
@@ -60,6 +71,16 @@ def test_a_dataset_is_registered_whole_closed_and_read_back(rucio, rucio_server)
     assert rucio.list_files(did) == files
     by_rse = rucio.list_replicas_by_rse(did)
     assert {lfn: rse for rse, lfns in by_rse.items() for lfn in lfns} == storages(files)
+
+
+def test_a_list_of_files_that_ends_early_loses_no_file(rucio_server):
+    did = rucio_server.did()
+    files = files_of(did, 3)
+    client = rucio_server.client()
+    ensure_dataset_holds(client, did, files, storages(files))
+    client._rucio = Short(client._rucio)
+    with pytest.raises(RucioUnavailable, match=r"lists 2 files of .* and counts 3"):
+        ensure_dataset_holds(client, did, files, storages(files))
 
 
 def test_the_second_time_nothing_is_written(rucio_server):

@@ -155,6 +155,28 @@ def test_all_pages_are_read(airflow: Airflow, client: AirflowClient):
     assert (asked["limit"], asked["order_by"], "task_id" in asked) == (str(PAGE), "event_log_id", False)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"event_logs": [], "total_entries": 3},  # the list ended early
+        {"event_logs": None, "total_entries": 3},
+        {"event_logs": [], "total_entries": None},
+        {"total_entries": 0},
+    ],
+)
+def test_a_list_that_ends_early_is_no_end(airflow: Airflow, client: AirflowClient, body: dict[str, Any]):
+    airflow.say("GET", "/eventLogs", 200, body)
+    with pytest.raises(AirflowUnavailable):
+        client.event_log("d")
+
+
+def test_not_found_counts_in_airflows_own_words_only(airflow: Airflow, client: AirflowClient):
+    """What stands in the place of Airflow knows no run either, and the request would be taken for lost."""
+    airflow.say("GET", "/dags/d/dagRuns/r", 404, "<html>404 Not Found</html>")
+    with pytest.raises(AirflowUnavailable, match="not in Airflow's own words"):
+        client.get_run("d", "r")
+
+
 def test_a_note_is_as_long_as_airflow_takes_it(airflow: Airflow, client: AirflowClient):
     airflow.say("POST", "/dags/d/dagRuns", 200, RUN)
     client.start_run("d", "r", note="x" * 1001)

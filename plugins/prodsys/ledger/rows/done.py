@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, ForeignKey, Identity, Index, Integer, UniqueConstraint
-from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, ExcludeConstraint, MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
 from prodsys.ledger.rows.asked import RequestRow
@@ -26,6 +26,9 @@ class StepRow(Base):
     bunch: Mapped[int | None] = mapped_column(Integer)
     rounds: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # of recovery, done
     granted: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # rounds persons asked for
+    granted_seeds: Mapped[Any] = mapped_column(  # seeds that a person wants to be run again, finished jobs or not
+        INT8MULTIRANGE, default=MultiRange, server_default="{}"
+    )
     core_s: Mapped[float | None]  # of all its jobs, for the estimates of later plans
     waived: Mapped[str] = mapped_column(default="", server_default="")  # who took what is missing, and why
     verdict: Mapped[str | None]
@@ -96,6 +99,9 @@ class SeedOutcomeRow(Base):
     site: Mapped[str] = mapped_column(default="")
     events: Mapped[int] = mapped_column(default=0)
     events_source: Mapped[str]
+    finished: Mapped[bool] = mapped_column(  # a job of it finished once, or JEDI counts its input so: for good
+        Boolean, default=False, server_default="false"
+    )
 
 
 class QuestionRow(Base):
