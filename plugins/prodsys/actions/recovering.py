@@ -25,7 +25,7 @@ from prodsys.ledger.tables import StepRow, TaskRow
 from prodsys.ledger.tasks import delivered_by, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
-from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome
+from prodsys.model.outcome import SeedOutcome, StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import GOOD, RETRYABLE, IntentState, TaskStatus, Verdict
 
@@ -36,6 +36,8 @@ def recovery_due(plan: Plan, step: StepRow, outcome: StepOutcome) -> bool:
         return False
     if step.granted:
         return True
+    if outcome.ask_first or not outcome.never_delivered:  # what was delivered once is run again by a person alone
+        return False
     return Verdict(step.verdict or outcome.verdict) not in GOOD and step.rounds < plan.settle.rounds
 
 
@@ -47,7 +49,8 @@ def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -
     PandaUnavailable
         PanDA is away: the round is in the ledger, saying it again goes on.
     """
-    lost = [one for one in outcome.seeds if one.state is not SeedState.DELIVERED and not one.lost_in]
+    again = set(outcome.own_missing if step.granted else outcome.never_delivered)
+    lost = [one for one in outcome.seeds if one.seed in again]
     retried = _tasks_to_retry(ctx, plan, step, lost)
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)

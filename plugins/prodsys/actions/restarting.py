@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from prodsys.actions.asking import answer, last_answer, open_questions
-from prodsys.actions.closing import check_room_for_more
+from prodsys.actions.containers import check_room_for_more
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import LaunchAnswer, start

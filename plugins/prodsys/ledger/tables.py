@@ -12,7 +12,15 @@ from prodsys.ledger.rows.asked import (
     SeedReuseRow,
 )
 from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
-from prodsys.ledger.rows.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
+from prodsys.ledger.rows.brought import (
+    CertificateRow,
+    DatasetRow,
+    FileRow,
+    InputFileRow,
+    LateFileRow,
+    LostFileRow,
+    RuleRow,
+)
 from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
 
@@ -28,6 +36,7 @@ __all__ = [
     "HistoryTaskRow",
     "IdempotencyRow",
     "InputFileRow",
+    "LateFileRow",
     "LostFileRow",
     "PlanRow",
     "PublicationRow",

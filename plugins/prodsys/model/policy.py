@@ -82,6 +82,12 @@ class PolicySpec(Spec):
         default=0, ge=0, description="a recurring request of at most so many jobs may be approved without a person"
     )
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
+    unreadable_ask_percent: float = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="a person is asked when more of a site's opened files cannot be read than this [%]",
+    )
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")
     airflow_roles: dict[str, Role] = Field(
