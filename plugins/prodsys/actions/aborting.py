@@ -5,7 +5,7 @@ from __future__ import annotations
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import dag_id_of, sleeps
-from prodsys.actions.telling import Told, tell_tasks
+from prodsys.actions.telling import Told, kill_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
@@ -36,7 +36,7 @@ def abort(ctx: Context, request_id: str, reason: str) -> Told:
             leave(session, request_id, f"aborted by {ctx.who}")
             write_audit(session, ctx.who, "abort", request_id, reason=reason)
     try:
-        return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))
+        return kill_tasks(ctx, request_id)
     finally:
         with transaction(ctx.sessions) as session:
             asleep = sleeps(session, request_id)

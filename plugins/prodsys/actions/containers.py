@@ -13,6 +13,7 @@ from prodsys.ledger.tables import DatasetRow
 from prodsys.model.names import Did
 
 OPEN_IT = "have an administrator of Rucio open it, then say it again"
+OPEN_THEM = "have an administrator of Rucio open every container of the request, then say it again"
 STEP_CONTAINER, REQUEST_CONTAINER = "step container", "request container"  # kinds of rows
 
 
@@ -36,10 +37,19 @@ def closed_containers(ctx: Context, request_id: str) -> tuple[Did, ...]:
     return tuple(did for did, info in infos if info is not None and not info.open)
 
 
+def said_of_closed(ctx: Context, request_id: str) -> str:
+    """Which containers are closed, so that nothing that is recovered could join them, and the remedy; "" when none."""
+    closed = closed_containers(ctx, request_id)
+    if not closed:
+        return ""
+    names = ", ".join(one.name for one in closed)
+    return f"nothing that is recovered can join the closed containers {names}: {OPEN_THEM}"
+
+
 def check_room_for_more(ctx: Context, request_id: str) -> None:
     """DatasetConflict when a container is closed, so that what is recovered now could not join it."""
     closed = closed_containers(ctx, request_id)
     if closed:
-        others = f" (so are {', '.join(str(one) for one in closed[1:])}: open them all)" if closed[1:] else ""
-        words = f"it is closed, nothing that is recovered can join it: {OPEN_IT}{others}"
+        others = f" ({', '.join(one.name for one in closed[1:])} too)" if closed[1:] else ""
+        words = f"it is closed{others}, nothing that is recovered can join it: {OPEN_THEM}"
         raise DatasetConflict(str(closed[0]), [words])

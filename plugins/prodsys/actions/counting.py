@@ -13,11 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy import select
+
 from prodsys.actions.context import Context
 from prodsys.actions.storages import Mount, absent, find_elsewhere, find_mount
 from prodsys.ddm.content import Opener, count_events, open_file, sample
 from prodsys.ddm.facts import FileFact
 from prodsys.errors import FilesUnavailable, FileUnreadable
+from prodsys.ledger.session import transaction
+from prodsys.ledger.tables import DatasetRow
 from prodsys.model.names import Did
 from prodsys.model.outcome import JobFile, SeedOutcome, SeedState, StepOutcome, unite
 from prodsys.model.plan import LOG, Plan
@@ -36,6 +40,7 @@ class _Found:
     file: JobFile
     events: int = 0
     error: FileUnreadable | FilesUnavailable | None = None
+    nowhere: bool = False  # its storage and Rucio agree that it is not there
 
 
 def unite_counted(
@@ -52,12 +57,20 @@ def unite_counted(
         A storage does not answer, or not with what Rucio lists there.
     """
     counted: dict[Key, SeedOutcome] = {}
+    before = _delivered_before(ctx, plan)
     while True:
         outcome = unite(_with(parts, counted), missing, asked, plan.accept_percent)
         chosen = _to_count(ctx, plan, outcome, counted)
         if not chosen:
             return replace(outcome, ask_first=_too_many_bad(ctx, outcome, counted.values()))
-        counted |= {(one.task, one.seed): one for one in _count(ctx, plan, chosen, opener)}
+        counted |= {(one.task, one.seed): one for one in _count(ctx, plan, chosen, opener, before)}
+
+
+def _delivered_before(ctx: Context, plan: Plan) -> frozenset[str]:
+    """Names of the datasets of a request that were delivered once."""
+    with transaction(ctx.sessions) as session:
+        rows = session.scalars(select(DatasetRow.did).where(DatasetRow.request_id == plan.request_id))
+        return frozenset(Did.parse(did).name for did in rows)
 
 
 def _with(parts: Parts, counted: Mapping[Key, SeedOutcome]) -> list[tuple[int, StepOutcome]]:
@@ -81,7 +94,9 @@ def _to_count(ctx: Context, plan: Plan, outcome: StepOutcome, counted: Mapping[K
     return [one for one in outcome.delivered if one.seed in chosen and (one.task, one.seed) not in counted]
 
 
-def _count(ctx: Context, plan: Plan, seeds: Sequence[SeedOutcome], opener: Opener) -> list[SeedOutcome]:
+def _count(
+    ctx: Context, plan: Plan, seeds: Sequence[SeedOutcome], opener: Opener, before: frozenset[str]
+) -> list[SeedOutcome]:
     """These seeds with what their data files hold; a storage that is not mounted leaves the job's report standing."""
     rses = {queue.name: queue.rse for queue in ctx.catalogue.sites.queues}
     mounts = {site: find_mount(ctx, rses.get(site, "")) for site in {one.site for one in seeds}}
@@ -90,7 +105,7 @@ def _count(ctx: Context, plan: Plan, seeds: Sequence[SeedOutcome], opener: Opene
         here = [one for one in seeds if one.site == site]
         for found in _open_all(ctx, plan, mount, here, opener) if mount else ():
             opened[found.seed.seed].append(found)
-    return [_judge(plan, one, opened[one.seed]) for one in seeds]
+    return [_judge(plan, one, opened[one.seed], before) for one in seeds]
 
 
 def _open_all(ctx: Context, plan: Plan, mount: Mount, seeds: Iterable[SeedOutcome], opener: Opener) -> list[_Found]:
@@ -104,17 +119,21 @@ def _open_all(ctx: Context, plan: Plan, mount: Mount, seeds: Iterable[SeedOutcom
     files = [(one, file) for one in seeds for kind, file in sorted(one.files.items()) if kind != LOG]
     usual = {file.lfn: mount.usual_path(Did(plan.partition, file.lfn)) for _, file in files}
     found = _open(files, usual, opener)
-    if unseen := [one for one in found if _is_absent(one)]:
-        paths = find_elsewhere(ctx, mount, [Did(plan.partition, one.file.lfn) for one in unseen])
-        again = _open([(one.seed, one.file) for one in unseen if one.file.lfn in paths], paths, opener)
-        gone = [
-            replace(one, error=absent(Did(plan.partition, one.file.lfn), mount))
-            for one in unseen
-            if one.file.lfn not in paths
-        ]
-        found = [*(one for one in found if not _is_absent(one)), *again, *gone]
+    unseen = [one for one in found if _is_absent(one)]
+    if unseen:
+        found = [*(one for one in found if not _is_absent(one)), *_open_elsewhere(ctx, plan, mount, unseen, opener)]
     _refuse_unavailable(mount, found)
     return found
+
+
+def _open_elsewhere(ctx: Context, plan: Plan, mount: Mount, unseen: Sequence[_Found], opener: Opener) -> list[_Found]:
+    """Files that are not at their usual place, opened where Rucio says; one that only other hosts see is left out."""
+    dids = {one.file.lfn: Did(plan.partition, one.file.lfn) for one in unseen}
+    places = find_elsewhere(ctx, mount, list(dids.values()))
+    paths = {lfn: path for lfn, path in places.items() if path is not None}
+    again = _open([(one.seed, one.file) for one in unseen if one.file.lfn in paths], paths, opener)
+    nowhere = [one for one in unseen if one.file.lfn not in places]
+    return [*again, *(replace(one, error=absent(dids[one.file.lfn], mount), nowhere=True) for one in nowhere)]
 
 
 def _is_absent(found: _Found) -> bool:
@@ -140,13 +159,16 @@ def _refuse_unavailable(mount: Mount, found: Sequence[_Found]) -> None:
         raise FilesUnavailable(f"storage {mount.rse}", words) from failed[0].error
 
 
-def _judge(plan: Plan, seed: SeedOutcome, opened: Sequence[_Found]) -> SeedOutcome:
-    """The seed as its opened files make it."""
+def _judge(plan: Plan, seed: SeedOutcome, opened: Sequence[_Found], before: frozenset[str]) -> SeedOutcome:
+    """The seed as its opened files make it; one that was delivered before is lost: a person decides what follows."""
     asked = plan.spec.events_per_file
     for found in sorted(opened, key=lambda one: one.file.lfn):
         if found.error is not None:
-            short = replace(seed, state=SeedState.SHORT, events=0, events_source=EventSource.COUNTED)
-            return replace(short, reason=str(found.error), unreadable=True)
+            lost = found.file.dataset in before
+            state = SeedState.LOST if lost else SeedState.SHORT
+            words = f"{found.file.lfn} was delivered and is lost: {found.error}" if lost else str(found.error)
+            bad = replace(seed, state=state, events=0, events_source=EventSource.COUNTED, reason=words)
+            return replace(bad, unreadable=not (lost and found.nowhere))  # else it is no matter of the storage
         seed = replace(seed, events=found.events, events_source=EventSource.COUNTED)
         if found.events < asked:
             words = f"{found.file.lfn} holds {found.events} of {asked} events (counted)"

@@ -21,7 +21,7 @@ from prodsys.errors import DatasetConflict, RucioUnavailable
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, LateFileRow, LostFileRow, RuleRow, SeedOutcomeRow, StepRow
 from prodsys.model.names import Did
-from prodsys.model.outcome import SeedState
+from prodsys.model.outcome import SeedOutcome, SeedState
 
 
 class Why(StrEnum):
@@ -200,6 +200,15 @@ def write_missing(
         if outcome is not None:
             outcome.state, outcome.reason, outcome.lost_in = STATE[one.why], one.reason, step.kind
     return deciding
+
+
+def note_superseded(session: Session, step: StepRow, again: Iterable[SeedOutcome]) -> None:
+    """Files of lost seeds that are run again do not count any more; the ledger knows still whose they were."""
+    for one in again:
+        for file in one.files.values() if one.state is SeedState.LOST else ():
+            if session.get(LostFileRow, file.lfn) is None:
+                values = {"step_id": step.step_id, "seed": one.seed, "reason": one.reason, "delivered": True}
+                session.add(LostFileRow(lfn=file.lfn, **values))
 
 
 def forget_erased(session: Session, erased: Iterable[Did]) -> None:

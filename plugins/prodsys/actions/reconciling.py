@@ -22,7 +22,7 @@ from prodsys.actions.findings import Finding, Look, look_at, look_on
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
 from prodsys.actions.restarting import retry, settle_again
-from prodsys.actions.telling import tell_tasks
+from prodsys.actions.telling import kill_tasks, tell_tasks
 from prodsys.actions.twin_watch import look_for_twins
 from prodsys.actions.waiting import has_ended, record_status
 from prodsys.errors import ProductionError
@@ -208,7 +208,7 @@ def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:
         ids = session.scalars(select(RequestRow.request_id).where(RequestRow.state == RequestState.ABORTED)).all()
         ids = [one for one in ids if list_steps(session, one)]
     for request_id in ids if repair else ():
-        killed = tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task)).tasks
+        killed = kill_tasks(ctx, request_id).tasks
         if killed:
             yield Finding(request_id, f"tasks {killed} lived on after the abort", "the kill had not arrived", True)
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.borrowed import borrowed_parent
 from prodsys.actions.context import Context
 from prodsys.actions.intents import check_driven, open_attempt
+from prodsys.actions.missing_files import note_superseded
 from prodsys.actions.orders import Work, task_outputs
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import WaitTarget, task_to_wait_for
@@ -59,6 +60,7 @@ def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -
         mine = row.rounds == step.rounds
         if mine:
             _count(session, ctx, plan, row, [one.seed for one in lost], retried)
+            note_superseded(session, row, lost)
             if retried:
                 _note_retries(session, retried)
             else:

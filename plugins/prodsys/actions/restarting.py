@@ -83,10 +83,14 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
     _check_final(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
+        late = _late(session, list_steps(session, request_id))
         missing = _grant(session, list_steps(session, request_id))
         if not missing:
             raise NothingMissing(request_id)
-        return {"missing": missing, "reason": reason}, f"runs again {_in_words(missing)}"
+        rest = {step: seeds for step, seeds in missing.items() if step not in late or seeds != late[step]}
+        said = [f"takes what came late: {_in_words(late)}"] if late else []
+        said += [f"runs again {_in_words(rest)}"] if rest else []
+        return {"missing": missing, "late": late, "reason": reason}, "; ".join(said)
 
     return _again(ctx, request_id, Act.RECOVER, grant, wait=wait)
 
@@ -270,8 +274,9 @@ def _grant(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
         missing = _missing(session, step)
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
-            name = step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
-            found[name] = seeds_of.show(seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing))
+            found[_name(step)] = seeds_of.show(
+                seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing)
+            )
     return found
 
 
@@ -281,6 +286,19 @@ def _missing(session: Session, step: StepRow) -> list[int] | None:
     if not rows:
         return None if list_step_tasks(session, step.step_id) else []
     return [one.seed for one in rows if one.state != SeedState.DELIVERED and one.lost_in in {"", step.kind}]
+
+
+def _late(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
+    """Step -> its seeds whose files came when their datasets were closed: they are registered, not run again."""
+    found = {}
+    for step in steps:
+        if seeds := [one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.LATE]:
+            found[_name(step)] = seeds_of.show(seeds_of.from_seeds(seeds))
+    return found
+
+
+def _name(step: StepRow) -> str:
+    return step.kind if step.bunch is None else f"{step.kind} bunch {step.bunch}"
 
 
 def _seeds_run(session: Session, step: StepRow) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prodsys.actions.asking import Question, ask
-from prodsys.actions.containers import OPEN_IT, check_room_for_more, closed_containers
+from prodsys.actions.containers import check_room_for_more, closed_containers, said_of_closed
 from prodsys.actions.context import Context
 from prodsys.actions.late_files import take_late_files
 from prodsys.actions.outcomes import settle_tasks, waive_missing, waived_before
@@ -132,9 +132,8 @@ def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: Ste
 
 def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message: str) -> SettleAnswer:
     families = error_families(outcome)
-    closed = [f"nothing that is recovered can join {one}: {OPEN_IT}" for one in closed_containers(ctx, plan.request_id)]
-    warnings = [*([outcome.ask_first] if outcome.ask_first else []), *closed]
-    reasons = [message, *warnings, *_in_families(families)]
+    warnings = [words for words in (outcome.ask_first, said_of_closed(ctx, plan.request_id)) if words]
+    reasons = [message, *_in_families(families), *warnings]
     if outcome.verdict is Verdict.MISPAIRED:
         written = sorted({file.dataset for seed in outcome.seeds for file in seed.files.values()})
         reasons.append(f"PanDA's adder may have registered files in {', '.join(written)}: use none of them")

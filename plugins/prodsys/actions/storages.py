@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from prodsys.actions.context import Context
 from prodsys.ddm.content import local_path
-from prodsys.ddm.facts import FileCopies
+from prodsys.ddm.facts import LOST_COPY, FileCopies, ReplicaState
 from prodsys.ddm.placement import hash_path
 from prodsys.errors import FilesUnavailable, FileUnreadable
 from prodsys.ledger.session import transaction
@@ -88,8 +88,10 @@ def is_on_storage(ctx: Context, rse: str, did: Did) -> bool | None:
     return True
 
 
-def find_elsewhere(ctx: Context, mount: Mount, dids: Sequence[Did]) -> dict[str, Path]:
+def find_elsewhere(ctx: Context, mount: Mount, dids: Sequence[Did]) -> dict[str, Path | None]:
     """LFN -> path of files that do not lie where the default rule puts them; asked of Rucio, which knows the others.
+
+    None: it lies on another storage now, one that is not mounted here. A file that is left out is nowhere.
 
     Raises
     ------
@@ -97,13 +99,16 @@ def find_elsewhere(ctx: Context, mount: Mount, dids: Sequence[Did]) -> dict[str,
         Rucio lists files on this storage that are not found there, or the folder of their scope is not there either.
     """
     copies = ctx.rucio.copies_of(dids[0].scope, [did.name for did in dids])
-    found, unseen = {}, []
+    found: dict[str, Path | None] = {}
+    unseen = []
     for did in dids:
-        path = _path_of(ctx, mount, did, copies)
-        if path is not None:
+        known = copies.get(did.name)
+        if (path := _path_of(ctx, mount, did, known)) is not None:
             found[did.name] = path
-        elif _is_listed(mount, did, copies) or not _scope_folder(mount, did).exists():
+        elif _is_listed(mount, known) or (known is None and not _scope_folder(mount, did).exists()):
             unseen.append(did.name)
+        elif known is not None and known.available:
+            found[did.name] = _path_on_others(mount, known)
     if unseen:
         words = (
             f"{len(unseen)} of {len(dids)} files are not found below {mount.folder}, though Rucio lists them there or "
@@ -123,19 +128,29 @@ def _scope_folder(mount: Mount, did: Did) -> Path:
     return mount.folder.joinpath(*did.scope.split("."))
 
 
-def _is_listed(mount: Mount, did: Did, copies: Mapping[str, FileCopies]) -> bool:
+def _is_listed(mount: Mount, known: FileCopies | None) -> bool:
     """Whether Rucio lists a copy there that nobody has declared bad."""
-    known = copies.get(did.name)
-    return known is not None and mount.rse in known.states and not known.lost
+    return known is not None and known.states.get(mount.rse, ReplicaState.BAD) not in LOST_COPY
 
 
-def _path_of(ctx: Context, mount: Mount, did: Did, copies: Mapping[str, FileCopies]) -> Path | None:
-    known = copies.get(did.name)
+def _path_of(ctx: Context, mount: Mount, did: Did, known: FileCopies | None) -> Path | None:
     pfn = known.pfns.get(mount.rse) if known else None
     if pfn is None:
         pfn = ctx.rucio.expected_pfn(did, mount.rse)
-    if pfn is None:
-        return None
+    return _local(mount, pfn) if pfn is not None else None
+
+
+def _path_on_others(mount: Mount, known: FileCopies) -> Path | None:
+    """Where an available copy lies on another storage that is mounted here."""
+    for rse, state in sorted(known.states.items()):
+        other = Mount(mount.root, rse)
+        readable = state is ReplicaState.AVAILABLE and rse in known.pfns and other.folder.is_dir()
+        if readable and (path := _local(other, known.pfns[rse])) is not None:
+            return path
+    return None
+
+
+def _local(mount: Mount, pfn: str) -> Path | None:
     try:
         return local_path(pfn, mount.root, mount.rse)
     except FileUnreadable:

@@ -228,6 +228,9 @@ class TimesSpec(Spec):
     dag_visible_max_s: float = Field(gt=0, description="until Airflow must show a published DAG")
     modified_window_s: float = Field(gt=0, description="how far back tasks are asked for: JEDI dates them an hour back")
     finality_gap_s: float = Field(gt=0, description="between the two readings that make a final status final")
+    kill_again_s: float = Field(
+        default=120, gt=0, description="a kill that PanDA took and that shows no effect is sent again after this"
+    )
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
 
     @model_validator(mode="after")

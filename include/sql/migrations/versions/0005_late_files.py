@@ -1,4 +1,4 @@
-"""Files that were written after their dataset was closed, and files that were lost after they were delivered."""
+"""Files that were written after their dataset was closed or lost after they were delivered; kills that were taken."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def upgrade() -> None:
     """Add the table of late files and the mark of lost ones."""
     column = sa.Column("delivered", sa.Boolean(), server_default="false", nullable=False)
     op.add_column("lost_file", column, schema=SCHEMA)
+    op.add_column("task", sa.Column("killed_at", MOMENT, nullable=True), schema=SCHEMA)
     op.create_table(
         "late_file",
         sa.Column("lfn", sa.Text(), nullable=False),
@@ -43,4 +44,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take both away."""
     op.drop_table("late_file", schema=SCHEMA)
+    op.drop_column("task", "killed_at", schema=SCHEMA)
     op.drop_column("lost_file", "delivered", schema=SCHEMA)
