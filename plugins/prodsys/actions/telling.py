@@ -18,14 +18,14 @@ from prodsys.model.statuses import NOT_KILLED_IN, NOT_PAUSED_IN, TaskStatus
 class Told:
     """State of the request, the tasks that took the command, and those that did not, with PanDA's words.
 
-    ``ending`` are tasks that were not told because they end already: a killed task aborts for minutes.
+    ``already`` are tasks that were not told: they rest or end already, a killed one aborts for minutes.
     """
 
     request_id: str
     state: str
     tasks: tuple[int, ...] = ()
     refused: dict[int, str] = field(default_factory=dict)
-    ending: tuple[int, ...] = ()
+    already: tuple[int, ...] = ()
 
 
 def tell_tasks(ctx: Context, request_id: str, command: Callable[[int], object]) -> Told:
@@ -39,14 +39,14 @@ def tell_tasks(ctx: Context, request_id: str, command: Callable[[int], object]) 
     with transaction(ctx.sessions) as session:
         state, ids = get_request(session, request_id).state, open_task_ids(session, request_id)
     told: list[int] = []
-    ending: list[int] = []
+    already: list[int] = []
     refused: dict[int, str] = {}
     for jedi_task_id in ids:
         try:
-            (ending if command(jedi_task_id) is False else told).append(jedi_task_id)
+            (already if command(jedi_task_id) is False else told).append(jedi_task_id)
         except (PandaRefused, TaskUnknown) as error:  # it has ended, does so already, or is not refined yet
             refused[jedi_task_id] = str(error)
-    return Told(request_id, state, tuple(told), refused, tuple(ending))
+    return Told(request_id, state, tuple(told), refused, tuple(already))
 
 
 def kill_tasks(ctx: Context, request_id: str) -> Told:

@@ -67,10 +67,7 @@ ON_THE_WAY_OUT = frozenset(  # a kill was taken, or the end is being written: an
     {TaskStatus.ABORTING, TaskStatus.TOABORT, TaskStatus.TOBROKEN, TaskStatus.PASSED, TaskStatus.PREPARED}
 )
 NOT_KILLED_IN = FINAL | ON_THE_WAY_OUT
-NOT_PAUSED_IN = NOT_KILLED_IN | {
-    TaskStatus.PAUSED,
-    TaskStatus.FINISHING,
-}  # PanDA takes a pause while it aborts, and rests
+NOT_PAUSED_IN = NOT_KILLED_IN | {TaskStatus.PAUSED, TaskStatus.FINISHING}  # PanDA would take it while aborting
 RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
 
 

@@ -219,6 +219,8 @@ SLOW_ONES = (
     "DEMO2025-933",
     "DEMO2025-934",
     "DEMO2025-946",
+    "DEMO2025-971",
+    "DEMO2025-972",
 )  # their jobs leave time for a command
 ALWAYS: list[dict[str, Any]] = [
     *({"match": {"task": rf"^{one}\.SIM"}, "lose_reply": {"times": 1}} for one in LOST_REPLIES),

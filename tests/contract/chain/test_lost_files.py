@@ -118,7 +118,8 @@ def test_a_file_lost_from_all_its_storages_is_made_again_once_and_the_new_one_co
     listed = [file["lfn"] for one in third["datasets"] if one["data_type"] == "S" for file in one["files"]]
     assert new in listed
     assert old not in listed
-    assert any(old in note for step in third["steps"] for note in step["notes"]), "the old one is said to be lost"
+    notes = [note for step in third["steps"] for note in step["notes"]]
+    assert any(old in note and "is lost: " in note for note in notes), notes
 
     fourth = settled_again(production, "an audit")
     assert (fourth["verdict"], fourth["datasets"]) == (Verdict.FULL, third["datasets"])

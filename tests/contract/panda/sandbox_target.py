@@ -18,7 +18,7 @@ from tests.contract.panda.tokens import ISSUER, Issuer
 REPOSITORY = Path(__file__).resolve().parents[3]
 START_TIMEOUT_S = 60.0
 NARROW = "SPD_NARROW"
-IMPATIENT = {"unknown_s": 16, "finish_s": 12, "parent_s": 60, "soft_finish_s": 60, "pending_s": 40, "abort_s": 120}
+IMPATIENT = {"unknown_s": 16, "finish_s": 12, "parent_s": 60, "soft_finish_s": 60, "pending_s": 40}
 """Rhythms that nobody wants to wait for, shorter than recorded [s]; all are divided by the speed."""
 
 
