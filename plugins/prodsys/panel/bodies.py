@@ -181,6 +181,7 @@ class ToldTasks(View):
 
     tasks: list[int] = Field(description="JEDI ids", examples=[[364]])
     refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
+    already: list[int] = Field(default=[], description="JEDI ids that needed no telling: they rest or end already")
 
 
 class Ended(ToldTasks):

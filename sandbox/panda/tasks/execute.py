@@ -167,7 +167,7 @@ def _pause(connection: Connection, task: RowMapping, command: RowMapping, _rhyth
         .where(j.jedi_task_id == jedi_task_id, j.status.in_(("pending", "defined", "activated")))
         .values(status="throttled")
     )
-    old = task["old_status"] if task["status"] in ("throttled", "aborting") else task["status"]
+    old = task["old_status"] if task["status"] == "throttled" else task["status"]
     set_status(connection, jedi_task_id, "paused", command["comment"], old_status=old)
 
 
@@ -184,6 +184,7 @@ def _resume(connection: Connection, task: RowMapping, _command: RowMapping, rhyt
         .values(status="activated", state_change_time=utc_now(), modification_time=utc_now())
     )
     back = task["old_status"] or "running"
+    back = "running" if back == "aborting" else back  # not recorded: the kill was forgotten
     set_status(connection, jedi_task_id, back, old_status=None, error_dialog=None, hour_back=back == "running")
 
 
