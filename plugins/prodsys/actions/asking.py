@@ -122,12 +122,8 @@ def _body(
         "",
         *(f"- {len(seeds)} x {code(reason)}: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
         "",
-        *(f"- {code(words)}" for words in (outcome.ask_first, *warnings) if words),
-        *(
-            [f"- seeds {_shown(outcome.late)} came late: *{Answer.RECOVER}* registers their files"]
-            if outcome.late
-            else []
-        ),
+        *(f"- {code(words)}" for words in warnings),
+        *_said_of_late(outcome),
         "",
         f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
         f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
