@@ -67,7 +67,11 @@ class LedgerUnavailable(ServiceUnavailable):
 
 
 class FilesUnavailable(ServiceUnavailable):
-    """A network file system did not answer."""
+    """A storage or a network file system did not answer; ``number`` is the errno when the system gave one."""
+
+    def __init__(self, service: str, reason: str, number: int | None = None) -> None:
+        self.number = number
+        super().__init__(service, reason)
 
 
 class RequestUnknown(LedgerError):
@@ -346,7 +350,10 @@ class NothingMissing(ProductionError):
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
-        super().__init__(f"{request_id}: no seed is missing that a settled step lost itself: see prodsys request show")
+        super().__init__(
+            f"{request_id}: no seed is missing that a settled step lost itself: see prodsys request show "
+            "(files that were lost since it was settled: prodsys request settle-again)"
+        )
 
 
 class AnswerRefused(ProductionError):

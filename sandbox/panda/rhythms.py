@@ -23,6 +23,7 @@ class Rhythms(BaseModel):
     generate_s: float = Field(default=5.0, description="period of the job generator")
     command_s: float = Field(default=5.0, description="period at which commands are executed")
     step_s: float = Field(default=1.0, description="time between the two steps of a command (`aborting`, `toretry`)")
+    abort_s: float = Field(default=300.0, description="how long a killed task with running jobs stays `aborting`")
     finish_s: float = Field(default=60.0, description="period of the post-processor")
     pending_s: float = Field(default=90.0, description="after which a pending task is looked at again")
     parent_s: float = Field(default=600.0, description="after which a task that waits for its parent is looked at")

@@ -11,8 +11,9 @@ and can be rehearsed (`rehearsing`). Where to look:
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
 - while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
   `cleaning` `notes`
-- what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
-- the end: `closing` `certifying` `certificate_files` `delays` `restarting`; all services compared:
+- what a step brought: `settling` `outcomes` `readings` `doubts` `counting` `storages` `recovering` `finished_seeds`
+  `asking`; its data in Rucio: `data` `parts` `missing_files` `late_files`
+- the end: `closing` `containers` `certifying` `certificate_files` `delays` `restarting`; all services compared:
   `reconciling` (each minute) `airflow_marks`
   `comparing_airflow` `comparing_panda`, `comparing` (each hour) `comparing_rucio` `comparing_plans`; what is left for
   a person: `findings`

@@ -6,7 +6,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
 from prodsys.actions.launching import dag_id_of, sleeps
 from prodsys.actions.seed_release import release_unused
-from prodsys.actions.telling import Told, tell_tasks
+from prodsys.actions.telling import Told, kill_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
@@ -42,7 +42,7 @@ def abort(ctx: Context, request_id: str, reason: str) -> Told:
             free = release_unused(session, row, for_good=True)
             write_audit(session, ctx.who, "abort", request_id, reason=reason, seeds_free=seeds_of.show(free))
     try:
-        return tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task))
+        return kill_tasks(ctx, request_id)
     finally:
         with transaction(ctx.sessions) as session:
             asleep = sleeps(session, request_id)

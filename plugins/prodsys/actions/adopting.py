@@ -16,6 +16,7 @@ from prodsys.actions.hand_made import Before, expected_of, read_before, read_tas
 from prodsys.actions.importing import revision_row
 from prodsys.actions.planning import publish_plan
 from prodsys.errors import NotAdoptable, SpecInvalid
+from prodsys.ledger.absent_files import used_attempts
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import (
     approved_plan,
@@ -227,7 +228,7 @@ def _launch(session: Session, ctx: Context, row: RequestRow, plan: Plan) -> None
 
 def _attempt(session: Session, step: StepRow, hand: HandMade, expected: Expected) -> int:
     """Number that names of task and datasets say, or 1; the next free one when another attempt has it."""
-    used = set(session.scalars(select(TaskRow.attempt).where(TaskRow.step_id == step.step_id)))
+    used = used_attempts(session, step.step_id)
     said = attempt_of(hand, expected)
     return max(used) + 1 if said in used else said
 

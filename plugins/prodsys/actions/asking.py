@@ -10,10 +10,11 @@ from http import HTTPStatus
 from sqlalchemy.orm import Session
 
 from prodsys.actions.aborting import abort
+from prodsys.actions.containers import check_room_for_more
 from prodsys.actions.context import Context
 from prodsys.actions.driving import waiting_run
-from prodsys.actions.finished_seeds import grant_seeds, is_own_missing
-from prodsys.errors import AirflowRefused, AnswerRefused
+from prodsys.actions.finished_seeds import grant_seeds, to_run_again
+from prodsys.errors import AirflowRefused, AnswerRefused, DatasetConflict
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.questions import find_abort, find_open_question, list_open_questions, list_unheard_answers
 from prodsys.ledger.requests import get_request, refusal
@@ -65,7 +66,12 @@ class Question:
 
 
 def ask(
-    ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]
+    ctx: Context,
+    plan: Plan,
+    step: StepRow,
+    outcome: StepOutcome,
+    families: Sequence[tuple[str, tuple[int, ...]]],
+    warnings: Sequence[str] = (),
 ) -> Question:
     """The open question about a step, asked now when there is none; past its time the default is its answer.
 
@@ -84,7 +90,7 @@ def ask(
         if row is None:
             row = QuestionRow(
                 step_id=step.step_id,
-                body=_body(plan, step, outcome, families),
+                body=_body(plan, step, outcome, families, warnings),
                 options=[str(answer) for answer in _options(outcome)],
                 default=str(_default(plan, outcome)),
                 due_at=datetime.now(UTC) + timedelta(hours=plan.settle.ask_hours),
@@ -102,7 +108,7 @@ def ask(
 def _options(outcome: StepOutcome) -> tuple[Answer, ...]:
     """Nothing can be accepted of nothing, and nothing recovered that another step lost."""
     accept = (Answer.ACCEPT,) if outcome.delivered else ()
-    recover = (Answer.RECOVER,) if outcome.own_missing else ()
+    recover = (Answer.RECOVER,) if outcome.own_missing or outcome.late else ()
     return (*accept, *recover, Answer.ABORT, Answer.FAIL)
 
 
@@ -114,7 +120,13 @@ def _default(plan: Plan, outcome: StepOutcome) -> Answer:
     return default
 
 
-def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tuple[str, tuple[int, ...]]]) -> str:
+def _body(
+    plan: Plan,
+    step: StepRow,
+    outcome: StepOutcome,
+    families: Sequence[tuple[str, tuple[int, ...]]],
+    warnings: Sequence[str],
+) -> str:
     """Markdown for the page; text from outside stands in code spans and cannot leave them."""
     lines = [
         f"**{step.kind} of {plan.request_id}**: {len(outcome.delivered)} of {outcome.asked} seeds came "
@@ -123,6 +135,9 @@ def _body(plan: Plan, step: StepRow, outcome: StepOutcome, families: Sequence[tu
         *(f"- {len(seeds)} x {code(reason)}: seeds {_shown(seeds)}" for reason, seeds in families[:FAMILIES_SHOWN]),
         "",
         *_finished_words(outcome),
+        *(f"- {code(words)}" for words in warnings),
+        *_said_of_late(outcome),
+        "",
         f"*{Answer.ACCEPT}*: go on with what came, the rest is waived; say why. "
         f"*{Answer.RECOVER}*: run the missing seeds once more. *{Answer.ABORT}*: kill it. "
         f"*{Answer.FAIL}*: stop here; retry, recover and accept stay possible.",
@@ -137,6 +152,11 @@ def _finished_words(outcome: StepOutcome) -> tuple[str, ...]:
         return ()
     words = f"Of {len(finished)} of them a job finished, or nothing proves that none did: seeds {_shown(finished)}."
     return (f"{words} They are not run again by themselves: *{Answer.RECOVER}* makes them a second time.", "")
+
+
+def _said_of_late(outcome: StepOutcome) -> list[str]:
+    words = f"*{Answer.RECOVER}* registers their files in a further dataset, nothing is simulated for them"
+    return [f"- seeds {_shown(outcome.late)} came late: {words}"] if outcome.late else []
 
 
 def _shown(seeds: Sequence[int]) -> str:
@@ -173,6 +193,8 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
     reason = clean_reason(reason)
     if given is Answer.ACCEPT and not reason:
         raise AnswerRefused(question_id, "accepting needs a reason: it stands in the certificate")
+    if given is Answer.RECOVER:
+        _check_room(ctx, question_id)
     question = _write(ctx, question_id, given, reason)
     if given is Answer.ABORT:
         abort(ctx, question.request_id, reason or f"answer to question {question_id}")
@@ -181,6 +203,16 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
     elif wake:
         _wake(ctx, question)
     return question
+
+
+def _check_room(ctx: Context, question_id: int) -> None:
+    """Nothing is run again that could not join its containers: said before anything is written down."""
+    question = find_question(ctx, question_id)
+    if question is not None and question.answer is None:
+        try:
+            check_room_for_more(ctx, question.request_id)
+        except DatasetConflict as conflict:
+            raise AnswerRefused(question_id, str(conflict)) from conflict
 
 
 def last_answer(ctx: Context, request_id: str, given: Answer) -> Question | None:
@@ -269,8 +301,7 @@ def _take(session: Session, ctx: Context, row: QuestionRow, given: Answer, reaso
         step.waived = f"{ctx.who}: {reason}"
     elif given is Answer.RECOVER:
         step.granted, step.waived = step.granted + 1, ""
-        missing = [one.seed for one in list_outcomes(session, step.step_id) if is_own_missing(one, step)]
-        grant_seeds(ctx, step, missing)
+        grant_seeds(ctx, step, to_run_again(list_outcomes(session, step.step_id), step))
     words = {"question": row.question_id, "answer": str(given), "reason": reason, "step": step.kind}
     write_audit(session, ctx.who, "answer", step.request_id, **words)
     session.flush()

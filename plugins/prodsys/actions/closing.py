@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.certificate_files import certificate_path, files_of, is_written, staged
 from prodsys.actions.certifying import build_certificate, build_handover, certificate_row
+from prodsys.actions.containers import REQUEST_CONTAINER, STEP_CONTAINER, check_room
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
 from prodsys.actions.delays import delay_shown
 from prodsys.actions.driving import leave, start_closing
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
-from prodsys.errors import DatasetConflict, RucioUnavailable, StepFailed, StepReopened
+from prodsys.errors import RucioUnavailable, StepFailed, StepReopened
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, approved_plan_row, get_request, list_steps, move, newest_certificate
 from prodsys.ledger.session import transaction
@@ -31,9 +32,6 @@ from prodsys.model.moves import Act
 from prodsys.model.names import DataName, Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import DELIVERED, GOOD, RequestState, RuleState, Verdict
-
-OPEN_IT = "have an administrator of Rucio open it, then say it again"
-STEP_CONTAINER, REQUEST_CONTAINER = "step container", "request container"
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,10 @@ def _collect(ctx: Context, request_id: str) -> tuple[str, ...]:
     whole = Did.parse(plan.request_container)
     events = _events_of_containers(plan, steps.values(), datasets, children)
     for container, content in children.items():
-        _check_room(ctx, container, content)
+        check_room(ctx, container, content)
         ctx.rucio.ensure_container(container, content)
         ctx.rucio.ensure_metadata(container, common | {"n_events": events[container]})
+    check_room(ctx, whole, list(children))
     ctx.rucio.ensure_container(whole, list(children))
     ctx.rucio.ensure_metadata(whole, common | {"n_events": events[whole]})
     if all(step.verdict == Verdict.FULL for step in steps.values()):  # else what is recovered later joins them
@@ -124,28 +123,6 @@ def _check_at_rest(session: Session, step: StepRow) -> None:
     moving = [task.task_name for task in list_step_tasks(session, step.step_id) if is_open(task)]
     if moving:
         raise StepReopened(step.request_id, step.kind, moving)
-
-
-def _check_room(ctx: Context, container: Did, content: Sequence[Did]) -> None:
-    """Rucio 41.5 takes no child into a closed container, and only its administrators open one."""
-    info = ctx.rucio.dataset_info(container)
-    if info is None or info.open:
-        return
-    held = ctx.rucio.list_children(container)
-    if lacking := [f"it is closed and lacks {one.name}: {OPEN_IT}" for one in content if one not in held]:
-        raise DatasetConflict(str(container), lacking)
-
-
-def check_room_for_more(ctx: Context, request_id: str) -> None:
-    """DatasetConflict when a container is closed, so that what is recovered now could not join it."""
-    with transaction(ctx.sessions) as session:
-        closed = DatasetRow.kind.in_([STEP_CONTAINER, REQUEST_CONTAINER]), DatasetRow.closed
-        wanted = select(DatasetRow.did).where(DatasetRow.request_id == request_id, *closed).order_by(DatasetRow.did)
-        dids = [Did.parse(did) for did in session.scalars(wanted)]
-    for did in dids:
-        info = ctx.rucio.dataset_info(did)
-        if info is not None and not info.open:
-            raise DatasetConflict(str(did), [f"it is closed, nothing that is recovered can join it: {OPEN_IT}"])
 
 
 def _datasets(session: Session, request_id: str) -> list[DatasetRow]:

@@ -5,20 +5,22 @@ PanDA's adder may have registered everything already, or nothing (both are right
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.missing_files import MissingFile, Why, forget_erased, look_for_missing, write_missing
 from prodsys.actions.parts import Part, Source, dataset_row, hold, rse_of_seeds
 from prodsys.ddm.verbs import Held
 from prodsys.errors import SeedsLost
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import LostFileRow, SeedOutcomeRow, StepRow
+from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes
 from prodsys.model.names import Did
 from prodsys.model.outcome import SeedState, judge
@@ -26,6 +28,7 @@ from prodsys.model.plan import Plan
 from prodsys.model.statuses import GOOD, Verdict
 
 DATASET = "dataset"
+REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,40 @@ def ensure_step_data(ctx: Context, request_id: str, kind: str, bunch: int | None
         if step.verdict not in GOOD:
             raise SeedsLost(request_id, kind, step.verdict or "not settled", "it has to be settled first")
         parts = _parts(session, plan, step)
+        parts += _earlier_parts(session, step, parts)
         source = Source(plan, step.step_id, kind, rse_of_seeds(session, ctx, step.step_id))
+    found = look_for_missing(ctx, parts, source)
+    parts = _drop(ctx, plan, step, parts, found.missing)
+    parts = tuple(part for part in parts if part.did not in found.erased)
     held = {part.did: hold(ctx, part, source) for part in parts}
-    lost = {lfn: part.files[lfn].seed for part in parts for lfn in held[part.did].lost}
-    if lost:
-        _give_up(ctx, plan, step, lost)
-        parts = tuple(part.without(set(lost.values())) for part in parts)
+    raced = [_closed_meanwhile(part.files[lfn]) for part in parts for lfn in held[part.did].lost]
+    if raced:
+        parts = _drop(ctx, plan, step, parts, raced)
         held = {part.did: hold(ctx, part, source) for part in parts}  # their partners are kept out
-    return _write_down(ctx, plan, step, parts, held)
+    return _write_down(ctx, plan, step, parts, held, found.erased)
+
+
+def _closed_meanwhile(file: FileRow) -> MissingFile:
+    """A file whose dataset was closed between our look and its registration."""
+    return MissingFile(file, Why.NEVER_ARRIVED, f"{file.lfn} is not in Rucio and its dataset is closed")
+
+
+def _drop(
+    ctx: Context, plan: Plan, step: StepRow, parts: tuple[Part, ...], missing: Sequence[MissingFile]
+) -> tuple[Part, ...]:
+    """The parts without the seeds of files that are not to be had; the ledger knows why."""
+    if not missing:
+        return parts
+    _give_up(ctx, plan, step, missing)
+    return tuple(part.without({one.file.seed for one in missing}) for part in parts)
+
+
+def _earlier_parts(session: Session, step: StepRow, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Datasets that the step filled before and none of whose files counts any more, each as a part without files."""
+    here = {str(part.did) for part in parts}
+    own = DatasetRow.step == step.kind, DatasetRow.bunch.is_not_distinct_from(step.bunch), DatasetRow.kind == DATASET
+    rows = session.scalars(select(DatasetRow).where(DatasetRow.request_id == step.request_id, *own))
+    return tuple(Part(Did.parse(row.did), row.data_type or "", {}) for row in rows if row.did not in here)
 
 
 def _parts(session: Session, plan: Plan, step: StepRow) -> tuple[Part, ...]:
@@ -80,24 +109,22 @@ def _parts(session: Session, plan: Plan, step: StepRow) -> tuple[Part, ...]:
     )
 
 
-def _give_up(ctx: Context, plan: Plan, step: StepRow, lost: Mapping[str, int]) -> None:
-    """Seeds whose file Rucio lacks and will not take any more are missing, for good; the verdict is said again."""
-    reasons = {seed: f"{lfn} is not in Rucio and its dataset is closed" for lfn, seed in lost.items()}
+def _give_up(ctx: Context, plan: Plan, step: StepRow, missing: Sequence[MissingFile]) -> None:
+    """Seeds with a file that is not to be had, or not yet, do not count; the verdict is said again."""
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         row = get_step(session, plan.request_id, step.kind, step.bunch)
-        for lfn, seed in lost.items():
-            session.merge(LostFileRow(lfn=lfn, step_id=row.step_id, seed=seed, reason=reasons[seed]))
-            outcome = session.get(SeedOutcomeRow, (row.step_id, seed))
-            if outcome is not None:
-                outcome.state, outcome.reason = SeedState.MISSING, reasons[seed]
+        deciding = write_missing(session, row, missing, list_files(session, row.step_id))
         session.flush()
         _judge_again(session, plan, row)
-        row.notes = [*row.notes, *(f"seed {seed}: {lfn} was lost from Rucio" for lfn, seed in sorted(lost.items()))]
-        verdict, seeds = row.verdict or "", sorted(set(lost.values()))
-        write_audit(session, ctx.who, "seeds lost", plan.request_id, step=step.kind, seeds=seeds, verdict=verdict)
+        row.notes = [*row.notes, *(f"seed {seed}: {one.reason}" for seed, one in sorted(deciding.items()))]
+        verdict, seeds = row.verdict or "", sorted(deciding)
+        why = {str(one.why) for one in deciding.values()}
+        words = {"step": step.kind, "seeds": seeds, "verdict": verdict, "why": sorted(why)}
+        write_audit(session, ctx.who, "seeds lost", plan.request_id, **words)
     if verdict not in GOOD:
-        raise SeedsLost(plan.request_id, step.kind, verdict, f"files of seeds {seeds} are not in Rucio")
+        said = "; ".join(one.reason for one in list(deciding.values())[:REASONS_SHOWN])
+        raise SeedsLost(plan.request_id, step.kind, verdict, f"files of seeds {seeds} do not count: {said}")
 
 
 def _judge_again(session: Session, plan: Plan, row: StepRow) -> None:
@@ -109,10 +136,16 @@ def _judge_again(session: Session, plan: Plan, row: StepRow) -> None:
 
 
 def _write_down(
-    ctx: Context, plan: Plan, step: StepRow, parts: tuple[Part, ...], held: Mapping[Did, Held]
+    ctx: Context,
+    plan: Plan,
+    step: StepRow,
+    parts: tuple[Part, ...],
+    held: Mapping[Did, Held],
+    erased: Collection[Did],
 ) -> tuple[DataAnswer, ...]:
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)
+        forget_erased(session, erased)
         rows = [dataset_row(step, part, held[part.did], DATASET) for part in parts]
         for row in rows:
             session.merge(row)

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.errors import SeedsFinished
+from prodsys.ledger.absent_files import seeds_of_lost_files
 from prodsys.ledger.tables import SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.tasks import list_step_tasks, lost_files, seeds_of_task, to_multirange, to_seeds
+from prodsys.ledger.tasks import list_step_tasks, seeds_of_task, to_multirange, to_seeds
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.statuses import TaskStatus
@@ -30,6 +31,11 @@ def granted_seeds(step: StepRow) -> tuple[int, ...]:
 def is_own_missing(row: SeedOutcomeRow, step: StepRow) -> bool:
     """Whether a step lost the seed itself."""
     return row.state != SeedState.DELIVERED and row.lost_in in {"", step.kind}
+
+
+def to_run_again(rows: Iterable[SeedOutcomeRow], step: StepRow) -> list[int]:
+    """Seeds that a step lost itself and that recovery makes again; files that came late are registered instead."""
+    return [row.seed for row in rows if is_own_missing(row, step) and row.state != SeedState.LATE]
 
 
 def grant_seeds(ctx: Context, step: StepRow, seeds: Iterable[int]) -> None:
@@ -57,7 +63,7 @@ def refuse_finished(session: Session, step: StepRow, seeds: Collection[int]) -> 
         SeedOutcomeRow.step_id == step.step_id,
         (SeedOutcomeRow.state == SeedState.DELIVERED) | SeedOutcomeRow.finished,
     )
-    finished = {*session.scalars(wanted), *lost_files(session, step.step_id).values()}
+    finished = {*session.scalars(wanted), *seeds_of_lost_files(session, step.step_id).values()}
     for task in list_step_tasks(session, step.step_id):
         finished |= set(seeds_of_task(task)) if _is_done(task) else set()
     if refused := sorted(finished.intersection(seeds) - {*granted_seeds(step)}):

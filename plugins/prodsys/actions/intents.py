@@ -19,6 +19,7 @@ from prodsys.actions.finished_seeds import refuse_finished
 from prodsys.actions.inputs import ensure_inputs, input_names
 from prodsys.actions.orders import Work, build_order
 from prodsys.errors import RequestUnavailable, StepFailed
+from prodsys.ledger.absent_files import next_attempt
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_request, get_step, refusal
 from prodsys.ledger.session import transaction
@@ -104,7 +105,7 @@ def open_attempt(session: Session, ctx: Context, plan: Plan, step: StepRow, work
         A job of one of its seeds finished, and no person wants it run again.
     """
     refuse_finished(session, step, work.seeds)
-    attempt = 1 + max((task.attempt for task in list_step_tasks(session, step.step_id)), default=0)
+    attempt = next_attempt(session, step.step_id)
     inputs = input_names(session, plan, step, attempt, work)
     priority = get_request(session, plan.request_id).priority  # a person may have changed it since it was planned
     order = replace(build_order(ctx, plan, step, attempt, work, inputs), priority=priority)

@@ -10,17 +10,18 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
-from prodsys.actions.counting import count_sample
+from prodsys.actions.counting import unite_counted
 from prodsys.actions.doubts import doubts_shown
 from prodsys.actions.orders import task_outputs
 from prodsys.actions.readings import Record, TaskOutcome, read_record, settle_task
+from prodsys.ledger.absent_files import files_never_arrived, gone_files, late_files, seeds_of_lost_files
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.tasks import list_files, list_outcomes, lost_files, replace_outcome, seeds_of_task
+from prodsys.ledger.tasks import list_files, list_outcomes, replace_outcome, seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.outcome import InputCount, SeedOutcome, SeedState, StepOutcome, StepQuestion, unite
+from prodsys.model.outcome import InputCount, SeedOutcome, SeedState, StepOutcome, StepQuestion
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
 from prodsys.panda.task_map import outputs_of_map
@@ -41,8 +42,7 @@ def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRo
     with doubts_shown(ctx, plan.request_id):
         brought = [settle_task(ctx, task, question, record) for task, question in questions]
     parts = [(one.task_row_id, one.outcome) for one in brought]
-    united = _keep_finished(unite(parts, absent, asked, plan.accept_percent), record)
-    outcome = count_sample(ctx, plan, united)
+    outcome = _keep_finished(unite_counted(ctx, plan, parts, absent, asked), record)
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
         _note_jobs(session, brought)
@@ -85,7 +85,9 @@ def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> Ste
         output_types=outputs_of_map(task.task_map) if task.adopted else own,
         accept_percent=plan.accept_percent,
         input_seeds=_input_seeds(session, plan, step, before.kind if before else None),
-        lost=frozenset(lost_files(session, step.step_id)),
+        lost=files_never_arrived(session, step.step_id),
+        gone=gone_files(session, step.step_id),
+        late=late_files(session, step.step_id),
     )
 
 
@@ -94,7 +96,8 @@ def _input_seeds(session: Session, plan: Plan, step: StepRow, before: str | None
     if before is None:
         return borrowed_seeds(session, plan) if plan.reading else None
     wrote = get_step(session, plan.request_id, before, step.bunch)
-    return {file.lfn: file.seed for file in list_files(session, wrote.step_id) if file.data_type != LOG}
+    present = {file.lfn: file.seed for file in list_files(session, wrote.step_id) if file.data_type != LOG}
+    return seeds_of_lost_files(session, wrote.step_id) | present  # a job may have read what was lost since
 
 
 def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutcome], int]:

@@ -12,6 +12,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.readings import read_all_jobs
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.verbs import Held, ensure_dataset_holds
+from prodsys.ledger.absent_files import seeds_of_lost_files
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_step_tasks
@@ -62,6 +63,7 @@ def _written(ctx: Context, source: Source, lfns: Collection[str]) -> frozenset[s
     """Which of these files jobs of the step wrote: of seeds that do not count, or twice for one seed."""
     with transaction(ctx.sessions) as session:
         bound = {file.lfn for file in list_files(session, source.step_id)}
+        bound |= seeds_of_lost_files(session, source.step_id).keys()
         tasks = [task.jedi_task_id for task in list_step_tasks(session, source.step_id)]
     rest = frozenset(lfns) - bound
     if rest:  # PanDA alone knows them: ask it only then

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prodsys.actions.context import Context
 from prodsys.actions.launching import dag_id_of, wake
-from prodsys.actions.telling import Told, tell_tasks
+from prodsys.actions.telling import Told, kill_tasks, pause_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
@@ -39,10 +39,12 @@ def rest(ctx: Context, request_id: str) -> Told:
     The run of one that has ended meanwhile is woken, so that it finds out; its tasks have been told something else.
     """
     ctx.airflow.pause_dag(dag_id_of(request_id))
-    told = tell_tasks(ctx, request_id, lambda task: ctx.panda.pause(task))
+    told = pause_tasks(ctx, request_id)
     state = _state(ctx, request_id)
     if state is RequestState.RUNNING:
         return _go_on(ctx, request_id)
+    if state is RequestState.ABORTED:  # a kill may have come between our look and the pause, which wins over it
+        told = kill_tasks(ctx, request_id)
     if state is not RequestState.PAUSED:
         ctx.airflow.unpause_dag(dag_id_of(request_id))
     return replace(told, state=state)

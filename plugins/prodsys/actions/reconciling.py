@@ -23,7 +23,7 @@ from prodsys.actions.driving import note_failure, state_of
 from prodsys.actions.findings import Finding, Look, keep_findings, look_at, look_on
 from prodsys.actions.launching import dag_id_of, run_id_of
 from prodsys.actions.pausing import rest
-from prodsys.actions.telling import tell_tasks
+from prodsys.actions.telling import kill_tasks, tell_tasks
 from prodsys.actions.twin_watch import look_for_doubts
 from prodsys.errors import ProductionError
 from prodsys.ledger.session import transaction
@@ -134,7 +134,7 @@ def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:
 
 
 def _kill(ctx: Context, request_id: str) -> Iterator[Finding]:
-    if killed := tell_tasks(ctx, request_id, lambda task: ctx.panda.kill(task)).tasks:
+    if killed := kill_tasks(ctx, request_id).tasks:
         yield Finding(request_id, f"tasks {killed} lived on after the abort", "the kill had not arrived", True)
 
 

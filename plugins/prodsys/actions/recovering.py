@@ -15,6 +15,7 @@ from prodsys.actions.borrowed import borrowed_parent
 from prodsys.actions.context import Context
 from prodsys.actions.finished_seeds import granted_seeds, take_back
 from prodsys.actions.intents import check_driven, open_attempt
+from prodsys.actions.missing_files import note_superseded
 from prodsys.actions.orders import Work, task_outputs
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import WaitTarget, task_to_wait_for
@@ -40,6 +41,8 @@ def recovery_due(plan: Plan, step: StepRow, outcome: StepOutcome) -> bool:
         return False
     if step.granted:
         return True
+    if outcome.ask_first or not outcome.never_delivered:  # what was delivered once is run again by a person alone
+        return False
     return Verdict(step.verdict or outcome.verdict) not in GOOD and step.rounds < plan.settle.rounds
 
 
@@ -67,6 +70,7 @@ def start_round(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome) -
         mine = row.rounds == step.rounds
         if mine:
             seeds = [one.seed for one in lost]
+            note_superseded(session, row, lost)
             if retried:
                 _note_retries(session, retried)
             else:

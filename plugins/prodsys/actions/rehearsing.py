@@ -32,11 +32,12 @@ def _calls(names: str) -> frozenset[str]:
 READS: Mapping[str, frozenset[str]] = {
     "panda": _calls(
         "get_status get_task get_task_map get_files get_jobs find_tasks list_tasks list_statuses ensure_role user_name "
-        "is_alive status_or_unseen list_modified"
+        "is_alive status_or_unseen list_modified read_ended_task list_own_names"
     ),
     "rucio": _calls(
         "ping whoami list_files list_children dataset_info find_known find_collections find_space find_shared_quotas "
-        "metadata list_replicas_by_rse pfns replicas rule_state rule_states list_own_rules"
+        "metadata list_replicas_by_rse pfns replicas rule_state rule_states list_own_rules "
+        "availability copies_in copies_of expected_pfn find_rses find_scope taken_out"
     ),
     "airflow": _calls(
         "list_roles dag_ready list_paused_dags import_errors get_run list_runs list_task_instances find_answer "

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from prodsys.actions.asking import answer, last_answer, open_questions
-from prodsys.actions.closing import check_room_for_more
+from prodsys.actions.containers import check_room_for_more
 from prodsys.actions.context import Context
 from prodsys.actions.driving import leave
-from prodsys.actions.finished_seeds import grant_seeds, is_own_missing
+from prodsys.actions.finished_seeds import grant_seeds, is_own_missing, to_run_again
 from prodsys.actions.launching import LaunchAnswer, start
 from prodsys.actions.waiting import has_ended
 from prodsys.errors import AnswerRefused, AttemptOpen, NothingMissing, ServiceUnavailable, SpecInvalid, TaskUnknown
@@ -22,6 +22,7 @@ from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
 from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.moves import Act, Right, find_move
+from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.reasons import show_some
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
@@ -86,10 +87,14 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
     _check_final(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
+        late = _late(session, list_steps(session, request_id))
         missing = _grant(session, ctx, list_steps(session, request_id))
         if not missing:
             raise NothingMissing(request_id)
-        return {"missing": missing, "reason": reason}, f"runs again {_in_words(missing)}"
+        rest = {step: seeds for step, seeds in missing.items() if step not in late or seeds != late[step]}
+        said = [f"takes what came late: {_in_words(late)}"] if late else []
+        said += [f"runs again {_in_words(rest)}"] if rest else []
+        return {"missing": missing, "late": late, "reason": reason}, "; ".join(said)
 
     return _again(ctx, request_id, Act.RECOVER, grant, wait=wait)
 
@@ -277,7 +282,7 @@ def _grant(session: Session, ctx: Context, steps: Iterable[StepRow]) -> dict[str
         missing = _missing(session, step)
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
-            grant_seeds(ctx, step, missing or ())
+            grant_seeds(ctx, step, to_run_again(list_outcomes(session, step.step_id), step))
             found[_name_of(step)] = seeds_of.show(
                 seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing)
             )
@@ -294,6 +299,15 @@ def _missing(session: Session, step: StepRow) -> list[int] | None:
     if not rows:
         return None if list_step_tasks(session, step.step_id) else []
     return [one.seed for one in rows if is_own_missing(one, step)]
+
+
+def _late(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
+    """Step -> its seeds whose files came when their datasets were closed: they are registered, not run again."""
+    found = {}
+    for step in steps:
+        if seeds := [one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.LATE]:
+            found[_name_of(step)] = seeds_of.show(seeds_of.from_seeds(seeds))
+    return found
 
 
 def _seeds_run(session: Session, step: StepRow) -> list[int]:

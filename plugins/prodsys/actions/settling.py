@@ -5,10 +5,13 @@ What follows is one of: go on; run again what is missing, as often as policy or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prodsys.actions.asking import Question, ask
+from prodsys.actions.containers import check_room_for_more, closed_containers, said_of_closed
 from prodsys.actions.context import Context
+from prodsys.actions.late_files import take_late_files
 from prodsys.actions.outcomes import settle_tasks, waive_missing, waived_before
 from prodsys.actions.readings import record_notes
 from prodsys.actions.recovering import recovery_due, seeds_due, start_round
@@ -59,6 +62,10 @@ def settle_step(ctx: Context, request_id: str, kind: str, bunch: int | None = No
         return SettleAnswer(None, f"task {still.jedi_task_id} ({still.task_name}) is {still.status}", wait=still)
     _refuse_broken(step, tasks)
     outcome = settle_tasks(ctx, plan, step, tasks)
+    if outcome.late and step.granted:
+        check_room_for_more(ctx, request_id)
+        take_late_files(ctx, plan, step)
+        outcome = settle_tasks(ctx, plan, step, tasks)
     return _conclude(ctx, plan, (kind, bunch), outcome, _last_words(tasks))
 
 
@@ -89,24 +96,34 @@ def _conclude(
     with transaction(ctx.sessions) as session:
         step = get_step(session, plan.request_id, *which)
     message = "; ".join([in_words(step.kind, outcome), *last_words, *record_notes(outcome)])
-    if recovery_due(plan, step, outcome):
+    if recovery_due(plan, step, outcome) and _may_join(ctx, step):
         target = start_round(ctx, plan, step, outcome)
         again = f"; round {step.rounds + 1} runs {len(seeds_due(step, outcome))} seeds again: task {target.task_name}"
         return SettleAnswer(outcome.verdict, message + again, outcome.events, wait=target)
     verdict = Verdict(step.verdict or outcome.verdict)
-    if verdict in GOOD:
+    if verdict in GOOD and (step.waived or not outcome.ask_first):
         _go_on(ctx, plan, which, outcome)
         return SettleAnswer(verdict, message, outcome.events)
     return _ask(ctx, plan, step, outcome, message)
 
 
+def _may_join(ctx: Context, step: StepRow) -> bool:
+    """Whether what would run now can join its containers; a round that a person asked for is refused with the words."""
+    if step.granted:
+        check_room_for_more(ctx, step.request_id)
+        return True
+    return not closed_containers(ctx, step.request_id)
+
+
 def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: StepOutcome) -> None:
-    """What is missing from an accepted step is waived, with who accepted it."""
-    if not outcome.missing:
-        return
+    """What is missing from an accepted step is waived, with who accepted it; no round is kept for a later loss."""
+    with transaction(ctx.sessions) as session:
+        if not outcome.missing and not get_step(session, plan.request_id, *which).granted:
+            return
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)
         step = get_step(session, plan.request_id, *which)
+        step.granted = 0
         by_policy = f"policy: {outcome.percent:.4g} % is at or above {plan.accept_percent:g} %"
         waive_missing(
             list_outcomes(session, step.step_id), step.waived or by_policy, waived_before(session, plan, step)
@@ -115,17 +132,22 @@ def _go_on(ctx: Context, plan: Plan, which: tuple[str, int | None], outcome: Ste
 
 def _ask(ctx: Context, plan: Plan, step: StepRow, outcome: StepOutcome, message: str) -> SettleAnswer:
     families = error_families(outcome)
-    reasons = [message, *(f"{len(seeds)} x {reason}: seeds {show_some(seeds)}"
-                          for reason, seeds in families[:REASONS_SHOWN])]  # fmt: skip
+    warnings = [words for words in (outcome.ask_first, said_of_closed(ctx, plan.request_id)) if words]
+    reasons = [message, *_in_families(families), *warnings]
     if outcome.verdict is Verdict.MISPAIRED:
         written = sorted({file.dataset for seed in outcome.seeds for file in seed.files.values()})
         reasons.append(f"PanDA's adder may have registered files in {', '.join(written)}: use none of them")
-    question = ask(ctx, plan, step, outcome, families)
+    question = ask(ctx, plan, step, outcome, families, warnings)
     if question.answer in {Answer.FAIL, Answer.ABORT}:
         raise StepFailed(plan.request_id, step.kind, outcome.verdict, "; ".join([*reasons, question.said]))
     if question.answer is not None:  # nobody answered in time, and the default goes on
         return settle_step(ctx, plan.request_id, step.kind, step.bunch)
     return SettleAnswer(outcome.verdict, "; ".join(reasons), outcome.events, question=question)
+
+
+def _in_families(families: Sequence[tuple[str, tuple[int, ...]]]) -> list[str]:
+    shown = families[:REASONS_SHOWN]
+    return [f"{len(seeds)} x {reason}: seeds {show_some(seeds)}" for reason, seeds in shown]
 
 
 def error_families(outcome: StepOutcome) -> list[tuple[str, tuple[int, ...]]]:

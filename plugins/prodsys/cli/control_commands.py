@@ -27,6 +27,7 @@ def _command(act: Callable[[Context], Told], done: str, who: str | None, *, dry_
     if answer.tasks:
         words.append(f"PanDA tasks {', '.join(map(str, answer.tasks))}")
     words += [f"task {one} did not take it: {said}" for one, said in answer.refused.items()]
+    words += [f"task {one} needed no telling: it rests or ends already" for one in answer.already]
     tell(answer, "; ".join(words), effects, dry_run=dry_run, as_json=as_json)
 
 

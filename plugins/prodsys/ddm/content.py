@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from prodsys.errors import FileUnreadable
+from prodsys.ddm.facts import FileFact
+from prodsys.errors import FilesUnavailable, FileUnreadable
+
+Opener = Callable[[Path], BinaryIO]
 
 EVENTS_TREE = "events"
 _CHUNK = 1 << 20
@@ -56,8 +60,8 @@ def adler32(path: Path) -> str:
 
     Raises
     ------
-    FileUnreadable
-        The file cannot be read.
+    FilesUnavailable
+        The storage gives no such file, or an error.
     """
     value = 1
     try:
@@ -65,11 +69,46 @@ def adler32(path: Path) -> str:
             while chunk := file.read(_CHUNK):
                 value = zlib.adler32(chunk, value)
     except OSError as error:
-        raise FileUnreadable(str(path), f"cannot be read: {error.strerror}", "look at the storage") from error
+        raise _unavailable(path, error) from error
     return f"{value & 0xFFFFFFFF:08x}"
 
 
-def count_events(path: Path, tree: str | None = None) -> int:
+def open_file(path: Path) -> BinaryIO:
+    """A file opened for reading, without a memory map: a storage that fails under one would kill the process."""
+    return path.open("rb")
+
+
+class _Watched:
+    """A stream that remembers the first error its storage gave: readers of formats hide it in errors of their own."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._stream.seek(offset, whence)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def count_events(
+    path: Path, tree: str | None = None, wanted: FileFact | None = None, opener: Opener = open_file
+) -> int:
     """Entries of the tree of events in a ROOT file.
 
     Parameters
@@ -78,39 +117,75 @@ def count_events(path: Path, tree: str | None = None) -> int:
         The file.
     tree
         Name of the tree; None: ``events``, else the only tree, else the largest.
+    wanted
+        Size and checksum that its job reported, where they are known.
+    opener
+        Opens the file; any OSError of it or of its stream is the storage's.
 
     Raises
     ------
     FileUnreadable
-        The file is missing, truncated, no ROOT file, or has no such tree.
+        The whole file can be read, and it is truncated, no ROOT file, or has no such tree.
+    FilesUnavailable
+        The storage gave an error, no such file, or fewer bytes than it says the file has: nothing is known of the file.
     """
+    try:
+        stream = _Watched(opener(path))
+    except OSError as error:
+        raise _unavailable(path, error) from error
+    try:
+        return _count_stream(path, stream, tree, wanted)
+    finally:
+        stream.close()
+
+
+def _count_stream(path: Path, stream: _Watched, tree: str | None, wanted: FileFact | None) -> int:
     import uproot
 
-    size = _size(path)
     try:
-        with uproot.open(path) as file:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if size == 0:
+            raise FileUnreadable(str(path), "is empty", _LOST)
+        with uproot.open(stream) as file:
             _check_whole(path, size, file.file.fEND)
             return _count(path, file, tree)
-    except FileUnreadable:
-        raise
     except Exception as error:  # uproot has no root of its errors: garbage comes as any of twenty kinds
+        if (failed := stream.error or (error if isinstance(error, OSError) and error.errno else None)) is not None:
+            raise _unavailable(path, failed) from error
+        found = _read_whole(path, stream, wanted)
+        if isinstance(error, FileUnreadable):
+            raise FileUnreadable(error.path, f"{error.message}; {found}", error.remedy) from error
         words = " ".join(str(error).split())[:200]
-        raise FileUnreadable(str(path), f"is no readable ROOT file: {type(error).__name__}: {words}", _LOST) from error
+        what = f"is no readable ROOT file: {type(error).__name__}: {words}; {found}"
+        raise FileUnreadable(str(path), what, _LOST) from error
 
 
-def _size(path: Path) -> int:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise FileUnreadable(str(path), f"cannot be read: {error.strerror}", "look at the storage") from error
-    if size == 0:
-        raise FileUnreadable(str(path), "is empty", _LOST)
-    return size
+def _unavailable(path: Path, error: OSError) -> FilesUnavailable:
+    return FilesUnavailable(str(path), f"{error.strerror or error}", error.errno)
 
 
 def _check_whole(path: Path, size: int, end: int) -> None:
     if size < end:
         raise FileUnreadable(str(path), f"is truncated: {size} bytes of the {end} it says it has", _LOST)
+
+
+def _read_whole(path: Path, stream: _Watched, wanted: FileFact | None) -> str:
+    """What the whole file is, against what its job reported; a read that ends early proves nothing about the file."""
+    try:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        read, value = 0, 1
+        while chunk := stream.read(_CHUNK):
+            read, value = read + len(chunk), zlib.adler32(chunk, value)
+    except OSError as error:
+        raise _unavailable(path, error) from error
+    if read < size:
+        raise FilesUnavailable(str(path), f"its storage says it has {size} bytes and gives {read}")
+    found = FileFact(size, f"{value & 0xFFFFFFFF:08x}")
+    if wanted is None or not (wanted.bytes or wanted.adler32):
+        return f"it has {found}"
+    return "it is what its job wrote" if found.agrees(wanted) else f"it has {found}, its job reported {wanted}"
 
 
 def _count(path: Path, file: Any, tree: str | None) -> int:

@@ -52,6 +52,46 @@ class FileFact:
         return cls(file.bytes, file.adler32)
 
 
+class ReplicaState(StrEnum):
+    """State of one copy of a file on one storage."""
+
+    AVAILABLE = "AVAILABLE"
+    UNAVAILABLE = "UNAVAILABLE"
+    COPYING = "COPYING"
+    BEING_DELETED = "BEING_DELETED"
+    BAD = "BAD"  # declared so by a person or by a check of the storage
+    TEMPORARY_UNAVAILABLE = "TEMPORARY_UNAVAILABLE"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+LOST_COPY = frozenset({ReplicaState.BAD, ReplicaState.BEING_DELETED})
+MAY_BE_READ = frozenset({ReplicaState.AVAILABLE, ReplicaState.TEMPORARY_UNAVAILABLE, ReplicaState.UNKNOWN})
+
+
+@dataclass(frozen=True)
+class FileCopies:
+    """A file and its copies, in whatever state: storage -> state, storage -> PFN."""
+
+    fact: FileFact
+    states: Mapping[str, ReplicaState]
+    pfns: Mapping[str, str]
+
+    @property
+    def available(self) -> bool:
+        """Whether a copy can be read now."""
+        return ReplicaState.AVAILABLE in self.states.values()
+
+    @property
+    def lost(self) -> bool:
+        """Whether Rucio knows that no copy is left: some were declared bad or are being deleted, none may be read."""
+        states = frozenset(self.states.values())
+        return bool(states & LOST_COPY) and not states & MAY_BE_READ
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """A dataset or container as Rucio holds it; a container's length and bytes are those of all files below it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from prodsys.ddm.connection import RucioConnection
 from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, ScopeInfo, SharedQuota, Space
+from prodsys.ddm.file_questions import FileQuestions
 from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import Refusal
 from prodsys.model.names import Did
@@ -20,7 +21,7 @@ ROOT = "root"  # the account that may do everything
 SINGLE_RULES = 8  # up to so many rules are asked for one by one [6 ms each]; more of them in one listing
 
 
-class RucioQuestions:
+class RucioQuestions(FileQuestions):
     """The asking half of ``RucioClient``."""
 
     def __init__(

@@ -14,7 +14,15 @@ from prodsys.ledger.rows.asked import (
     SeedReuseRow,
 )
 from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
-from prodsys.ledger.rows.brought import CertificateRow, DatasetRow, FileRow, InputFileRow, LostFileRow, RuleRow
+from prodsys.ledger.rows.brought import (
+    CertificateRow,
+    DatasetRow,
+    FileRow,
+    InputFileRow,
+    LateFileRow,
+    LostFileRow,
+    RuleRow,
+)
 from prodsys.ledger.rows.compared import FindingRow, LookRow
 from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
@@ -33,6 +41,7 @@ __all__ = [
     "IdempotencyRow",
     "ImportReportRow",
     "InputFileRow",
+    "LateFileRow",
     "LookRow",
     "LostFileRow",
     "PlanRow",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, defer
 
 from prodsys.ledger.requests import get_step, list_steps
 from prodsys.ledger.seeds import to_range
-from prodsys.ledger.tables import FileRow, LostFileRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.tables import FileRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import SeedRange
@@ -126,12 +126,6 @@ def list_outcomes(session: Session, step_id: int) -> list[SeedOutcomeRow]:
     """What each seed brought, in the order of seeds."""
     wanted = select(SeedOutcomeRow).where(SeedOutcomeRow.step_id == step_id).order_by(SeedOutcomeRow.seed)
     return list(session.scalars(wanted))
-
-
-def lost_files(session: Session, step_id: int) -> dict[str, int]:
-    """LFN -> seed of files of a step that were reported and are not to be had."""
-    wanted = select(LostFileRow.lfn, LostFileRow.seed).where(LostFileRow.step_id == step_id)
-    return dict(session.execute(wanted).all())
 
 
 def list_files(session: Session, step_id: int, data_type: str | None = None) -> list[FileRow]:

@@ -66,6 +66,8 @@ class SeedState(StrEnum):
     MISSING = "missing"  # no job brought it
     SHORT = "short"  # fewer events than asked
     MISPAIRED = "mispaired"  # its job read files of two seeds
+    LOST = "lost"  # it was delivered, and a file of it is gone since
+    LATE = "late"  # a file was written after its dataset was closed; `recover` takes it into a further one
 
 
 class InputCount(IntEnum):
@@ -98,6 +100,8 @@ class SeedOutcome:
         """Whether it is proved that no job of the seed finished: else only a person has it run again."""
         return self.state is not SeedState.DELIVERED and self.count <= InputCount.UNFINISHED
 
+    unreadable: bool = False  # a file of it lies on its storage and cannot be read as what it should be
+
 
 @dataclass(frozen=True)
 class StepOutcome:
@@ -107,6 +111,7 @@ class StepOutcome:
     verdict: Verdict
     asked: int  # seeds that count: all of the step but those that a person waived before it
     notes: tuple[str, ...] = ()
+    ask_first: str = ""  # why a person decides before anything is run again or let go; "" when policy may
 
     @property
     def delivered(self) -> tuple[SeedOutcome, ...]:
@@ -121,7 +126,19 @@ class StepOutcome:
     @property
     def own_missing(self) -> tuple[int, ...]:
         """The missing seeds that this step lost itself: those it can run again."""
-        return tuple(seed.seed for seed in self.seeds if seed.state is not SeedState.DELIVERED and not seed.lost_in)
+        done = {SeedState.DELIVERED, SeedState.LATE}  # what came late is registered, not run again
+        return tuple(seed.seed for seed in self.seeds if seed.state not in done and not seed.lost_in)
+
+    @property
+    def never_delivered(self) -> tuple[int, ...]:
+        """Those of `own_missing` that were never delivered: policy may run them again without a person."""
+        lost = {seed.seed for seed in self.seeds if seed.state is SeedState.LOST}
+        return tuple(seed for seed in self.own_missing if seed not in lost)
+
+    @property
+    def late(self) -> tuple[int, ...]:
+        """The seeds whose files were written after their datasets were closed."""
+        return tuple(seed.seed for seed in self.seeds if seed.state is SeedState.LATE)
 
     @property
     def finished_missing(self) -> tuple[int, ...]:
@@ -141,6 +158,14 @@ class StepOutcome:
 
 
 @dataclass(frozen=True)
+class LateFile:
+    """A file that was written after its dataset was closed."""
+
+    reason: str
+    taken_into: str = ""  # dataset that a person had it taken into; "" as long as nobody decided
+
+
+@dataclass(frozen=True)
 class StepQuestion:
     """What a step was asked for."""
 
@@ -150,8 +175,10 @@ class StepQuestion:
     output_types: Mapping[str, str]  # dataset name -> data type, the log included
     accept_percent: float
     input_seeds: Mapping[str, int] | None = None  # RECO: LFN of each input -> seed of the SIM job that wrote it
-    lost: frozenset[str] = frozenset()  # LFNs that were reported and are not to be had
     counts: Mapping[int, InputCount] = field(default_factory=dict)  # seed -> what JEDI proves about it
+    lost: frozenset[str] = frozenset()  # LFNs that were reported, never arrived, and are not to be had
+    gone: Mapping[str, str] = field(default_factory=dict)  # LFNs that were delivered and are lost -> how
+    late: Mapping[str, LateFile] = field(default_factory=dict)  # by LFN
 
 
 def settle(question: StepQuestion, jobs: Iterable[JobRecord]) -> StepOutcome:
@@ -229,7 +256,7 @@ def _set_aside(one: SeedOutcome) -> str:
 
 
 def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: StepQuestion) -> SeedOutcome:
-    files = {question.output_types[file.dataset]: file for file in job.outputs if file.dataset in question.output_types}
+    files = _own_files(job, question)
     events, source = _events(job, files, question)
     outcome = SeedOutcome(
         seed, SeedState.DELIVERED, job.panda_job_id, job.site, files, events, source, count=InputCount.FINISHED
@@ -237,13 +264,38 @@ def _settle_job(seed: int, finished: list[JobRecord], job: JobRecord, question: 
     lacking = sorted(set(question.output_types.values()) - set(files))
     if mixed := _mixed_inputs(finished, question):
         return _but(outcome, SeedState.MISPAIRED, mixed)
-    if gone := sorted(file.lfn for file in files.values() if file.lfn in question.lost):
-        return _but(outcome, SeedState.MISSING, f"{gone[0]} is not in Rucio and its dataset is closed")
+    if absent := _absent_file(files, question):
+        return _but(outcome, *absent)
     if lacking:
         return _but(outcome, SeedState.MISSING, f"job {job.panda_job_id} wrote no {', '.join(lacking)}")
     if events < question.events_per_job:
         return _but(outcome, SeedState.SHORT, f"{events} of {question.events_per_job} events ({source})")
     return outcome
+
+
+def _own_files(job: JobRecord, question: StepQuestion) -> dict[str, JobFile]:
+    """Data type -> file; one that came late belongs to the dataset it was taken into."""
+    files = {}
+    for file in job.outputs:
+        if data_type := question.output_types.get(file.dataset):
+            late = question.late.get(file.lfn)
+            files[data_type] = replace(file, dataset=late.taken_into) if late and late.taken_into else file
+    return files
+
+
+def _absent_file(files: Mapping[str, JobFile], question: StepQuestion) -> tuple[SeedState, str] | None:
+    """State of a seed one of whose files is not to be had, and why; None when all are."""
+    lfns = sorted(file.lfn for file in files.values())
+    for lfn in lfns:
+        if lfn in question.gone:
+            return SeedState.LOST, question.gone[lfn]
+    for lfn in lfns:
+        if lfn in question.lost:
+            return SeedState.MISSING, f"{lfn} is not in Rucio and its dataset is closed"
+    for lfn in lfns:
+        if lfn in question.late and not question.late[lfn].taken_into:
+            return SeedState.LATE, question.late[lfn].reason
+    return None
 
 
 def _but(outcome: SeedOutcome, state: SeedState, reason: str) -> SeedOutcome:
@@ -274,7 +326,9 @@ def _events(job: JobRecord, files: Mapping[str, JobFile], question: StepQuestion
 def unite(
     parts: Iterable[tuple[int, StepOutcome]], absent: Iterable[SeedOutcome], asked: int, accept_percent: float
 ) -> StepOutcome:
-    """Outcome of a step that several tasks worked for: of each seed the earliest delivery counts, else the last word.
+    """Outcome of a step that several tasks worked for: of each seed the earliest good delivery counts.
+
+    A seed without one counts as its last word says; what came late may still be taken, whatever was said after it.
 
     Parameters
     ----------
@@ -293,14 +347,27 @@ def unite(
         notes += outcome.notes
         for seed in outcome.seeds:
             before = best.get(seed.seed)
-            if before is None or before.state is not SeedState.DELIVERED:
-                best[seed.seed] = replace(
-                    seed, task=task, count=max(seed.count, before.count if before else seed.count)
-                )
-            elif seed.state is SeedState.DELIVERED:
+            count = max(seed.count, before.count) if before else seed.count
+            if before is None or (before.state is not SeedState.DELIVERED and _rank(seed) >= _rank(before)):
+                notes += _replaced(before, seed)
+                best[seed.seed] = replace(seed, task=task, count=count)
+                continue
+            best[seed.seed] = replace(before, count=count)
+            if seed.state is SeedState.DELIVERED:
                 notes.append(f"seed {seed.seed} came again: job {before.panda_job_id} counts, not {seed.panda_job_id}")
     seeds = tuple(best[number] for number in sorted(best))
     return StepOutcome(seeds, judge((one.state for one in seeds), asked, accept_percent), asked, tuple(notes))
+
+
+def _rank(one: SeedOutcome) -> int:
+    return {SeedState.DELIVERED: 2, SeedState.LATE: 1}.get(one.state, 0)
+
+
+def _replaced(before: SeedOutcome | None, seed: SeedOutcome) -> list[str]:
+    """What is said where a later job counts because the files of an earlier one are no good (any more)."""
+    if before is None or seed.state is not SeedState.DELIVERED or not before.files:
+        return []
+    return [f"seed {seed.seed}: job {seed.panda_job_id} counts, not {before.panda_job_id}: {before.reason}"]
 
 
 def judge(states: Iterable[SeedState], asked: int, accept_percent: float) -> Verdict:

@@ -108,6 +108,12 @@ class PolicySpec(Spec):
     reconcile: ReconcileLimits = Field(default=ReconcileLimits(), description="limits of the reconciler")
     limits: LimitSpec = Field(default_factory=LimitSpec, description="bounds of what a request may ask for")
     sample_files: int = Field(ge=0, description="ROOT files of a dataset that are opened and counted")
+    unreadable_ask_percent: float = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="a person is asked when more of a site's opened files cannot be read than this [%]",
+    )
     working_group: str
     rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")
     airflow_roles: dict[str, Role] = Field(

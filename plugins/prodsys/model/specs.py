@@ -245,6 +245,9 @@ class TimesSpec(Spec):
     )
     job_files_kept_s: float = Field(gt=0, description="PanDA keeps files and parameters of ended jobs this long")
     jobs_kept_s: float = Field(gt=0, description="PanDA keeps ended jobs this long; later a person is asked about them")
+    kill_again_s: float = Field(
+        default=120, gt=0, description="a kill that PanDA took and that shows no effect is sent again after this"
+    )
     token_margin_s: float = Field(gt=0, description="a token this close to its end is renewed")
     intake_rest_s: float = Field(
         default=120, gt=0, description="a file in the intake folder is taken when nobody has written to it for so long"

@@ -63,6 +63,11 @@ WITH_OUTPUT = frozenset({TaskStatus.DONE, TaskStatus.FINISHED})  # something to 
 DEAD = frozenset(  # never to run again: ended, or about to
     {TaskStatus.TOABORT, TaskStatus.ABORTING, TaskStatus.ABORTED, TaskStatus.TOBROKEN, TaskStatus.BROKEN}
 )
+ON_THE_WAY_OUT = frozenset(  # a kill was taken, or the end is being written: another kill is refused
+    {TaskStatus.ABORTING, TaskStatus.TOABORT, TaskStatus.TOBROKEN, TaskStatus.PASSED, TaskStatus.PREPARED}
+)
+NOT_KILLED_IN = FINAL | ON_THE_WAY_OUT
+NOT_PAUSED_IN = NOT_KILLED_IN | {TaskStatus.PAUSED, TaskStatus.FINISHING}  # PanDA would take it while aborting
 RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
 
 

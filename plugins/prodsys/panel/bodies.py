@@ -204,6 +204,7 @@ class ToldTasks(View):
     tasks: list[int] = Field(description="JEDI ids", examples=[[364]])
     refused: dict[int, str] = Field(description="JEDI id -> why not; data, never HTML")
     message: str = Field(description="what was done, where that does not follow from the act", examples=[""])
+    already: list[int] = Field(default=[], description="JEDI ids that needed no telling: they rest or end already")
 
 
 class Ended(ToldTasks):

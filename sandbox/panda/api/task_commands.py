@@ -16,6 +16,7 @@ from sandbox.panda.trouble.faults import Faults
 
 NOT_OWNER = Reply(False, "not the task owner or no production role")
 _ALREADY_ENDING = frozenset({"toabort", "aborting", "tobroken", "passed"})
+_ABORTING = frozenset({"aborting", "toabort"})
 _DEMANDED = ("vo", "prodSourceLabel", "taskName")
 _LONGEST_NAME = 512
 
@@ -27,6 +28,8 @@ def _accepts(name: str, status: str) -> bool:
     if name in ("retry", "incexec"):
         again = {"finished", "failed", "exhausted"}
         return status in (again if name == "retry" else again | {"done", "aborted"})
+    if name == "pause" and status in _ABORTING:  # accepted, and it wins over the kill (``kill_slow``)
+        return True
     if status in FINAL or status in _ALREADY_ENDING:
         return False
     if name in ("kill", "finish"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,8 @@ from sandbox.panda.tasks.finish import pass_task
 from sandbox.panda.tasks.outcome import cancel_jobs_of
 from sandbox.panda.tasks.throttle import release_task
 
+_AT_A_PILOT = ("sent", "starting", "running")
+SLOW_KILL = "slow_kill"  # a kill found running jobs: the task stays `aborting` for minutes, a later kill too
 _WAITING_JOB = ("pending", "defined", "assigned", "activated", "throttled")
 
 
@@ -39,14 +41,28 @@ def execute_commands(engine: Engine, rhythms: Rhythms) -> None:
             commands = connection.execute(query.with_for_update()).mappings().all()
             if not commands:
                 continue
-            chosen = next((one for one in commands if one["name"] == "kill"), commands[0])
+            chosen = _choose(task, commands)
             begun = task is not None and _begin(connection, task, chosen)
-            over = {one["command_id"] for one in commands} if chosen["name"] == "kill" else {chosen["command_id"]}
+            alone = chosen["name"] != "kill" and not _overtakes(task, chosen)
+            over = {chosen["command_id"]} if alone else {one["command_id"] for one in commands}
             over -= {chosen["command_id"]} if begun else set()
             connection.execute(update(t.command).where(c.command_id.in_(over)).values(done=True))
             if task is not None and chosen["name"] not in _HALF_DONE:
                 _ACTS[chosen["name"]](connection, task, chosen, rhythms)
     _end_soft_finishes(engine, rhythms)
+
+
+def _choose(task: RowMapping | None, commands: Sequence[RowMapping]) -> RowMapping:
+    """The command that is carried out: a kill, unless a pause came when it had begun (``kill_slow``, task 250)."""
+    late = next((one for one in commands if _overtakes(task, one)), None)
+    return late or next((one for one in commands if one["name"] == "kill"), commands[0])
+
+
+def _overtakes(task: RowMapping | None, command: RowMapping) -> bool:
+    """Whether a pause was given to a task that was `aborting` already: it wins, and the kill is forgotten."""
+    if task is None or task["status"] != "aborting" or command["name"] != "pause":
+        return False
+    return bool(command["registered"] >= task["state_change_time"])
 
 
 def _begin(connection: Connection, task: RowMapping, command: RowMapping) -> bool:
@@ -60,13 +76,33 @@ def _begin(connection: Connection, task: RowMapping, command: RowMapping) -> boo
     if name in ("kill", "finish"):
         if status in _ENDING:
             return False
-        old = task["old_status"] if status in _HALF_DONE.values() else status
-        set_status(connection, task["jedi_task_id"], half, command["comment"], old_status=old)
+        old = task["old_status"] if status in (*_HALF_DONE.values(), "paused") and task["old_status"] else status
+        columns = _stop_running_jobs(connection, task, command) if name == "kill" else {}
+        set_status(connection, task["jedi_task_id"], half, command["comment"], old_status=old, **columns)
         return True
     if status not in (_AGAIN if name == "retry" else (*_AGAIN, "done", "aborted")):
         return False
     set_status(connection, task["jedi_task_id"], half, end_time=task["end_time"])
     return True
+
+
+def _stop_running_jobs(connection: Connection, task: RowMapping, command: RowMapping) -> dict[str, Any]:
+    """Take back the jobs of a killed task some of which run, minutes before the task ends; columns of the task.
+
+    In the recording the running ones are `holding` with the command `tobekilled` for two minutes, then `cancelled`.
+    """
+    j = t.job.c
+    running = j.jedi_task_id == task["jedi_task_id"], j.status.in_(_AT_A_PILOT)
+    if connection.execute(select(j.panda_id).where(*running).limit(1)).first() is None:
+        return {}
+    cancel_jobs_of(connection, task["jedi_task_id"], command["comment"])
+    return {"attributes": {**task["attributes"], SLOW_KILL: True}}
+
+
+def _rests_s(rhythms: Rhythms, task: RowMapping) -> float:
+    """How long a task stays between the two steps of a command [s]."""
+    slow = task["status"] == "aborting" and task["attributes"].get(SLOW_KILL)
+    return rhythms.abort_s if slow else rhythms.step_s
 
 
 def complete_commands(engine: Engine, rhythms: Rhythms) -> None:
@@ -83,6 +119,8 @@ def complete_commands(engine: Engine, rhythms: Rhythms) -> None:
             command = connection.execute(select(t.command).where(c.command_id == command_id)).mappings().one()
             task = find_task(connection, command["jedi_task_id"], lock=True)
             if task is not None and task["status"] == _HALF_DONE[command["name"]]:
+                if task["state_change_time"] > utc_now() - timedelta(seconds=_rests_s(rhythms, task)):
+                    continue
                 connection.execute(update(t.command).where(c.command_id == command_id).values(done=True))
                 _ACTS[command["name"]](connection, task, command, rhythms)
 
@@ -120,7 +158,7 @@ def _end_soft_finishes(engine: Engine, rhythms: Rhythms) -> None:
 
 def _pause(connection: Connection, task: RowMapping, command: RowMapping, _rhythms: Rhythms) -> None:
     """Hold the waiting jobs back; their times of change stay (``pause_resume``)."""
-    if task["status"] in FINAL or task["status"] == "paused":
+    if task["status"] in FINAL or task["status"] in ("paused", "toabort"):
         return
     jedi_task_id = task["jedi_task_id"]
     j = t.job.c
@@ -146,6 +184,7 @@ def _resume(connection: Connection, task: RowMapping, _command: RowMapping, rhyt
         .values(status="activated", state_change_time=utc_now(), modification_time=utc_now())
     )
     back = task["old_status"] or "running"
+    back = "running" if back == "aborting" else back  # not recorded: the kill was forgotten
     set_status(connection, jedi_task_id, back, old_status=None, error_dialog=None, hour_back=back == "running")
 
 

@@ -42,6 +42,7 @@ class Order:
     fail_always: tuple[int, ...] = ()
     partition: str | None = None
     lose_p: bool = False
+    unregistered: tuple[int, ...] = ()  # none of whose files reaches the catalogue, though they are stored
     twice: bool = False
     mortal: bool = False
     settled_late: bool = False
@@ -50,6 +51,7 @@ class Order:
     sample_files: int = 3
     accept_percent: float = 66
     rounds: int = 0
+    ask_percent: float = 100  # share of unreadable files at a site above which a person is asked
     lose_in_reco: tuple[int, ...] = ()  # slots of RECO jobs that fail in all attempts of the first task
     answers: tuple[tuple[Answer, str], ...] = ()
     between: Callable[[Production, str], None] | None = None
@@ -217,6 +219,8 @@ SLOW_ONES = (
     "DEMO2025-933",
     "DEMO2025-934",
     "DEMO2025-946",
+    "DEMO2025-971",
+    "DEMO2025-972",
 )  # their jobs leave time for a command
 FAILING_BUNCH = "DEMO2025-990"  # all attempts of its first bunch that PanDA makes by itself fail
 ALWAYS: list[dict[str, Any]] = [
@@ -254,6 +258,14 @@ PRODUCTIONS = {
         rounds=1,
         answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
     ),
+    "unreadable": Order(961, sample_files=1, between=_truncate, rounds=2, ask_percent=20),
+    "remade": Order(962, sample_files=1, between=_truncate, rounds=1, accept_percent=100),
+    "copies-bad": Order(963),
+    "copies-bad-unseen": Order(967, sample_files=0),
+    "reaped": Order(964, seeds=2, sample_files=0),
+    "reaped-counted": Order(968, "none", seeds=2),
+    "late-taken": Order(966, fail_thrice=(2,), unregistered=(2,)),
+    "vanished": Order(965),
     "retried-late": Order(927, "none", fail_thrice=(2,)),
     "retried-unseen": Order(941, "none", fail_thrice=(2,)),
     "retried-closing": Order(942, "none", fail_thrice=(2,)),
@@ -269,7 +281,10 @@ def prepare(site: Site, name: str, order: Order) -> Production:
     rule = site.catalogue.policy.settle[0].model_copy(
         update={"accept_percent": order.accept_percent, "rounds": order.rounds}
     )
-    site = replace(site.with_policy(sample_files=order.sample_files, settle=(rule,)), strict=order.strict)
+    site = replace(
+        site.with_policy(sample_files=order.sample_files, settle=(rule,), unreadable_ask_percent=order.ask_percent),
+        strict=order.strict,
+    )
     seeds = site.approved(order.request_id, order.seeds, order.partition)
     course = Course(site, order.request_id, order.twice, order.mortal, order.settled_late, order.raced)
     course.answers = list(order.answers)
@@ -288,6 +303,13 @@ def rules_of(production: Production) -> list[dict[str, Any]]:
     if order.lose_in_reco:
         match = {"task": rf"^{production.request_id}\.RECO$", "slot": list(order.lose_in_reco)}
         rules.append({"match": match, "fail": {"times": "always", "error": SEGV}})
+    if order.unregistered:
+        match = {
+            "task": f"{task}$",
+            "seed": [production.seeds[place] for place in order.unregistered],
+            "file": "root|log",
+        }
+        rules.append({"match": match, "lose_file": {"times": "always"}})
     if order.lose_p:
         rules.append({"match": {"task": f"{task}$", "file": r"\.P\.000001\."}, "lose_file": {"times": 1}})
     return rules

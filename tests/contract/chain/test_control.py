@@ -11,7 +11,7 @@ import pytest
 from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
 from prodsys.actions.controlling import finish, set_priority
-from prodsys.actions.pausing import pause, resume
+from prodsys.actions.pausing import pause, rest, resume
 from prodsys.actions.reconciling import reconcile
 from prodsys.actions.rehearsing import rehearse
 from prodsys.actions.submitting import ensure_submitted
@@ -23,7 +23,7 @@ from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
 from tests.contract.chain.driving import patiently, take_wheel, wait_for_task
 from tests.contract.chain.productions import SLOW_ONES
-from tests.contract.chain.site import Site
+from tests.contract.chain.site import Calls, Site
 
 
 @pytest.fixture
@@ -138,6 +138,41 @@ def test_what_a_pause_or_resume_left_half_done_is_mended(
     until(hands, task, TaskStatus.RUNNING, TaskStatus.DONE)
     airflow.pages.clear()
     assert "while" not in looked(hands, request_id)
+
+
+def test_a_kill_is_sent_once_and_no_pause_after_it(sites: dict[str, Site], hands: Context) -> None:
+    """A killed task whose jobs run is `aborting` for minutes; a pause would be taken, and it would rest for ever."""
+    request_id, calls = SLOW_ONES[6], Calls()
+    task = running(sites["none"], hands, request_id)
+    watched = sites["none"].context(calls)
+    watched = replace(watched, clients=replace(watched.clients, airflow=hands.clients.airflow))
+
+    def sent() -> list[str]:
+        return [call for call, target in calls.lines if target == str(task) and call in {"task/kill", "task/pause"}]
+
+    assert abort(watched, request_id, "enough").tasks == (task,)
+    assert rest(watched, request_id).already == (task,)
+    until(hands, task, TaskStatus.ABORTING)
+    assert abort(watched, request_id, "enough").already == (task,)
+    assert sent() == ["task/kill"]
+
+    hands.panda.pause(task)  # somebody in the monitor
+    until(hands, task, TaskStatus.PAUSED)
+    assert f"tasks ({task},) lived on after the abort" in looked(watched, request_id)
+    assert sent() == ["task/kill"] * 2
+    until(hands, task, TaskStatus.ABORTING, TaskStatus.TOABORT, TaskStatus.ABORTED)
+    assert "lived on" not in looked(watched, request_id)
+    until(hands, task, TaskStatus.ABORTED)
+    assert sent() == ["task/kill"] * 2
+
+
+def test_a_task_that_somebody_killed_is_not_paused_with_its_request(sites: dict[str, Site], hands: Context) -> None:
+    request_id = SLOW_ONES[7]
+    task = running(sites["none"], hands, request_id)
+    hands.panda.kill(task)  # somebody in the monitor
+    until(hands, task, TaskStatus.ABORTING)
+    assert pause(hands, request_id).already == (task,)
+    until(hands, task, TaskStatus.ABORTED)
 
 
 def test_a_run_that_lives_on_after_the_abort_is_ended(sites: dict[str, Site], hands: Context, airflow: Airflow) -> None:

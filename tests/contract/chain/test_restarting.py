@@ -67,7 +67,7 @@ def test_what_was_complete_is_not_recovered_into_containers_that_are_closed(prod
         with transaction(hands.sessions) as session:
             step = get_step(session, production.request_id, "SIM")
             list_outcomes(session, step.step_id)[0].state = SeedState.MISSING  # as when its file vanished since
-        with pytest.raises(DatasetConflict, match="it is closed, nothing that is recovered can join it"):
+        with pytest.raises(DatasetConflict, match=r"it is closed .*, nothing that is recovered can join it"):
             recover(hands, production.request_id)
 
     rehearse(production.site.context(), be_refused)
@@ -202,9 +202,13 @@ def test_a_task_retried_in_the_monitor_after_the_close_is_noticed_and_settled_ag
     certificate = run_again(production)
     assert certificate["certificate_revision"] == 2
     [missing] = certificate["seeds_missing"]
-    assert missing["seed"] == production.seeds[2]
-    assert missing["reason"].endswith("is not in Rucio and its dataset is closed"), "what we closed takes no late file"
+    late = production.seeds[2]
+    assert missing["seed"] == late
+    assert "PanDA wrote it later, at a retry of the task" in missing["reason"], "what we closed takes no late file"
+    assert "`prodsys request recover` takes it into a further dataset" in missing["reason"]
     assert production.state == RequestState.ACCEPTED
+    kept = {file.lfn for file in production.files("SIM") if file.seed == late}
+    assert len(kept) == 3, "the files stay in the ledger"
 
 
 def test_settling_again_where_nothing_changed_gives_the_same_sample(produced) -> None:

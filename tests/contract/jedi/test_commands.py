@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
+from sandbox.panda import tables as t
 from sandbox.panda.tasks.execute import execute_commands
 from tests.contract.jedi.conftest import World, sim_map
 
@@ -118,3 +120,45 @@ def test_a_raised_number_of_attempts_is_kept_through_a_retry(world: World) -> No
     world.command(task_id, "retry")
     assert world.run(task_id, bad=lambda job: job["attempt_nr"] < 4) == "done"
     assert [job["max_attempt"] for job in world.jobs(task_id)] == [1, 2, 3, 4]
+
+
+# --- a kill that finds running jobs takes minutes (recording ``kill_slow``) -------------------------------------------
+def _running(world: World, abort_s: float) -> int:
+    """A task with a running job, at a JEDI whose kills take so long."""
+    world.rhythms = world.rhythms.model_copy(update={"abort_s": abort_s})
+    task_id = world.submit(sim_map())
+    world.make_jobs()
+    with world.engine.begin() as connection:
+        connection.execute(update(t.job).where(t.job.c.jedi_task_id == task_id).values(status="running"))
+    return task_id
+
+
+def test_a_killed_task_with_running_jobs_stays_aborting_while_its_jobs_are_cancelled(world: World) -> None:
+    task_id = _running(world, 300.0)
+    world.command(task_id, "kill")
+    world.execute()
+    assert world.status(task_id) == "aborting"
+    assert {job["status"] for job in world.jobs(task_id)} == {"cancelled"}
+    world.rhythms = world.rhythms.model_copy(update={"abort_s": 0.0})
+    world.execute()
+    assert world.status(task_id) == "toabort"
+    world.finish()
+    assert world.status(task_id) == "aborted"
+
+
+def test_a_pause_while_a_kill_is_carried_out_wins_and_the_kill_is_forgotten(world: World) -> None:
+    task_id = _running(world, 300.0)
+    world.command(task_id, "kill")
+    world.command(task_id, "pause", "pause by prodmgr")
+    world.rhythms = world.rhythms.model_copy(update={"abort_s": 0.0})
+    for _ in range(3):
+        world.execute()
+        world.finish()
+    assert (world.status(task_id), world.task(task_id)["error_dialog"]) == ("paused", "pause by prodmgr")
+    world.rhythms = world.rhythms.model_copy(update={"abort_s": 300.0})
+    world.command(task_id, "kill")
+    assert world.status(task_id) == "aborting", "and again for minutes"
+    world.rhythms = world.rhythms.model_copy(update={"abort_s": 0.0})
+    world.execute()
+    world.finish()
+    assert world.status(task_id) == "aborted"

@@ -50,6 +50,8 @@ RULES: list[dict[str, Any]] = [
     _slow(r"\.beside\.", 12, 71, 72, 73),
     _slow(r"SIM\.1\.chain_pipelined$", 4),
     _slow(r"SIM\.1\.chain_pipelined\.n25$", 15, 1023, 1024, 1025),
+    _slow(r"206\.SIM(\.2)?$", 600),
+    _fail(r"205\.SIM$", 2, {**EXIT_65, "diag": "node without CVMFS"}, 50052),
     {"match": {"task": r"SIM\.A3\.lostp$", "file": r"\.P\.000002\."}, "lose_file": {"times": 1}},
 ]
 """Rules of the sandbox's scenario: the recorded failures, and the recorded slowness where a command needs it."""
@@ -64,6 +66,7 @@ NEEDS_FAILURES = frozenset(
         "partial_finished",
         "failed",
         "scouts_broken",
+        "retry_after_done",
     }
 )
 """Scenarios that make no sense where nothing fails."""

@@ -16,7 +16,8 @@ SHIFT = 7_000_000
 """Added to every id of a task, so that an id that is not translated shows."""
 
 _KINDS = (
-    "valid production", "valid production of user1", "no role", "not in group", "expired", "wrong audience",
+    "valid production", "valid production of user1",
+    "valid production of user2", "no role", "not in group", "expired", "wrong audience",
 )  # fmt: skip
 
 

@@ -12,7 +12,15 @@ from tests.contract.panda.script import Script, read_scripts
 from tests.contract.panda.side_by_side import Running
 from tests.contract.panda.targets import Target
 
-LATER = ("seed_list", "random_seed_pool", "random_seed_pool_shift", "twins", "pairing_shift")
+LATER = (
+    "seed_list",
+    "random_seed_pool",
+    "random_seed_pool_shift",
+    "twins",
+    "pairing_shift",
+    "kill_slow",
+    "retry_after_done",
+)
 """Recorded later, on a server that counted its tasks from 10 again: never lenders of tasks."""
 
 BORROWERS = ("wrong_state_commands", "listing")

@@ -94,6 +94,7 @@ def sandbox_target(sandbox: Sandbox, listener: Listener | None = None, clock: De
     kinds: dict[str, str | None] = {
         "Bearer <valid production>": issuer.token(),
         "Bearer <valid production of user1>": issuer.token("user1"),
+        "Bearer <valid production of user2>": issuer.token("user2"),
         "Bearer <no role>": no_role,
         "Bearer <not in group>": no_role,
         "Bearer <expired>": issuer.token(exp=1_700_000_000),

@@ -36,7 +36,7 @@ FOLLOWERS = {
     "finishing": {"passed", "finished", "failed", "done"},
     "passed": {"finished", "failed", "done"},  # done: the command came when all was done
     "prepared": {"done", "finished", "failed"},
-    "aborting": {"toabort", "aborted"},
+    "aborting": {"toabort", "aborted", "paused"},
     "toabort": {"aborted", "paused"},  # a pause that was given after the kill is carried out, and the kill wins
     "toreassign": {"reassigning", "registered", "defined", "ready", "running"},
     "reassigning": {"registered", "defined", "ready", "running"},
@@ -259,6 +259,25 @@ def test_a_kill_aborts_and_an_early_kill_is_lost(outcomes: Outcomes) -> None:
     if killed.info["status"] == "aborted":
         assert killed.info["errorDialog"].startswith("kill by ")
         assert killed.info["nFilesFailed"] == 0
+
+
+def test_a_pause_while_a_kill_is_carried_out_wins_until_it_is_killed_again(outcomes: Outcomes) -> None:
+    killed, paused = outcomes("kill_slow")
+    assert "paused" not in killed.statuses
+    ends = [status for status in paused.statuses if status in {"aborting", "paused", "toabort", "aborted"}]
+    assert ends == ["aborting", "paused", "aborting", "toabort", "aborted"]
+    for outcome in (killed, paused):
+        assert (outcome.info["status"], outcome.info["errorDialog"]) == ("aborted", "kill by prodmgr")
+        assert outcome.info["nFilesFailed"] == 0
+
+
+def test_somebody_elses_retry_of_an_ended_task_fills_the_same_datasets(outcomes: Outcomes) -> None:
+    (outcome,) = outcomes("retry_after_done")
+    assert [one for one in outcome.statuses if one in FINAL] == ["finished", "done"]
+    tries = [(job["attemptNr"], job["jobStatus"]) for job in outcome.attempts if option(job, "seed") == "50052"]
+    assert tries == [(1, "failed"), (2, "failed"), (3, "finished")]
+    assert {one["dataset"]["name"].rsplit(".", 1)[-1] for one in outcome.datasets} >= {"S", "P"}
+    assert [*outcome.files("pseudo_dataset").values()] == ["finished"] * 3
 
 
 def test_finish_keeps_what_is_done_and_fails_without_anything(outcomes: Outcomes, target_name: str) -> None:

@@ -14,6 +14,10 @@ RECORDED_REQUEST, RECORDED_SITE, RECORDED_USER, RECORDED_VO = "PROD2025-016", "S
 STAMP = f"T{time.time_ns() // 100_000_000:011d}"[: len(RECORDED_REQUEST)]
 """Names are spent for ever, so every session has its own; as long as what it replaces, since lengths matter."""
 
+_LATER = re.compile(r"PROD2025-(2\d\d)(?!\d)")
+_LATER_STAMP = f"U{STAMP[-8:]}"
+"""Requests of later recordings, `PROD2025-205`: the same stamp with their own number, so that it comes back."""
+
 _IN_TEXT = re.compile(r"(jediTaskID=|task ID |parent task |and task |for task |jedilog/)(\d+)")
 _SERIAL = re.compile(r"(\.log)?\.\d{6}(\.[a-z][a-z.]*)?(?=[\s\"']|$)")
 TASK_KEYS = frozenset({"jediTaskID", "reqID", "taskID", "jobsetID", "parent_tid", "task_id"})
@@ -38,7 +42,8 @@ class Translation:
         if isinstance(value, list):
             return [self.there(one) for one in value]
         if isinstance(value, str):
-            return value.replace(RECORDED_REQUEST, STAMP).replace(RECORDED_SITE, self.site)
+            value = _LATER.sub(rf"{_LATER_STAMP}\1", value.replace(RECORDED_REQUEST, STAMP))
+            return value.replace(RECORDED_SITE, self.site)
         return value
 
     def _there_at(self, key: str, value: Any) -> Any:
@@ -86,7 +91,7 @@ class Translation:
         return known.get(name, name)
 
     def _text_back(self, text: str) -> str:
-        text = text.replace(STAMP, RECORDED_REQUEST)
+        text = re.sub(rf"{_LATER_STAMP}(\d{{3}})", r"PROD2025-\1", text.replace(STAMP, RECORDED_REQUEST))
         for site in (self.site, *self.sites):
             text = text.replace(site, RECORDED_SITE)
         for recorded, name in [(RECORDED_USER, self.user), *self.users.items()]:

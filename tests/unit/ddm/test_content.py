@@ -1,13 +1,19 @@
 """ROOT files opened and counted."""
 
+import errno
+import os
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import uproot
 
 from prodsys.ddm.content import adler32, count_events, local_path, sample
-from prodsys.errors import FileUnreadable
+from prodsys.ddm.facts import FileFact
+from prodsys.errors import FilesUnavailable, FileUnreadable
 
 
 def write_root(path, **trees):
@@ -61,8 +67,9 @@ def test_an_empty_file_and_a_missing_one_are_told_apart(tmp_path):
     (tmp_path / "empty.root").touch()
     with pytest.raises(FileUnreadable, match="is empty"):
         count_events(tmp_path / "empty.root")
-    with pytest.raises(FileUnreadable, match="No such file"):
+    with pytest.raises(FilesUnavailable, match="No such file") as absent:
         count_events(tmp_path / "absent.root")
+    assert absent.value.number == errno.ENOENT, "whether it is lost or its storage is away, Rucio tells"
 
 
 def test_a_file_without_trees_names_what_it_holds(tmp_path):
@@ -78,7 +85,7 @@ def test_the_checksum_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
     assert adler32(path) == f"{zlib.adler32(b'x' * 3_000_000):08x}"
-    with pytest.raises(FileUnreadable):
+    with pytest.raises(FilesUnavailable):
         adler32(tmp_path / "absent")
 
 
@@ -115,3 +122,112 @@ def test_a_replica_that_is_not_there_or_leaves_its_storage_is_an_error(tmp_path,
     (tmp_path / "JINR_EOS").mkdir()
     with pytest.raises(FileUnreadable):
         local_path(pfn, tmp_path, "JINR_EOS")
+
+
+# --- a storage that fails -------------------------------------------------------------------------------------------
+FAILING = (errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN)
+FAILING += (errno.EHOSTUNREACH, errno.EREMOTEIO, errno.ENXIO, errno.ENOTDIR, errno.EMFILE, errno.EINTR)
+
+
+class Failing:
+    """A file whose storage gives an error at a read, after so many bytes that were right."""
+
+    def __init__(self, path, number, good=0):
+        self._file, self._number, self._good = path.open("rb"), number, good
+
+    def read(self, size=-1):
+        if self._file.tell() >= self._good:
+            raise OSError(self._number, os.strerror(self._number))
+        return self._file.read(size)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("number", FAILING)
+def test_an_error_of_the_storage_at_opening_says_nothing_about_the_file(tmp_path, number):
+    def fail(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with pytest.raises(FilesUnavailable) as failed:
+        count_events(tmp_path / "a.root", opener=fail)
+    assert failed.value.number == number
+
+
+@pytest.mark.parametrize("number", FAILING)
+@pytest.mark.parametrize("good", [0, 100, 500])
+def test_an_error_of_the_storage_at_a_read_says_nothing_about_the_file(tmp_path, number, good):
+    path = write_root(tmp_path / "a.root", events=5000)
+    with pytest.raises(FilesUnavailable) as failed:
+        count_events(path, opener=lambda path: Failing(path, number, good))
+    assert failed.value.number == number
+
+
+def test_real_errors_of_the_system_say_nothing_about_the_file(tmp_path):
+    blocked = tmp_path / "plain"
+    blocked.write_text("no folder")
+    (tmp_path / "nowhere.root").symlink_to(tmp_path / "gone" / "a.root")
+    (tmp_path / "round.root").symlink_to(tmp_path / "round.root")
+    cases = {
+        blocked / "a.root": errno.ENOTDIR,
+        tmp_path / "nowhere.root": errno.ENOENT,
+        tmp_path / "round.root": errno.ELOOP,
+        tmp_path / ("x" * 300): errno.ENAMETOOLONG,
+        tmp_path: errno.EISDIR,
+    }
+    for path, number in cases.items():
+        with pytest.raises(FilesUnavailable) as failed:
+            count_events(path)
+        assert failed.value.number == number, path
+    with pytest.raises(FilesUnavailable):
+        count_events(Path("/proc/self/mem"))  # it opens, and no read of it succeeds
+
+
+def test_a_folder_without_permission_says_nothing_about_the_file(tmp_path):
+    """Asked by a process of an ordinary user: root is let in everywhere."""
+    (tmp_path / "closed").mkdir()
+    write_root(tmp_path / "closed" / "a.root", events=5)
+    (tmp_path / "closed").chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != Path("/") and folder.stat().st_uid == os.getuid():
+            folder.chmod(folder.stat().st_mode | 0o711)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from prodsys.ddm.content import count_events\n"
+        "from prodsys.errors import FilesUnavailable\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "try: count_events(Path(sys.argv[1]))\n"
+        "except FilesUnavailable as error: print(error.number)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "closed" / "a.root")], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == str(errno.EACCES), done.stderr
+
+
+class EndsEarly(Failing):
+    """A file on a stale mount: its size is right, and a read gives nothing after so many bytes."""
+
+    def read(self, size=-1):
+        left = max(0, self._good - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+
+@pytest.mark.parametrize("good", [0, 60, 400])
+def test_a_read_that_ends_before_the_size_proves_nothing(tmp_path, good):
+    path = write_root(tmp_path / "a.root", events=50_000)
+    with pytest.raises(FilesUnavailable, match=r"says it has \d+ bytes and gives"):
+        count_events(path, opener=lambda path: EndsEarly(path, 0, good))
+
+
+def test_what_is_bad_is_compared_with_what_its_job_reported(tmp_path):
+    path = tmp_path / "bad.root"
+    path.write_bytes(b"garbage" * 100)
+    own = FileFact(700, f"{zlib.adler32(path.read_bytes()):08x}")
+    with pytest.raises(FileUnreadable, match="it is what its job wrote"):
+        count_events(path, wanted=own)
+    with pytest.raises(FileUnreadable, match="its job reported 700 bytes, adler32 00000001"):
+        count_events(path, wanted=FileFact(700, "1"))
+    with pytest.raises(FileUnreadable, match="its job reported 900 bytes"):
+        count_events(path, wanted=FileFact(900, ""))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.model.outcome import JobFile, JobRecord, SeedState, StepQuestion, settle
+from prodsys.model.outcome import JobFile, JobRecord, LateFile, SeedState, StepQuestion, settle, unite
 from prodsys.model.statuses import EventSource, JobStatus, Verdict
 
 TYPES = {"d.SIM.1.S": "S", "d.SIM.1.P": "P", "d.SIM.1.log": "log"}
@@ -163,3 +163,56 @@ def test_ten_thousand_seeds_are_settled_in_one_go():
     seeds = tuple(range(40_001, 50_001))
     outcome = settle(sim_question(*seeds), [sim_job(seed - 40_000, seed) for seed in seeds])
     assert (outcome.verdict, outcome.events) == (Verdict.FULL, 200_000)
+
+
+# --- lost since, late, and made again -------------------------------------------------------------------------------
+LATE_S = "d.SIM.1.S.000001.root"
+
+
+def _with_late(taken_into: str = "") -> StepQuestion:
+    return replace(sim_question(7), late={LATE_S: LateFile("it came late", taken_into)})
+
+
+def test_a_late_file_waits_for_a_person_and_then_belongs_to_the_dataset_it_was_taken_into():
+    [waiting] = settle(_with_late(), [sim_job(1, 7)]).seeds
+    assert (waiting.state, waiting.reason, len(waiting.files)) == (SeedState.LATE, "it came late", 3)
+    [taken] = settle(_with_late("d.SIM.2.S"), [sim_job(1, 7)]).seeds
+    assert (taken.state, taken.files["S"].dataset, taken.files["P"].dataset) == (
+        SeedState.DELIVERED,
+        "d.SIM.2.S",
+        "d.SIM.1.P",
+    )
+
+
+def test_what_came_late_is_registered_and_not_run_again():
+    outcome = settle(_with_late(), [sim_job(1, 7)])
+    assert (outcome.missing, outcome.late, outcome.own_missing) == ((7,), (7,), ())
+
+
+def test_what_was_delivered_once_is_run_again_by_a_person_alone():
+    question = replace(sim_question(7, 8), gone={LATE_S: "a disk died"})
+    outcome = settle(question, [sim_job(1, 7)])
+    assert (outcome.seeds[0].state, outcome.seeds[0].reason) == (SeedState.LOST, "a disk died")
+    assert (outcome.own_missing, outcome.never_delivered) == ((7, 8), (8,))
+
+
+def test_a_later_good_delivery_counts_where_the_earlier_one_is_lost_and_the_old_is_named():
+    lost = settle(replace(sim_question(7), gone={LATE_S: "a disk died"}), [sim_job(1, 7)])
+    again = settle(sim_question(7), [sim_job(105, 7)])
+    outcome = unite([(1, lost), (2, again)], [], 1, 66.0)
+    [seed] = outcome.seeds
+    assert (seed.state, seed.panda_job_id, seed.task, outcome.verdict) == (SeedState.DELIVERED, 105, 2, Verdict.FULL)
+    assert outcome.notes == ("seed 7: job 105 counts, not 1: a disk died",)
+
+
+def test_of_two_good_deliveries_the_earlier_stays_whatever_a_later_task_brings():
+    first, again = settle(sim_question(7), [sim_job(1, 7)]), settle(sim_question(7), [sim_job(105, 7)])
+    [seed] = unite([(1, first), (2, again)], [], 1, 66.0).seeds
+    assert seed.panda_job_id == 1
+
+
+def test_what_came_late_is_not_forgotten_when_a_later_task_brings_nothing():
+    late, failed = settle(_with_late(), [sim_job(1, 7)]), settle(sim_question(7), [])
+    for parts in ([(1, late), (2, failed)], [(1, failed), (2, late)]):
+        [seed] = unite(parts, [], 1, 66.0).seeds
+        assert seed.state is SeedState.LATE

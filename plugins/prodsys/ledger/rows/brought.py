@@ -58,7 +58,26 @@ class LostFileRow(Base):
     step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"), index=True)
     seed: Mapped[int]
     reason: Mapped[str]
+    delivered: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")  # it was there once
     found_at: Mapped[datetime] = now()
+
+
+class LateFileRow(Base):
+    """A file that PanDA wrote after its dataset was closed, and the further dataset a person had it taken into."""
+
+    __tablename__ = "late_file"
+
+    lfn: Mapped[str] = mapped_column(primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey(StepRow.step_id, ondelete="CASCADE"), index=True)
+    seed: Mapped[int]
+    data_type: Mapped[str]
+    dataset: Mapped[str]  # name, closed before the file was written
+    reason: Mapped[str]
+    found_at: Mapped[datetime] = now()
+    attempt: Mapped[int | None] = mapped_column(Integer)  # number that the further dataset has in its name
+    taken_into: Mapped[str] = mapped_column(default="", server_default="")  # name of the further dataset
+    taken_by: Mapped[str] = mapped_column(default="", server_default="")
+    taken_at: Mapped[datetime | None]
 
 
 class DatasetRow(Base):

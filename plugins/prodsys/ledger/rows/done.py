@@ -70,6 +70,7 @@ class TaskRow(Base):
     status: Mapped[str | None]
     status_reason: Mapped[str] = mapped_column(default="")
     status_at: Mapped[datetime | None]
+    killed_at: Mapped[datetime | None]  # PanDA took a kill of ours: never paused after it
     job_count: Mapped[int | None] = mapped_column(Integer)
     final: Mapped[bool] = mapped_column(Boolean, default=False)  # read twice as final
     looked_at: Mapped[datetime | None]  # when the reconciler asked PanDA for this task by itself
