@@ -8,7 +8,7 @@ and can be rehearsed (`rehearsing`). Where to look:
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
 - before it runs: `checking` `planning` `covering` `outside` `outside_rights` `new_configurations` `foreseeing`
   `recalling`, `approval_needs` `approving` `answering` `launching`; what was never run: `seed_release`
-- submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
+- submission, exactly once: `intents` `orders` `inputs` `submitting` `searching` `twins` `twin_watch`
 - while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
   `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `readings` `doubts` `counting` `storages` `recovering` `finished_seeds`

@@ -6,29 +6,16 @@ import os
 from pathlib import Path
 
 NAME_BYTES = 255  # of one name on nearly every file system
-_BEGINNINGS = (".", "~$", "#")  # hidden, and rsync's temporary files; Office's lock; an editor's copy
-_ENDINGS = (
-    "~",
-    "#",
-    ".part",
-    ".partial",
-    ".filepart",
-    ".tmp",
-    ".temp",
-    ".swp",
-    ".swo",
-    ".swx",
-    ".crdownload",
-    ".download",
-    ".opdownload",
-    ".lock",
-    ".lck",
-)
+_BEGINNINGS = (".", "~$")  # hidden, and rsync's temporary files; Office's lock
+_COPIES = ("~", ".swp", ".swo", ".swx", ".lock", ".lck")  # of editors, and locks
+_PARTIAL = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", ".opdownload")
 
 
 def is_temporary(name: str) -> bool:
     """A hidden file, a lock, a copy of an editor, or a file that is still being written."""
-    return name.startswith(_BEGINNINGS) or name.lower().endswith(_ENDINGS)
+    if name.startswith("#") and name.endswith("#"):
+        return True
+    return name.startswith(_BEGINNINGS) or name.lower().endswith((*_COPIES, *_PARTIAL))
 
 
 def shown_name(path: Path | str) -> str:

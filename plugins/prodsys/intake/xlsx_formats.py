@@ -34,7 +34,7 @@ SHOWN_DIGITS = 11  # of a number in the format General
 _ASIDE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)')
 _PLAIN = re.compile(r"[#0?, ']*(?:\.([#0?]+))?")
-_UNITS = ("", "gev", "events", "mb")
+_UNITS = ("", "gev", "events")
 
 
 def is_date(code: str) -> bool:

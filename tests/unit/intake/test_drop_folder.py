@@ -101,10 +101,10 @@ TEMPORARY = [
 @pytest.mark.parametrize("name", TEMPORARY)
 def test_hidden_lock_and_partial_files_are_left_alone(drop, tmp_path, name):
     put(tmp_path, name)
-    put(tmp_path, "good.csv")
+    put(tmp_path, "#1 good.csv")
     assert is_temporary(name)
     names(drop, 1000)
-    assert drop.look(1060) == (["good.csv"], [])
+    assert drop.look(1060) == (["#1 good.csv"], [])
 
 
 def test_links_pipes_and_folders_are_named_and_not_followed(drop, tmp_path):
