@@ -21,8 +21,9 @@ SHOWN = 5  # differing fields that a message names
 
 
 def remember_version(session: Session, who: str, row: RequestRow, item: Accepted) -> None:
-    """The file said this, and the current revision of the request is the answer to it."""
-    if item.file == BY_HAND:
+    """The file says this, which is what the current revision of the request asks for; an old word is not kept."""
+    current = session.get_one(RevisionRow, (row.request_id, row.revision))
+    if item.file == BY_HAND or current.digest != item.spec.digest():
         return
     found = session.get(RequestFileRow, (row.request_id, _key(item.file)))
     if found is None:
