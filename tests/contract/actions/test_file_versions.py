@@ -170,7 +170,7 @@ def test_an_old_word_about_an_approved_request_is_not_taken_for_its_revision(
         with transaction(ctx.sessions) as session:
             get_request(session, REQUEST).state = state
         answer = import_versioned(service, folder)
-        assert (answer.revised, answer.faults) == ([], [])
+        assert (answer.revised, answer.faults, len(answer.notes)) == ([], [], 1)
     write(folder / f"{REQUEST}.yaml", 6)
     assert len(import_versioned(service, folder).faults) == 1
     assert stands(ctx) == ("planned", 2, 3200)
