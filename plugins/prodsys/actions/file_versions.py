@@ -21,8 +21,8 @@ SHOWN = 5  # differing fields that a message names
 
 
 def remember_version(session: Session, who: str, row: RequestRow, item: Accepted) -> None:
-    """The file said this, and the current revision of the request is the answer to it."""
-    if item.file == BY_HAND:
+    """The file says this, which is what the current revision of the request asks for; an old word is not kept."""
+    if item.file == BY_HAND or not _is_current(session, row, item):
         return
     found = session.get(RequestFileRow, (row.request_id, _key(item.file)))
     if found is None:
@@ -40,7 +40,7 @@ def old_word(session: Session, row: RequestRow, item: Accepted) -> Note | None:
     A file that was not imported before has not changed either, when an earlier revision of the request was the same: it
     is a copy of an old one.
     """
-    if item.file == BY_HAND:
+    if item.file == BY_HAND or _is_current(session, row, item):
         return None
     found, digest = session.get(RequestFileRow, (row.request_id, _key(item.file))), item.spec.digest()
     if found is not None and found.digest != digest:
@@ -83,6 +83,10 @@ def take_new_faults(session: Session, folder: Path, faults: list[Fault]) -> list
 def _key(file: str) -> str:
     """One name for a file, however it was called."""
     return str(Path(file).resolve())
+
+
+def _is_current(session: Session, row: RequestRow, item: Accepted) -> bool:
+    return session.get_one(RevisionRow, (row.request_id, row.revision)).digest == item.spec.digest()
 
 
 def _earlier_digests(session: Session, row: RequestRow) -> set[str]:

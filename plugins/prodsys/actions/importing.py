@@ -96,6 +96,7 @@ def import_one(
         answer.created.append(spec.request_id)
     elif spec.digest() in _known_digests(session, row):
         answer.unchanged.append(spec.request_id)
+        answer.notes += filter(None, [old_word(session, row, item)])
         remember_version(session, who, row, item)
         if row.state == RequestState.DELETED:
             answer.notes.append(Note(item.file, item.row, item.column, spec.request_id, f"stays deleted: {row.reason}"))

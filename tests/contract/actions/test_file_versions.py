@@ -161,6 +161,21 @@ def test_a_file_that_changed_while_somebody_revised_is_a_conflict_until_it_is_de
     assert stands(ctx) == ("draft", 3, 4800)
 
 
+def test_an_old_word_about_an_approved_request_is_not_taken_for_its_revision(
+    ctx: Context, service: Context, folder: Path
+) -> None:
+    import_versioned(service, folder)
+    person_revises(ctx, 4)
+    for state in (RequestState.APPROVED, RequestState.PLANNED):  # and withdrawn
+        with transaction(ctx.sessions) as session:
+            get_request(session, REQUEST).state = state
+        answer = import_versioned(service, folder)
+        assert (answer.revised, answer.faults, len(answer.notes)) == ([], [], 1)
+    write(folder / f"{REQUEST}.yaml", 6)
+    assert len(import_versioned(service, folder).faults) == 1
+    assert stands(ctx) == ("planned", 2, 3200)
+
+
 def test_a_conflict_ends_when_the_file_says_what_the_ledger_says(ctx: Context, service: Context, folder: Path) -> None:
     import_versioned(service, folder)
     person_revises(ctx, 4)

@@ -30,6 +30,7 @@ from tests.contract.chain.shaky_proxy import shaky_proxy
 from tests.contract.chain.site import BOOK, EVENTS, TIMEOUT_S, Site
 
 REQUEST = FAILING_BUNCH
+TURNED_AWAY = RETRIES + 2  # calls: more than the tries that Airflow makes
 SHORT = {"resume_min_s": 0.1, "outage_first_s": 0.1, "outage_longest_s": 0.2, "poll_s": 0.5, "finality_gap_s": 0.5}
 
 
@@ -45,6 +46,7 @@ def specs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(1000)  # two runs of a whole DAG, one airflow task after the other
 def test_a_failed_bunch_stops_no_other_and_an_outage_longer_than_all_tries_ends_no_run(
     sites: dict[str, Site], started: object, specs: Path, tmp_path: Path
 ) -> None:
@@ -59,9 +61,9 @@ def test_a_failed_bunch_stops_no_other_and_an_outage_longer_than_all_tries_ends_
         board.digest = approve(ctx, REQUEST, plan(ctx, REQUEST).digest).digest
         variables = environment(site, tmp_path, airflow_url, proxy.url, specs)
 
-        proxy.away = 2 * RETRIES
+        proxy.away = TURNED_AWAY
         first = run_dag(variables, tmp_path, dag_id_of(REQUEST))
-        assert len(proxy.turned_away) == 2 * RETRIES
+        assert len(proxy.turned_away) == TURNED_AWAY
         assert first.tasks["gate"] == ("success", 1), "approved, and launched by who triggered the run"
         assert first.tasks["b001.sim.submit"] == ("success", 1), "waiting burned no try"
         assert "failed" in first.states("b001.sim")
