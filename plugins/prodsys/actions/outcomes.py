@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
 from prodsys.actions.counting import count_sample
-from prodsys.actions.orders import task_outputs
+from prodsys.actions.written import known_outputs, outputs_of_jobs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
@@ -21,11 +22,16 @@ from prodsys.model.estimate import core_seconds
 from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome, StepQuestion, settle, unite
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
-from prodsys.panda.task_map import outputs_of_map
 
 
 def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRow]) -> StepOutcome:
-    """Outcome of a step whose tasks are at rest, written into the ledger."""
+    """Outcome of a step whose tasks are at rest, written into the ledger.
+
+    Raises
+    ------
+    OutputsUnknown
+        A task wrote into a dataset whose name does not follow from its map.
+    """
     with transaction(ctx.sessions) as session:
         questions = [(task, _question(session, plan, step, task)) for task in tasks]
         absent, asked = _absent(session, plan, step)
@@ -35,7 +41,8 @@ def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRo
         records = ctx.panda.get_jobs(task.jedi_task_id)
         jobs[task.task_row_id] = len(records)
         core_s += core_seconds(records, plan.step(step.kind).cores)
-        parts.append((task.task_row_id, settle(question, records)))
+        types = outputs_of_jobs(ctx, task, records)
+        parts.append((task.task_row_id, settle(replace(question, output_types=types), records)))
     outcome = count_sample(ctx, plan, unite(parts, absent, asked, plan.accept_percent))
     with transaction(ctx.sessions) as session:
         get_request(session, plan.request_id, lock=True)  # one at a time writes down what became of a request
@@ -57,12 +64,11 @@ def _note_jobs(session: Session, jobs: Mapping[int, int]) -> None:
 
 def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> StepQuestion:
     before = plan.before(step.kind)
-    own = {name: data_type for data_type, name in task_outputs(plan, step, task.attempt).items()}
     return StepQuestion(
         seeds=seeds_of_task(task),
         asked=len(seeds_of_task(task)),
         events_per_job=plan.step(step.kind).events_per_job,
-        output_types=outputs_of_map(task.task_map) if task.adopted else own,
+        output_types=known_outputs(task),
         accept_percent=plan.accept_percent,
         input_seeds=_input_seeds(session, plan, step, before.kind if before else None),
         lost=frozenset(lost_files(session, step.step_id)),
@@ -165,6 +171,7 @@ def _file_rows(step: StepRow, seed: SeedOutcome) -> list[FileRow]:
             panda_job_id=seed.panda_job_id or 0,
             bytes=file.bytes,
             adler32=file.adler32,
+            guid=file.guid,
             events=0 if data_type == LOG else seed.events,
             events_source=seed.events_source,
         )

@@ -63,6 +63,9 @@ WITH_OUTPUT = frozenset({TaskStatus.DONE, TaskStatus.FINISHED})  # something to 
 DEAD = frozenset(  # never to run again: ended, or about to
     {TaskStatus.TOABORT, TaskStatus.ABORTING, TaskStatus.ABORTED, TaskStatus.TOBROKEN, TaskStatus.BROKEN}
 )
+UNREFINED = frozenset(  # PanDA shows no dataset: not yet, or never
+    {TaskStatus.UNSEEN, TaskStatus.UNKNOWN, TaskStatus.REGISTERED, TaskStatus.TOBROKEN, TaskStatus.BROKEN}
+)
 RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
 
 

@@ -15,8 +15,10 @@ from prodsys.model.names import (
     Sample,
     TaskName,
     check_name,
+    data_type_of,
     energy_text,
     file_name,
+    instance_name,
 )
 
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -161,3 +163,18 @@ def test_a_did_reads_back(sample):
 def test_foreign_task_names_are_refused(text):
     with pytest.raises(SpecInvalid):
         TaskName.parse(text)
+
+
+@given(samples, st.sampled_from(["SIM", "RECO"]), st.none() | st.integers(1, 999), st.integers(1, 99), st.integers(1, 10**9))
+def test_an_instance_of_a_dataset_reads_back_and_knows_its_planned_name(sample, step, bunch, attempt, number):
+    dataset = sample.dataset(step, "S", attempt, bunch)
+    name = DataName.parse(instance_name(dataset, number))
+    assert str(name) == instance_name(dataset, number)
+    assert (name.instance, name.serial, name.dataset) == (number, None, dataset)
+    assert data_type_of(str(name)) == data_type_of(dataset) == "S"
+
+
+@pytest.mark.parametrize("ending", ["SIM.S.828", "828", "SIM.1.S.828.root", "SIM.1.S.", "SIM.1.828"])
+def test_only_datasets_of_tasks_have_instances(ending):
+    with pytest.raises(SpecInvalid):
+        DataName.parse(f"MC2025_S2.tag.27GeV-UU.PROD2025-016.{ending}")
