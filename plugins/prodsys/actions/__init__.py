@@ -9,7 +9,8 @@ and can be rehearsed (`rehearsing`). Where to look:
   `launching`
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
 - while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
-- what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `written` `data` `parts`
+- what a step brought: `settling` `outcomes` `written` `counting` `recovering` `asking`; its data in Rucio: `data`
+  `parts`
 - the end: `closing` `certifying` `restarting`; all services compared: `reconciling` `comparing_airflow`
   `comparing_rucio` `findings`
 - what people ask: `showing` `showing_seeds` `listing` `looking`; whose hands: `context`

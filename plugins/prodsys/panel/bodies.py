@@ -115,7 +115,9 @@ class Clone(Told):
     bunches: int | None = Field(default=None, ge=1, le=500, description="pieces of seeds with tasks of their own")
     bunches_at_once: int | None = Field(default=None, ge=1, le=100, description="how many of them run at once")
     queue: str | None = Field(default=None, pattern=QUEUE, description="queue of all jobs; empty: PanDA chooses")
-    rse: str | None = Field(default=None, pattern=RSE, description="storage of the outputs; empty: that of a job's queue")
+    rse: str | None = Field(
+        default=None, pattern=RSE, description="storage of the outputs; empty: that of a job's queue"
+    )
 
 
 class Extension(Told):

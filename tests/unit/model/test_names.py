@@ -165,7 +165,13 @@ def test_foreign_task_names_are_refused(text):
         TaskName.parse(text)
 
 
-@given(samples, st.sampled_from(["SIM", "RECO"]), st.none() | st.integers(1, 999), st.integers(1, 99), st.integers(1, 10**9))
+@given(
+    samples,
+    st.sampled_from(["SIM", "RECO"]),
+    st.none() | st.integers(1, 999),
+    st.integers(1, 99),
+    st.integers(1, 10**9),
+)
 def test_an_instance_of_a_dataset_reads_back_and_knows_its_planned_name(sample, step, bunch, attempt, number):
     dataset = sample.dataset(step, "S", attempt, bunch)
     name = DataName.parse(instance_name(dataset, number))
