@@ -118,7 +118,7 @@ def test_a_retry_fills_the_same_instances_with_the_next_numbers(world: World) ->
     world.command(task_id, "retry")
     assert world.run(task_id) == "done"
     assert _types(world, task_id) == before
-    numbers = {name: count for name, count in _shown(world, task_id, ["output"]).items()}
+    numbers = _shown(world, task_id, ["output"])
     assert set(numbers.values()) == {5}, "three seeds, a second and a third attempt, as recorded"
 
 
