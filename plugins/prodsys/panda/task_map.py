@@ -31,7 +31,6 @@ class StepOrder:
     script: str  # full path of the macro
     image: str
     queue: str | None  # None: PanDA's brokerage chooses, job by job
-    destination: str | None  # storage (RSE) of the output datasets; None: that of the queue where a job runs
     cloud: str
     priority: int
     cores: int
@@ -44,6 +43,7 @@ class StepOrder:
     inputs: Mapping[str, str] | None = None  # RECO: data type -> dataset, in order: S, P
     parent_tid: int | None = None  # goes beside the map, in the submission
     event_argument: bool = True  # False: the server is too old for ${IN/M[...]}; the script computes the first event
+    destination: str | None = None  # storage (RSE) of the output datasets; None: that of the queue where a job runs
     architecture: str = ""
     token: str = "EOS"  # noqa: S105 - a space token of storage, no secret
 

@@ -1,7 +1,7 @@
 """What JEDI's plug-ins make of a task: names of its outputs, where they may go, GUIDs of its files.
 
-Holds with the stock plug-ins (`GenTaskRefiner`, `AtlasDDMClient`) and with others; at a live server PANDA_RSE may name a
-storage that its DDM knows.
+Holds with the stock plug-ins (`GenTaskRefiner`, `AtlasDDMClient`) and with others; at a live server PANDA_RSE may name
+a storage that its DDM knows.
 """
 
 from __future__ import annotations
