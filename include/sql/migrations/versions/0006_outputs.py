@@ -16,7 +16,11 @@ SCHEMA = "prodsys"
 
 def upgrade() -> None:
     """Add the columns; what was recorded before is read from PanDA when it is looked at again."""
-    op.add_column(
-        "task", sa.Column("outputs", postgresql.JSONB(), nullable=False, server_default="{}"), schema=SCHEMA
-    )
+    op.add_column("task", sa.Column("outputs", postgresql.JSONB(), nullable=False, server_default="{}"), schema=SCHEMA)
     op.add_column("file", sa.Column("guid", sa.Text(), nullable=False, server_default=""), schema=SCHEMA)
+
+
+def downgrade() -> None:
+    """Drop the columns; the names can be read from PanDA again."""
+    op.drop_column("file", "guid", schema=SCHEMA)
+    op.drop_column("task", "outputs", schema=SCHEMA)
