@@ -38,7 +38,7 @@ from tests.contract.chain.productions import Order, Production, prepare, rules_o
 from tests.contract.chain.site import EVENTS, Site
 from tests.rucio_fixture import RucioServer
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for four productions
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def production(name: str, running: dict[str, Future[Production]]) -> Production:
     """Return what became of a production."""
-    return running[name].result(timeout=400)
+    return running[name].result(timeout=900)
 
 
 def tasks(production: Production) -> list[TaskRow]:
@@ -216,7 +216,7 @@ def test_a_place_stands_in_the_map_only_when_a_person_asked_for_it(production: P
 def test_a_new_attempt_fills_instances_of_its_own_and_reco_reads_the_right_ones(
     running: dict[str, Future[Production]],
 ) -> None:
-    production = running["stock-stock"].result(timeout=400)
+    production = running["stock-stock"].result(timeout=900)
     production.finished()
     first, second = [one for one in tasks(production) if ".SIM" in one.task_name]
     assert (first.status, second.status, seeds_of_task(second)) == ("finished", "done", production.seeds[:1])
@@ -228,7 +228,7 @@ def test_a_new_attempt_fills_instances_of_its_own_and_reco_reads_the_right_ones(
 
 
 def test_pandas_own_retry_fills_the_same_datasets(running: dict[str, Future[Production]]) -> None:
-    production = running["keep-stock"].result(timeout=400)
+    production = running["keep-stock"].result(timeout=900)
     production.finished()
     [sim] = [one for one in tasks(production) if ".SIM" in one.task_name]
     assert (sim.status, sim.retries) == ("done", 1)
