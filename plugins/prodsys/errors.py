@@ -300,6 +300,17 @@ class TaskEnded(PandaError):
         super().__init__(f"PanDA task {jedi_task_id} ended as {status}" + (f": {reason}" if reason else ""))
 
 
+class OutputsUnknown(PandaError):
+    """A task writes into datasets whose names do not follow from its map: nobody may guess what they are."""
+
+    def __init__(self, jedi_task_id: int, names: Sequence[str], planned: Sequence[str]) -> None:
+        self.jedi_task_id, self.names = jedi_task_id, tuple(names)
+        super().__init__(
+            f"PanDA task {jedi_task_id} fills {', '.join(names[:3])}, neither planned nor a planned name with its own "
+            f"dataset id (planned: {', '.join(planned[:4])}): nothing is run again; ask PanDA's administrators"
+        )
+
+
 class NotAdoptable(LedgerError):
     """A task made by hand is not what the request asks for; ``differences`` names all that count."""
 

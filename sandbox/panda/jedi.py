@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -20,9 +20,10 @@ from sandbox.panda.jobs.adder import Adder
 from sandbox.panda.jobs.catalogue import Catalogue, OwnTables
 from sandbox.panda.jobs.run_jobs import Runner
 from sandbox.panda.jobs.simulate import SimulatedNodes
+from sandbox.panda.jobs.stock_ddm import CatalogueOfStorages, StockDdm
 from sandbox.panda.messages.messenger import Messenger
 from sandbox.panda.rhythms import Rhythms, read_rhythms
-from sandbox.panda.settings import Settings, SettingsInvalid, load_sites, read_settings
+from sandbox.panda.settings import Settings, SettingsInvalid, Site, load_sites, read_settings
 from sandbox.panda.store import read_switch
 from sandbox.panda.tables import open_database
 from sandbox.panda.tasks.cycles import Cycle, write_report
@@ -53,7 +54,7 @@ class Jedi:
         rhythms = read_rhythms(settings.speed, settings.rhythms)
         sites = load_sites(settings)
         scenario = ScenarioInForce(engine, ScenarioFile(settings.scenario))
-        catalogue = make_catalogue(settings)
+        catalogue = make_catalogue(settings, sites)
         self._engine = engine
         self._stopped = threading.Event()
         real = {name: site for name, site in sites.items() if site.jobs == "process"}
@@ -146,7 +147,7 @@ class Jedi:
 def _jedi_cycles(
     settings: Settings, engine: Engine, rhythms: Rhythms, catalogue: Catalogue, scenario: ScenarioInForce
 ) -> list[Cycle]:
-    rules = RefineRules(settings.vo, settings.refiners, settings.attempt_suffix)
+    rules = RefineRules(settings.vo, settings.refiners, settings.attempt_suffix, settings.refiner == "stock")
 
     def refine() -> None:
         register_submissions(engine, rhythms)
@@ -163,10 +164,16 @@ def _jedi_cycles(
     ]
 
 
-def make_catalogue(settings: Settings) -> Catalogue:
-    """Return the catalogue the settings name; Rucio's client is loaded only when it is wanted."""
-    if settings.adder == "none":
-        return OwnTables()
+def make_catalogue(settings: Settings, sites: Mapping[str, Site]) -> Catalogue:
+    """Return the catalogue the settings name, behind the DDM plug-in they name."""
+    catalogue = _make_catalogue(settings, sites)
+    return StockDdm(catalogue, settings.vo) if settings.ddm == "stock" else catalogue
+
+
+def _make_catalogue(settings: Settings, sites: Mapping[str, Site]) -> CatalogueOfStorages:
+    """Rucio's client is loaded only when it is wanted."""
+    if settings.adder == "none" and not (settings.ddm == "stock" and settings.rucio_url):
+        return OwnTables({site.rse for site in sites.values()})
     from sandbox.panda.jobs.rucio_catalogue import RucioCatalogue
 
     return RucioCatalogue(settings)

@@ -4,6 +4,8 @@
 SANDBOX_PANDA_DATABASE_URL             SQLAlchemy URL of the database, ``postgresql+psycopg://panda:...``
 SANDBOX_PANDA_SPEED                    divides the recorded rhythms (1 = as recorded; default 1)
 SANDBOX_PANDA_ADDER                    ``rucio`` (default) or ``none``
+SANDBOX_PANDA_REFINER                  ``keep`` (default): outputs get the names asked for; ``stock``: ``NAME.<id>``
+SANDBOX_PANDA_DDM                      ``lenient`` (default); ``stock``: destinations are storages, inputs need GUIDs
 SANDBOX_PANDA_SITES                    YAML file of the queues (see `load_sites`); unset: SPD_JINR, SPD_PNPI
 SANDBOX_PANDA_RSE_ROOT                 folder with one folder per RSE
 SANDBOX_PANDA_WORK                     scratch folder of the jobs
@@ -81,6 +83,8 @@ class Settings(BaseModel):
     database_url: str
     speed: float = Field(default=1.0, gt=0)
     adder: Literal["rucio", "none"] = "rucio"
+    refiner: Literal["keep", "stock"] = "keep"
+    ddm: Literal["lenient", "stock"] = "lenient"
     jobs: JobKind = "process"
     sites: Path | None = None
     rse_root: Path

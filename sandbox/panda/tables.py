@@ -124,6 +124,8 @@ dataset = Table(
     Column("n_failed", Integer, nullable=False, server_default="0"),
     Column("registered", Boolean, nullable=False, server_default=text("false")),
     Column("closed", Boolean, nullable=False, server_default=text("false")),
+    Column("template_id", BigInteger),
+    Column("site", Text),
 )
 
 file = Table(

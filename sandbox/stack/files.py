@@ -59,6 +59,7 @@ def _write_panda_files(plan: Plan) -> None:
             "rse": row["rse"],
             "slots": row["slots"] if simulated else min(row["slots"], SLOTS_MAX),
             "cloud": table["cloud"],
+            "status": "online" if row.get("enabled", True) else "offline",
         }
         for row in table["queues"]
     ]

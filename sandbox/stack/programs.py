@@ -23,7 +23,7 @@ RUCIO_SUBJECTS = ("production", "panda")
 GUNICORN = ("--no-control-socket", "--workers", "1", "--threads", "8", "--timeout", "120", "--graceful-timeout", "3")
 HANDED_ON = (  # SANDBOX_PANDA_* that whoever starts the stack may set
     "ADDER", "SPEED", "SCENARIO", "RHYTHMS", "SITES", "JOBS",
-    "REFINERS", "ATTEMPT_SUFFIX", "MAX_QUEUED_JOBS", "STOMP_PORT",
+    "REFINER", "DDM", "REFINERS", "ATTEMPT_SUFFIX", "MAX_QUEUED_JOBS", "STOMP_PORT",
 )  # fmt: skip
 Check = Callable[[], str | None]
 

@@ -11,7 +11,7 @@ and can be rehearsed (`rehearsing`). Where to look:
 - submission, exactly once: `intents` `orders` `inputs` `submitting` `searching` `twins` `twin_watch`
 - while it runs: `driving` `run_starts` `outages` `waiting` `pausing` `controlling` `telling` `aborting`
   `cleaning` `notes`
-- what a step brought: `settling` `outcomes` `readings` `counting` `storages` `recovering` `finished_seeds`
+- what a step brought: `settling` `outcomes` `written` `readings` `counting` `storages` `recovering` `finished_seeds`
   `asking`; its data in Rucio: `data` `parts` `missing_files` `late_files`
 - the end: `closing` `containers` `certifying` `certificate_files` `delays` `restarting`; all services compared:
   `reconciling` (each minute) `airflow_marks`

@@ -11,7 +11,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.orders import INPUT, Work
 from prodsys.actions.reading import Group, groups_of
 from prodsys.ddm.facts import FileFact, differences
-from prodsys.ddm.verbs import ensure_dataset_of
+from prodsys.ddm.verbs import ensure_dataset_of, ensure_described
 from prodsys.errors import DatasetConflict
 from prodsys.ledger.inputs import list_inputs
 from prodsys.ledger.requests import get_request
@@ -19,7 +19,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, StepRow, TaskRow
 from prodsys.ledger.tasks import seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.names import Did
+from prodsys.model.names import Did, guid_of
 from prodsys.model.outcome import InputCount, SeedOutcome, SeedState
 from prodsys.model.plan import Plan
 from prodsys.model.reading import InputFile, PlannedReading, panda_name, read_panda_name
@@ -82,10 +82,17 @@ def ensure_borrowed(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> N
             _check_still_there(ctx, did, wanted)
         else:
             _make(ctx, plan, step, did, kind, wanted)
+        ensure_described(ctx.rucio, did, _with_guid(wanted))
 
 
 def _facts(files: Mapping[str, InputFile]) -> dict[str, FileFact]:
     return {lfn: FileFact(one.bytes, one.adler32) for lfn, one in files.items()}
+
+
+def _with_guid(files: Mapping[str, InputFile]) -> dict[Did, FileFact]:
+    """The files with a GUID for each that Rucio has none of: JEDI reads no file without."""
+    dids = {lfn: Did(Did.parse(one.did).scope, lfn) for lfn, one in files.items()}
+    return {dids[lfn]: FileFact(one.bytes, one.adler32, guid_of(dids[lfn])) for lfn, one in files.items()}
 
 
 def _check_still_there(ctx: Context, did: Did, files: Mapping[str, InputFile]) -> None:

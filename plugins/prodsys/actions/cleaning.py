@@ -9,6 +9,7 @@ from sqlalchemy import select
 from prodsys.actions.aborting import abort
 from prodsys.actions.context import Context
 from prodsys.actions.telling import Told
+from prodsys.actions.written import known_outputs, planned_outputs
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_plan, get_request, list_steps, newest_certificate, refusal
 from prodsys.ledger.session import transaction
@@ -18,7 +19,6 @@ from prodsys.model.moves import Right
 from prodsys.model.names import Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import RequestState
-from prodsys.panda.task_map import outputs_of_map
 
 GRACE_S = 24 * 3600  # until what was cleaned away is gone: a day to find out that it was a mistake
 
@@ -68,7 +68,8 @@ def written_dids(ctx: Context, request_id: str) -> tuple[Did, ...]:
         known = session.scalars(select(DatasetRow.did).where(DatasetRow.request_id == request_id)).all()
         tasks = [task for step in list_steps(session, request_id) for task in list_step_tasks(session, step.step_id)]
     containers = [plan.request_container, *(one.container for step in plan.steps for one in step.datasets)]
-    outputs = [str(Did(plan.partition, name)) for task in tasks for name in outputs_of_map(task.task_map)]
+    names = dict.fromkeys(name for task in tasks for name in (*planned_outputs(task), *known_outputs(task)))
+    outputs = [str(Did(plan.partition, name)) for name in names]
     own = f"{plan.sample}."  # what a task reads may be another request's
     inputs = [name for task in tasks for name in task.inputs.values() if name.startswith(own)]
     made = [str(Did(plan.partition, name)) for name in inputs]

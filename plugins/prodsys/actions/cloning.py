@@ -27,7 +27,10 @@ from prodsys.model.written import check_request, read_request
 
 @dataclass(frozen=True)
 class CloneOrder:
-    """What differs from the original; None keeps it. ``seeds`` None: as many as ``seed_count``, the next free ones."""
+    """What differs from the original; None keeps it. ``seeds`` None: as many as ``seed_count``, the next free ones.
+
+    An empty ``queue`` or ``rse`` lets PanDA choose where the original was pinned.
+    """
 
     seed_count: int | None = None
     seeds: tuple[SeedRange, ...] | None = None
@@ -37,6 +40,8 @@ class CloneOrder:
     partition: str | None = None
     bunches: int | None = None
     bunches_at_once: int | None = None
+    queue: str | None = None
+    rse: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,8 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
         "bunches": order.bunches or min(source.bunches, seeds_of.count(seeds)),
         "bunches_at_once": order.bunches_at_once or source.bunches_at_once,
         "labels": (),  # remarks that somebody wrote beside the original
+        "queue": (source.queue if order.queue is None else order.queue) or None,
+        "rse": (source.rse if order.rse is None else order.rse) or None,
         "recorded_status": RecordedStatus.DRAFT,
         "description": f"{'extension' if origin.extends else origin.act} of {source.request_id}",
     }

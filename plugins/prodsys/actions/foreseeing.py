@@ -13,5 +13,5 @@ def foresee(ctx: Context, plan: Plan) -> Estimate:
     """Expected volume, core hours and duration of a plan."""
     with transaction(ctx.sessions) as session:
         measures = list_measures(session, plan)
-    slots = {queue.name: queue.slots for queue in ctx.catalogue.sites.queues}
+    slots = {queue.name: queue.slots for queue in ctx.catalogue.sites.in_service}
     return build_estimate(plan, ctx.catalogue.chain_of(plan.spec), slots, measures)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from prodsys.actions.context import Context
 from prodsys.actions.readings import read_all_jobs
+from prodsys.actions.written import known_outputs, look_at_outputs
 from prodsys.errors import SpecInvalid
 from prodsys.ledger.requests import get_request, get_spec, get_step
 from prodsys.ledger.session import transaction
@@ -19,7 +20,6 @@ from prodsys.model.outcome import JobRecord, SeedState
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, JobStatus, RequestState, TaskStatus
 from prodsys.panda.adoption import Expected, HandMade
-from prodsys.panda.task_map import outputs_of_map
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,12 @@ def read_before(ctx: Context, request_id: str, kind: str) -> Before | None:
         task = newest_task(session, request_id, earlier) if published else None
     if task is None or task.jedi_task_id is None:
         raise SpecInvalid("step", f"{earlier} of {request_id} has no task yet", f"adopt the task of {earlier} first")
+    look_at_outputs(ctx, task)
     return Before(
         earlier,
         task.jedi_task_id,
         ctx.panda.get_status(task.jedi_task_id),
-        outputs_of_map(task.task_map),
+        known_outputs(task),
         _delivered(ctx, request_id, earlier, task),
     )
 
@@ -93,7 +94,9 @@ def _jobs_so_far(ctx: Context, jedi_task_id: int) -> tuple[JobRecord, ...]:
 def expected_of(ctx: Context, row: RequestRow, plan: Plan, kind: str, before: Before | None) -> Expected:
     """What the request asks of a task of this step; of history, what it would ask today."""
     step, profile = plan.step(kind), ctx.catalogue.profile
-    outputs = {data_type: name for name, data_type in before.outputs.items()} if before else {}
+    outputs: dict[str, list[str]] = {}
+    for name, data_type in before.outputs.items() if before else ():
+        outputs.setdefault(data_type, []).append(name)
     return Expected(
         request_id=row.request_id,
         kind=kind,
@@ -108,7 +111,7 @@ def expected_of(ctx: Context, row: RequestRow, plan: Plan, kind: str, before: Be
         processing_type=step.processing_type,
         outputs=frozenset(step.outputs),
         queues=frozenset(queue.name for queue in ctx.catalogue.sites.queues),
-        inputs={data_type: outputs.get(data_type, "nothing") for data_type in step.inputs},
+        inputs={data_type: " and ".join(outputs.get(data_type, ["nothing"])) for data_type in step.inputs},
         parent_tid=before.jedi_task_id if before else None,
         may_move=RequestState(row.state) is RequestState.RECORDED,
     )

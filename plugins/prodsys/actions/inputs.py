@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.borrowed import borrowed_names, ensure_borrowed
 from prodsys.actions.context import Context
 from prodsys.actions.orders import INPUT, Work
-from prodsys.actions.parts import Part, Source, dataset_row, hold, rse_of_seeds
+from prodsys.actions.parts import Part, Source, dataset_row, describe, hold, rse_of_seeds
 from prodsys.ddm.pairs import pair_inputs
 from prodsys.errors import StepFailed
 from prodsys.ledger.requests import get_request, get_step
@@ -71,7 +71,9 @@ def _files(session: Session, plan: Plan, step: StepRow, seeds: frozenset[int]) -
 
 
 def ensure_inputs(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> None:
-    """What a task reads is in Rucio, complete and closed, in an order that PanDA pairs rightly; may be run again.
+    """What a task reads is in Rucio, complete, closed, with a GUID each, in an order that PanDA pairs rightly.
+
+    May be run again.
 
     Raises
     ------
@@ -91,8 +93,11 @@ def ensure_inputs(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> Non
         source = Source(plan, wrote.step_id, before.kind, rse_of_seeds(session, ctx, wrote.step_id))
     _check_order(plan, step.kind, files)
     for data_type, name in task.inputs.items():
-        if name not in {file.dataset for file in files[data_type].values()}:
-            _make(ctx, source, step, Part(Did(plan.partition, name), data_type, files[data_type]))
+        part = Part(Did(plan.partition, name), data_type, files[data_type])
+        if name in {file.dataset for file in files[data_type].values()}:
+            describe(ctx, part)  # registered before PanDA's need of a GUID was known
+        else:
+            _make(ctx, source, step, part)
 
 
 def _check_order(plan: Plan, kind: str, files: Mapping[str, Mapping[str, FileRow]]) -> None:

@@ -205,6 +205,7 @@ def _task(ctx: Context, step: StepRow, task: TaskRow) -> Values:
         "reason": task.status_reason,
         "seeds": seeds_of.show(sorted(from_range(one) for one in task.seeds)),
         "jobs": jobs_of(task),
+        "outputs": task.outputs,
         "retries": task.retries,
         "twins": list(task.twins),
         "sent_count": task.sent_count,

@@ -46,6 +46,7 @@ def build_order(
         script=planned.script,
         image=planned.image,
         queue=planned.queue,
+        destination=planned.rse,
         cloud=ctx.catalogue.sites.cloud,
         priority=plan.priority,
         cores=planned.cores,

@@ -12,8 +12,8 @@ from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
 from prodsys.actions.counting import unite_counted
 from prodsys.actions.delays import delay_shown
-from prodsys.actions.orders import task_outputs
 from prodsys.actions.readings import Record, TaskOutcome, read_record, settle_task
+from prodsys.actions.written import known_outputs
 from prodsys.ledger.absent_files import files_never_arrived, gone_files, late_files, seeds_of_lost_files
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_step
@@ -24,7 +24,6 @@ from prodsys.model import seeds as seeds_of
 from prodsys.model.outcome import InputCount, SeedOutcome, SeedState, StepOutcome, StepQuestion
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
-from prodsys.panda.task_map import outputs_of_map
 
 
 def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRow]) -> StepOutcome:
@@ -34,6 +33,8 @@ def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRo
     ------
     PandaUnavailable
         PanDA does not show all that it counts, or that it showed before: nothing is concluded from that.
+    OutputsUnknown
+        A task wrote into a dataset whose name does not follow from its map.
     """
     with transaction(ctx.sessions) as session:
         questions = [(task, _question(session, plan, step, task)) for task in tasks]
@@ -77,12 +78,11 @@ def _core_s(plan: Plan, step: StepRow, brought: Iterable[TaskOutcome], before: f
 
 def _question(session: Session, plan: Plan, step: StepRow, task: TaskRow) -> StepQuestion:
     before = plan.before(step.kind)
-    own = {name: data_type for data_type, name in task_outputs(plan, step, task.attempt).items()}
     return StepQuestion(
         seeds=seeds_of_task(task),
         asked=len(seeds_of_task(task)),
         events_per_job=plan.step(step.kind).events_per_job,
-        output_types=outputs_of_map(task.task_map) if task.adopted else own,
+        output_types=known_outputs(task),
         accept_percent=plan.accept_percent,
         input_seeds=_input_seeds(session, plan, step, before.kind if before else None),
         lost=files_never_arrived(session, step.step_id),
@@ -191,6 +191,7 @@ def _file_rows(step: StepRow, seed: SeedOutcome) -> list[FileRow]:
             panda_job_id=seed.panda_job_id or 0,
             bytes=file.bytes,
             adler32=file.adler32,
+            guid=file.guid,
             events=0 if data_type == LOG else seed.events,
             events_source=seed.events_source,
         )

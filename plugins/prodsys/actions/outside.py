@@ -168,11 +168,11 @@ def _find_dids(ctx: Context, plan: Plan, own: Own) -> tuple[str, ...]:
 
 # --- room -----------------------------------------------------------------------------------------------------------
 def _find_room(ctx: Context, plan: Plan, estimate: Estimate, promised: Mapping[str, int]) -> tuple[str, ...]:
-    passing = {step.rse: step for step in plan.steps if step.rse not in plan.rules.rses}
+    passing = {step.rse for step in plan.steps if step.rse and step.rse not in plan.rules.rses}
     spaces = {one.rse: one for one in ctx.rucio.find_space([*plan.rules.rses, *passing])}
     check_room(plan, estimate, spaces)
     check_shared(plan, estimate, ctx.rucio.find_shared_quotas())
-    return (*_unknown(estimate, spaces, list(passing)), *_tight(plan, estimate, spaces, promised))
+    return (*_unknown(estimate, spaces, sorted(passing)), *_tight(plan, estimate, spaces, promised))
 
 
 def check_room(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space]) -> None:

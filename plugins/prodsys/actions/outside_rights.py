@@ -39,7 +39,9 @@ def check_storages(ctx: Context, plan: Plan) -> tuple[str, ...]:
     SpecInvalid
         It does not: no replication rule could be made.
     """
-    wanted = dict.fromkeys([*plan.rules.rses, *(step.rse for step in plan.steps)])
+    brokered = [queue.rse for queue in ctx.catalogue.sites.queues if queue.enabled]
+    written = [rse for step in plan.steps for rse in ([step.rse] if step.rse else brokered)]
+    wanted = dict.fromkeys([*plan.rules.rses, *written])
     if missing := sorted(wanted.keys() - ctx.rucio.find_rses()):
         message = f"Rucio knows no storage {', '.join(missing)}"
         remedy = f"mend rses in partitions.yaml and sites.yaml, or have it made: rucio-admin rse add {missing[0]}"

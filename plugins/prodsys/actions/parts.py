@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from prodsys.actions.context import Context
 from prodsys.actions.readings import read_all_jobs
 from prodsys.ddm.facts import FileFact
-from prodsys.ddm.verbs import Held, ensure_dataset_holds
+from prodsys.ddm.verbs import Held, ensure_dataset_holds, ensure_described
 from prodsys.ledger.absent_files import seeds_of_lost_files
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_step_tasks
-from prodsys.model.names import Did
+from prodsys.model.names import Did, guid_of
 from prodsys.model.plan import LOG, Plan
 
 
@@ -50,13 +50,22 @@ def rse_of_seeds(session: Session, ctx: Context, step_id: int) -> dict[int, str]
 
 
 def hold(ctx: Context, part: Part, source: Source) -> Held:
-    """The dataset as Rucio holds it: complete, closed, compared."""
+    """The dataset as Rucio holds it: complete, closed, compared, its data files with GUID and events."""
     rse_of = {lfn: source.rse_of[file.seed] for lfn, file in part.files.items()}
 
     def known(lfns: Collection[str]) -> Collection[str]:
         return _written(ctx, source, lfns)
 
-    return ensure_dataset_holds(ctx.rucio, part.did, _facts(part.files.values()), rse_of, known)
+    facts = _facts(part)
+    held = ensure_dataset_holds(ctx.rucio, part.did, facts, rse_of, known)
+    if any(fact.description(held.files.get(lfn)) for lfn, fact in facts.items() if lfn in held.files):
+        describe(ctx, part)  # PanDA's adder registered them without
+    return held
+
+
+def describe(ctx: Context, part: Part) -> None:
+    """Have GUID and events with the files of a dataset that Rucio holds; a question where all have them."""
+    ensure_described(ctx.rucio, part.did, {Did(part.did.scope, lfn): fact for lfn, fact in _facts(part).items()})
 
 
 def _written(ctx: Context, source: Source, lfns: Collection[str]) -> frozenset[str]:
@@ -73,8 +82,16 @@ def _written(ctx: Context, source: Source, lfns: Collection[str]) -> frozenset[s
     return frozenset(lfns) & bound
 
 
-def _facts(files: Iterable[FileRow]) -> dict[str, FileFact]:
-    return {file.lfn: FileFact(file.bytes, file.adler32) for file in files}
+def _facts(part: Part) -> dict[str, FileFact]:
+    return {lfn: _fact(part, file) for lfn, file in part.files.items()}
+
+
+def _fact(part: Part, file: FileRow) -> FileFact:
+    """What is registered of a file. Nobody reads logs by GUID, and each costs Rucio as much as its registration."""
+    if part.data_type == LOG:
+        return FileFact(file.bytes, file.adler32)
+    guid = file.guid or guid_of(Did(part.did.scope, file.lfn))
+    return FileFact(file.bytes, file.adler32, guid, file.events or None)
 
 
 def dataset_row(step: StepRow, part: Part, held: Held, what: str) -> DatasetRow:

@@ -16,7 +16,7 @@ from prodsys.ddm.pairs import Pairing, pair_inputs
 from prodsys.errors import InputsUnusable, SampleExists
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
-from prodsys.model.names import DataName, Did
+from prodsys.model.names import DataName, Did, data_type_of
 from prodsys.model.reading import (
     InputFile,
     PlannedInput,
@@ -107,11 +107,11 @@ def _look_beside(ctx: Context, spec: RequestSpec, chain: ChainSpec, source: Sour
     return (f"{', '.join(found[:SHOWN])} exist already{version}: never add the two samples together",)
 
 
-def _outputs_beside(ctx: Context, did: Did, kind: str, types: Iterable[str]) -> list[Did]:
+def _outputs_beside(ctx: Context, did: Did, kind: str, types: Sequence[str]) -> list[Did]:
     """Datasets of a step that stand beside an input, whatever their attempt."""
     sample = str(DataName.parse(did.name).sample)
     there = ctx.rucio.find_collections(did.scope, f"{sample}.{kind}.")
-    return [one for one in there if one.name.rpartition(".")[2] in types]
+    return [one for one in there if data_type_of(one.name) in types]
 
 
 # --- pure -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
+from prodsys.actions.written import outputs_of_jobs
 from prodsys.errors import PandaUnavailable
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, list_outcomes
@@ -92,7 +93,7 @@ def settle_task(ctx: Context, task: TaskRow, question: StepQuestion, record: Rec
     """
     reading = read_ended_task(ctx, task)
     counts = count_inputs(reading, question.seeds, question.input_seeds)
-    question = replace(question, counts=counts)
+    question = replace(question, counts=counts, output_types=outputs_of_jobs(ctx, task, reading.jobs))
     outcome = settle(question, reading.jobs)
     known = _doubts_by_record(task, reading, outcome, question, record)
     doubts = (*find_doubts(reading), *_doubts_by_seed(reading, question), *known)

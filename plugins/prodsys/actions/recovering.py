@@ -16,9 +16,10 @@ from prodsys.actions.context import Context
 from prodsys.actions.finished_seeds import granted_seeds, take_back
 from prodsys.actions.intents import check_driven, open_attempt
 from prodsys.actions.missing_files import note_superseded
-from prodsys.actions.orders import Work, task_outputs
+from prodsys.actions.orders import Work
 from prodsys.actions.submitting import ensure_submitted
 from prodsys.actions.waiting import WaitTarget, task_to_wait_for
+from prodsys.actions.written import known_outputs
 from prodsys.errors import PandaRefused
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_step
@@ -117,7 +118,7 @@ def _tasks_to_retry(ctx: Context, plan: Plan, step: StepRow, lost: Sequence[Seed
     holders = _last_holders(tasks, {one.seed for one in lost})
     if not all(_may_be_retried(task) for task in holders):
         return []
-    return holders if all(_outputs_open(ctx, plan, step, task) for task in holders) else []
+    return holders if all(_outputs_open(ctx, plan, task) for task in holders) else []
 
 
 def _last_holders(tasks: Iterable[TaskRow], seeds: set[int]) -> list[TaskRow]:
@@ -132,8 +133,8 @@ def _may_be_retried(task: TaskRow) -> bool:
     return TaskStatus(task.status or "") in RETRYABLE and not task.retries and not task.adopted
 
 
-def _outputs_open(ctx: Context, plan: Plan, step: StepRow, task: TaskRow) -> bool:
-    for name in task_outputs(plan, step, task.attempt).values():
+def _outputs_open(ctx: Context, plan: Plan, task: TaskRow) -> bool:
+    for name in known_outputs(task):
         info = ctx.rucio.dataset_info(Did(plan.partition, name))
         if info is not None and not info.open:
             return False

@@ -49,7 +49,7 @@ CHANGES: Mapping[str, frozenset[str]] = {
     "panda": _calls("submit kill finish pause resume retry change_priority"),
     "rucio": _calls(
         "ensure_scope ensure_dataset ensure_files ensure_closed ensure_container ensure_attached ensure_metadata "
-        "ensure_rule expire detach_files"
+        "ensure_rule expire detach_files describe_files"
     ),
     "airflow": _calls("pause_dag unpause_dag start_run clear_run set_run_state set_run_note answer_hitl"),
 }

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
 from prodsys.actions.twins import differences, kill_if_alive, settle_twins
+from prodsys.actions.written import look_once_at_outputs
 from prodsys.errors import PandaError, PandaRefused, PandaRoleMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_step
@@ -103,7 +104,7 @@ def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: s
     PandaRoleMissing
         PanDA stored it as somebody's analysis.
     PandaError
-        The task under this id does other work than ours.
+        The task under this id does other work than ours, or fills datasets of other names (OutputsUnknown).
     """
     if status in {TaskStatus.UNSEEN, TaskStatus.UNKNOWN}:
         return _target(ctx, jedi_task_id)
@@ -125,6 +126,8 @@ def _record(ctx: Context, info: TaskInfo, reason: str = "") -> WaitTarget | None
             if info.status != task.status and task.final:  # another end than the settled one has to be settled, too
                 _open_again(session, task)
             task.status, task.status_reason, task.status_at = info.status, reason, datetime.now(UTC)
+    if task is not None:
+        look_once_at_outputs(ctx, task)
     return None if info.status in FINAL else _target(ctx, jedi_task_id)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prodsys.errors import FileUnreadable
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did, RequestId, TaskName
-from prodsys.model.plan import Plan, PlannedBunch, PlannedStep, describe
+from prodsys.model.plan import Plan, PlannedBunch, PlannedStep, describe, where
 from prodsys.model.request import digest_of
 
 TAG_LENGTH = 100  # of a DAG tag; source: Airflow 3.3.2, models/dag.py, DagTag.name
@@ -181,7 +181,7 @@ def _step(plan: Plan, step: PlannedStep, bunch: int | None) -> PublishedStep:
     return PublishedStep(
         kind=step.kind,
         task_name=str(name),
-        doc_md=f"PanDA task `{name}` on `{step.queue}`: {jobs} jobs, {jobs * step.events_per_job} events.",
+        doc_md=f"PanDA task `{name}` {where(step)}: {jobs} jobs, {jobs * step.events_per_job} events.",
         assets=tuple(
             _asset(Did.parse(dataset.did), dataset.data_type) for dataset in step.datasets if dataset.bunch == bunch
         ),

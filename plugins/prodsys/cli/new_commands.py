@@ -42,6 +42,12 @@ def clone(
     priority: Annotated[int | None, typer.Option(help="Priority; default: the same.")] = None,
     bunches: Annotated[int | None, typer.Option(min=1, help="Pieces of seeds with tasks of their own.")] = None,
     bunches_at_once: Annotated[int | None, typer.Option(min=1, help="How many of them run at once.")] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="PanDA queue of all jobs; empty: PanDA chooses; default: the same.")
+    ] = None,
+    rse: Annotated[
+        str | None, typer.Option(help="Storage of the outputs; empty: that of a job's queue; default: the same.")
+    ] = None,
     dry_run: DryRun = False,
     who: Who = None,
     as_json: AsJson = False,
@@ -51,7 +57,9 @@ def clone(
     from prodsys.model.seeds import parse_seeds
 
     asked = parse_seeds(seeds) if seeds else None
-    order = cloning.CloneOrder(seed_count, asked, events_per_file, chain, priority, partition, bunches, bunches_at_once)
+    order = cloning.CloneOrder(
+        seed_count, asked, events_per_file, chain, priority, partition, bunches, bunches_at_once, queue, rse
+    )
     _make(lambda ctx: cloning.clone(ctx, request_id, new_id, order), who, dry_run=dry_run, as_json=as_json)
 
 

@@ -168,7 +168,7 @@ def _print_tasks(built: Plan, estimate: Estimate | None) -> None:
         (
             one.kind,
             f"{one.task_name}.bNNN" if built.bunches else one.task_name,
-            one.queue,
+            one.queue or "PanDA chooses",
             one.jobs,
             one.events,
             f"{(known[one.kind].volume_bytes if one.kind in known else one.volume_bytes) / 1e9:.3f}",

@@ -13,7 +13,7 @@ from prodsys.model.names import Did
 
 T = TypeVar("T")
 FILES_PER_ATTACHMENT = 500
-FILES_PER_CALL = 1000  # some 2 s on a slow server, all in one transaction
+FILES_PER_CALL = 500  # some 4 s on a slow server, all in one transaction: GUID and events take more than the file
 
 
 def cut(items: Sequence[T], size: int) -> Iterator[list[T]]:
@@ -39,7 +39,8 @@ def attachments(did: Did, files: Mapping[str, FileFact], rse_of: Mapping[str, st
             raise SpecInvalid(
                 str(did), f"{lfn} was reported with {fact}", "look at its job: a file without both is lost"
             )
-        by_rse[rse_of[lfn]].append({"scope": did.scope, "name": lfn, "bytes": fact.bytes, "adler32": fact.adler32})
+        entry = {"scope": did.scope, "name": lfn, "bytes": fact.bytes, "adler32": fact.adler32}
+        by_rse[rse_of[lfn]].append(entry | ({"meta": about} if (about := fact.description()) else {}))
     return [
         {"scope": did.scope, "name": did.name, "rse": rse, "dids": part}
         for rse, entries in sorted(by_rse.items())

@@ -166,6 +166,24 @@ class RucioClient(RucioQuestions):
         if wrong := unlike(self.metadata(did), mapping):
             raise DatasetConflict(str(did), [f"metadata {said}" for said in wrong])
 
+    def describe_files(self, columns: Mapping[Did, Mapping[str, str | int]]) -> None:
+        """Set columns of Rucio's own, such as ``guid`` and ``events``, of files that it knows; in few calls.
+
+        Raises
+        ------
+        RucioRefused
+            There is no such file, or its scope is not this account's.
+        """
+        entries = [
+            {"scope": file.scope, "name": file.name, "meta": dict(values)} for file, values in columns.items() if values
+        ]
+        for batch in cut(entries, FILES_PER_ATTACHMENT):
+            self._describe(batch)
+
+    def _describe(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        target = f"{batch[0]['scope']}:{batch[0]['name']} and {len(batch) - 1} more"
+        self._rucio.call("set_dids_metadata_bulk", target, lambda rucio: rucio.set_dids_metadata_bulk(batch))
+
     def ensure_rule(self, did: Did, copies: int, rse_expression: str, lifetime_s: int | None, activity: str) -> str:
         """Id of this account's rule for the DID; one with the same copies and expression is taken as it is."""
         if (found := self._own_rule(did, copies, rse_expression)) is not None:

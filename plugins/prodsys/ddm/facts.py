@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -30,13 +30,19 @@ class DidType(StrEnum):
 
 @dataclass(frozen=True)
 class FileFact:
-    """Size and checksum of a file (0 and "": not reported); adler32 is put into eight lower-case hex digits."""
+    """Size and checksum of a file (0 and "": not reported); adler32 is put into eight lower-case hex digits.
+
+    GUID (32 lower-case hex digits) and number of events describe it and are no part of its identity.
+    """
 
     bytes: int
     adler32: str
+    guid: str = field(default="", compare=False)  # "": none
+    events: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adler32", self.adler32.lower().zfill(ADLER32_DIGITS) if self.adler32 else "")
+        object.__setattr__(self, "guid", self.guid.replace("-", "").lower())
 
     def __str__(self) -> str:
         return f"{self.bytes} bytes, adler32 {self.adler32 or 'unknown'}"
@@ -45,6 +51,12 @@ class FileFact:
         """Nothing that both know differs: a job may not have reported size (0) or checksum ("")."""
         sizes, sums = {self.bytes, other.bytes} - {0}, {self.adler32, other.adler32} - {""}
         return len(sizes) <= 1 and len(sums) <= 1
+
+    def description(self, held: FileFact | None = None) -> dict[str, str | int]:
+        """GUID and events as Rucio's columns; only those that Rucio lacks, when ``held`` is what it has."""
+        columns = {"guid": self.guid, "events": self.events}
+        known = {"guid": held.guid, "events": held.events} if held else {}
+        return {name: value for name, value in columns.items() if value and not known.get(name)}
 
     @classmethod
     def of(cls, file: JobFile) -> Self:

@@ -45,11 +45,11 @@ class RucioQuestions(FileQuestions):
         return self._rucio.call("whoami", "", lambda rucio: str(rucio.whoami()["account"]))
 
     def list_files(self, did: Did) -> dict[str, FileFact]:
-        """Files of a dataset, or of everything below a container: LFN -> size and checksum."""
+        """Files of a dataset, or of everything below a container: LFN -> what Rucio knows of it."""
 
         def ask(rucio: Any) -> dict[str, FileFact]:
             found = rucio.list_files(did.scope, did.name)
-            return {file["name"]: FileFact(int(file["bytes"] or 0), file["adler32"] or "") for file in found}
+            return {file["name"]: _fact(file) for file in found}
 
         return self._rucio.call("list_files", str(did), ask)
 
@@ -244,6 +244,11 @@ class RucioQuestions(FileQuestions):
             return {row["name"]: {name: pfns[0] for name, pfns in row["rses"].items()} for row in rows}
 
         return self._rucio.call("list_replicas", str(did), ask)
+
+
+def _fact(row: Mapping[str, Any]) -> FileFact:
+    size, checksum = int(row["bytes"] or 0), row["adler32"] or ""
+    return FileFact(size, checksum, row.get("guid") or "", row.get("events"))
 
 
 def _space(rse: str, free: int | None, limit: float | None, used: int) -> Space:

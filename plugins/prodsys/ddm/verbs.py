@@ -91,6 +91,27 @@ def ensure_dataset_of(client: RucioClient, did: Did, wanted: Mapping[Did, FileFa
     return _read_back(client, did, facts, (), may_lack=False)
 
 
+def ensure_described(client: RucioClient, did: Did, wanted: Mapping[Did, FileFact]) -> None:
+    """Have GUID and number of events with the files of a dataset; what Rucio has stays. JEDI needs a GUID of inputs.
+
+    One question where all of them are there already.
+
+    Raises
+    ------
+    DatasetConflict
+        A file has no GUID after all.
+    """
+    held = client.list_files(did)
+    due = {file: fact.description(held.get(file.name)) for file, fact in wanted.items() if file.name in held}
+    if not any(due.values()):
+        return
+    client.describe_files(due)
+    held = client.list_files(did)
+    without = [file.name for file in due if wanted[file].guid and not held[file.name].guid]
+    if without:
+        raise DatasetConflict(str(did), [f"{name} was given a GUID and has none" for name in without])
+
+
 def _check(did: Did, held: Mapping[str, FileFact], wanted: Mapping[str, FileFact], known: Known) -> Collection[str]:
     """Files that are to be detached; DatasetConflict when what is there cannot be put right."""
     common = wanted.keys() & held.keys()

@@ -35,8 +35,10 @@ FORM = Form(
         "description": "description",
         "bunches": "bunches",
         "bunches_at_once": "bunches_at_once",
+        "queue": "queue",
+        "rse": "rse",
     },
-    optional=frozenset({"campaign", "description", "bunches", "bunches_at_once"}),
+    optional=frozenset({"campaign", "description", "bunches", "bunches_at_once", "queue", "rse"}),
     ignored=frozenset({"id", "n_processings"}),
     texts=frozenset({"version"}),
 )
@@ -90,7 +92,7 @@ def _read_request(record: Record, row: Row, headings: Headings, catalogue: Catal
     for name, reader in readers.items():
         values[name] = read_cell(record, row, headings, name, reader)
     record.request_id = values["request_id"] or ""
-    for name in ("campaign", "description"):
+    for name in ("campaign", "description", "queue", "rse"):
         values[name] = read_cell(record, row, headings, name, cells.read_word, required=False)
     for name in ("bunches", "bunches_at_once"):
         values[name] = read_cell(record, row, headings, name, cells.read_count, required=False)

@@ -147,6 +147,19 @@ def check_known(record: Record, values: Mapping[str, Any], catalogue: Catalogue)
     chain = values.get("chain")
     if chain and chain not in catalogue.chains:
         record.fault("chain", chain, "is not a chain", suggest(chain, catalogue.chains))
+    check_place(record, values, catalogue)
+
+
+def check_place(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Queue and storage that a request is pinned to; one that is out of service now may be back when it is planned."""
+    queue, rse = values.get("queue"), values.get("rse")
+    queues = {one.name: one for one in catalogue.sites.queues}
+    if queue and queue not in queues:
+        record.fault("queue", queue, "is not a queue of sites.yaml", suggest(queue, queues))
+    elif queue and not queues[queue].enabled:
+        record.note("queue", queue, "is out of service (sites.yaml): it cannot be planned before it is back")
+    if rse and rse not in catalogue.sites.rses:
+        record.fault("rse", rse, "is not a storage of sites.yaml", suggest(rse, catalogue.sites.rses))
 
 
 def check_partition(record: Record, values: Mapping[str, Any], catalogue: Catalogue) -> None:

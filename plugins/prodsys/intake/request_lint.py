@@ -11,7 +11,7 @@ from prodsys.errors import SpecInvalid
 from prodsys.intake.files import read_all
 from prodsys.intake.processings import Processing
 from prodsys.intake.result import Fault, shown
-from prodsys.model.names import DataName, Did, energy_text
+from prodsys.model.names import DataName, Did, data_type_of, energy_text
 from prodsys.model.plan import LOG
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
@@ -155,7 +155,7 @@ class _Row:
         chain = self.catalogue.chains.get(spec.chain)
         steps = chain.steps if chain else ()
         wanted = [kind for step in steps if step.kind == self.processing.step for kind in (*step.outputs, LOG)]
-        types = {dataset.rpartition(".")[2] for dataset in self.processing.output_datasets}
+        types = {data_type_of(dataset) for dataset in self.processing.output_datasets}
         return [one for one in wanted if one not in types]
 
 

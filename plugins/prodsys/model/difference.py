@@ -23,7 +23,8 @@ class FieldChange:
 def changes_between(before: RequestSpec, now: RequestSpec) -> tuple[FieldChange, ...]:
     """Every field that differs, in the order in which requests are written."""
     old, new = before.model_dump(mode="json"), now.model_dump(mode="json")
-    return tuple(FieldChange(name, old[name], new[name]) for name in old if old[name] != new[name])
+    fields = [name for name in type(now).model_fields if old.get(name) != new.get(name)]
+    return tuple(FieldChange(name, old.get(name), new.get(name)) for name in fields)
 
 
 def _shown(value: Any) -> str:

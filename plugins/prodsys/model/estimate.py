@@ -110,7 +110,7 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
     chain
         Its figures stand in where no production gives one.
     slots
-        Queue -> jobs at once.
+        Queue in service -> jobs at once; without a certain queue a step may have them all.
     measures
         What productions of the same kind took.
     """
@@ -118,7 +118,7 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
     specs: dict[str, StepSpec] = {step.kind: step for step in chain.steps}
     of_kind = {kind: [one for one in known if one.kind == kind] for kind in specs}
     steps = tuple(
-        _step(step, specs[step.kind], chain.name, _at_once(plan, step, slots.get(step.queue, 1)), of_kind[step.kind])
+        _step(step, specs[step.kind], chain.name, _at_once(plan, step, _slots_of(step, slots)), of_kind[step.kind])
         for step in plan.steps
     )
     volume = sum(step.volume_bytes for step in steps)
@@ -131,8 +131,12 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
     )
 
 
+def _slots_of(step: PlannedStep, slots: Mapping[str, int]) -> int:
+    return sum(slots.values()) if step.queue is None else slots.get(step.queue, 1)
+
+
 def _at_once(plan: Plan, step: PlannedStep, slots: int) -> int:
-    """Jobs of a step that may run at once: those of so many bunches, and no more than its queue has slots."""
+    """Jobs of a step that may run at once: those of so many bunches, and no more than there are slots."""
     share = min(1.0, plan.bunches_at_once / len(plan.bunch_numbers))
     return max(1, min(math.ceil(step.jobs * share), slots))
 
@@ -157,7 +161,7 @@ def _duration(step: PlannedStep, core_hours: float, at_once: int, measures: Sequ
     """Hours from submission to end: as tasks of about its size took, else as if its queue were free."""
     near = [one for one in measures if _within(one.jobs, step.jobs, LIKE_TASKS) and one.nearness is not Nearness.TRIAL]
     free = max(core_hours / step.jobs / step.cores, core_hours / (at_once * step.cores))
-    words = f"{at_once} jobs at once at {step.queue}, if nothing else runs there"
+    words = f"{at_once} jobs at once at {step.queue or 'all queues in service'}, if nothing else runs there"
     return _figure(near, lambda one: _span(one, step), round(free, 3), words)
 
 

@@ -37,6 +37,7 @@ class TaskDataset:
 
     name: str
     files: tuple[TaskFile, ...]
+    dataset_id: int = 0  # PanDA's own
 
     @property
     def finished(self) -> int:

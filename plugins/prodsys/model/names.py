@@ -6,6 +6,7 @@ Names are for ever (DESIGN decision 11): a Rucio DID and a JEDI task name cannot
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,6 +15,7 @@ from prodsys.model.text import DASHES
 
 NAME_LENGTH = 250  # Rucio's generic schema and database
 SCOPE_LENGTH = 25
+_TYPE = re.compile(r"\.(?P<type>[A-Za-z]+)(?:\.\d+)?$", re.ASCII)
 _NAME = re.compile(r"[/A-Za-z0-9][/A-Za-z0-9.\-_]*")
 _SCOPE = re.compile(r"[a-zA-Z_\-.0-9]+")
 _REQUEST = r"(?P<prefix>[A-Z][A-Z0-9]*?)(?P<year>\d{4})-(?P<number>\d{3,9})"  # a longer number is a slip
@@ -23,9 +25,10 @@ _STEP = r"(?P<step>[A-Z][A-Z0-9]*)"
 _BUNCH = r"(?:\.b(?P<bunch>\d{3,}))?"
 _TASK_RE = re.compile(rf"(?P<request>{_REQUEST})\.{_STEP}{_BUNCH}(?:\.(?P<attempt>\d+))?", re.ASCII)
 _SAMPLE = r"(?P<partition>[A-Za-z0-9_]+)\.(?P<tag>[^.]+)\.(?P<energy>\d+(?:\.\d+)?)GeV-(?P<polarization>[A-Za-z0-9]+)"
+_END = r"(?:\.(?P<sn>\d{6,})\.(?P<suffix>[a-z.]+?)(?:\.\d+)?|\.(?P<instance>\d+))?"  # of a file; of an instance
 _DATA_RE = re.compile(
     rf"{_SAMPLE}\.(?P<request>{_REQUEST})"
-    rf"(?:\.{_STEP}(?:{_BUNCH}\.(?P<attempt>\d+))?\.(?P<type>[A-Za-z]+)(?:\.(?P<sn>\d{{6,}})\.(?P<suffix>[a-z.]+?)(?:\.\d+)?)?)?",
+    rf"(?:\.{_STEP}(?:{_BUNCH}\.(?P<attempt>\d+))?\.(?P<type>[A-Za-z]+){_END})?",
     re.ASCII,
 )
 
@@ -121,7 +124,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class DataName:
-    """A parsed name of a dataset, step container, request container or file; absent parts are None."""
+    """A parsed name of a dataset, step container, request container or file; absent parts are None.
+
+    PanDA's stock refiner fills ``<dataset>.<instance>``, with the id it gave to that dataset.
+    """
 
     sample: Sample
     step: str | None = None
@@ -130,20 +136,22 @@ class DataName:
     data_type: str | None = None
     serial: int | None = None
     suffix: str | None = None
+    instance: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The parts of a name; SpecInvalid when it does not follow the rule."""
         found = _DATA_RE.fullmatch(text)
-        if not found:
+        if not found or (found["instance"] and not found["attempt"]):  # only datasets of tasks have instances
             raise SpecInvalid(
                 "dataset name", f"{text!r} does not follow <partition>.<tag>.<energy>GeV-<pol>.<request>..."
             )
         sample = Sample(
             found["partition"], found["tag"], float(found["energy"]), found["polarization"], found["request"]
         )
-        attempt, serial = _number(found["attempt"]), _number(found["sn"])
-        return cls(sample, found["step"], _number(found["bunch"]), attempt, found["type"], serial, found["suffix"])
+        numbers = {name: _number(found[name]) for name in ("bunch", "attempt", "instance")}
+        suffix, serial = found["suffix"], _number(found["sn"])
+        return cls(sample, found["step"], data_type=found["type"], serial=serial, suffix=suffix, **numbers)
 
     def __str__(self) -> str:
         if self.step is None or self.data_type is None:
@@ -151,12 +159,14 @@ class DataName:
         if self.attempt is None:
             return self.sample.step_container(self.step, self.data_type)
         dataset = self.sample.dataset(self.step, self.data_type, self.attempt, self.bunch)
+        if self.instance is not None:
+            return instance_name(dataset, self.instance)
         return dataset if self.serial is None else file_name(dataset, self.serial, self.suffix or "root")
 
     @property
     def dataset(self) -> str:
-        """Name of the dataset that this file belongs to (or this dataset itself)."""
-        return str(replace(self, serial=None, suffix=None))
+        """Planned name of the dataset that this file belongs to (or of this dataset itself)."""
+        return str(replace(self, serial=None, suffix=None, instance=None))
 
 
 @dataclass(frozen=True, order=True)
@@ -176,6 +186,11 @@ class Did:
         if not (colon and _SCOPE.fullmatch(scope) and len(scope) <= SCOPE_LENGTH):
             raise SpecInvalid("DID", f"{text!r} is not of the form scope:name")
         return cls(scope, check_name(name))
+
+
+def guid_of(file: Did) -> str:
+    """GUID of a file for which nobody reported one, 32 hex digits; always the same for the same file."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, str(file)).hex
 
 
 def check_name(name: str) -> str:
@@ -201,6 +216,17 @@ def check_name(name: str) -> str:
 def file_name(dataset: str, serial: int, suffix: str = "root") -> str:
     """``<dataset>.<serial, 6 digits>.<suffix>``."""
     return check_name(f"{dataset}.{serial:06d}.{suffix}")
+
+
+def instance_name(dataset: str, dataset_id: int) -> str:
+    """``<dataset>.<id>``: what PanDA's stock refiner makes of a planned name."""
+    return check_name(f"{dataset}.{dataset_id}")
+
+
+def data_type_of(dataset: str) -> str | None:
+    """Data type at the end of a dataset's name, with or without the id of an instance; None when there is none."""
+    found = _TYPE.search(dataset)
+    return found["type"] if found else None
 
 
 def energy_text(energy_gev: float) -> str:

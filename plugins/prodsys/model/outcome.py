@@ -39,6 +39,8 @@ class JobFile:
     bytes: int = 0
     adler32: str = ""  # 8 hex digits, lower case; "" when not reported
     events: int | None = None  # from the job's report
+    guid: str = ""  # 32 hex digits; "" when not reported
+    dataset_id: int = 0  # PanDA's own
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prodsys.errors import SpecInvalid
 from prodsys.model import seeds as seeds_of
-from prodsys.model.names import Did, RequestId, Sample, TaskName, energy_text
+from prodsys.model.names import Did, Sample, TaskName, energy_text
+from prodsys.model.placement import Placement, placement_of
 from prodsys.model.policy import Answer
 from prodsys.model.reading import PlannedReading, in_words
 from prodsys.model.request import Configuration, RequestSpec, Seeds, digest_of
 from prodsys.model.seeds import SeedRange
-from prodsys.model.specs import Catalogue, ChainSpec, PartitionSpec, QueueSpec, StepSpec
+from prodsys.model.specs import Catalogue, ChainSpec, PartitionSpec, StepSpec
 from prodsys.model.written import check_request
 
 LOG = "log"
@@ -44,8 +45,8 @@ class PlannedStep(PlanPart):
     transform: str
     processing_type: str
     task_name: str
-    queue: str
-    rse: str
+    queue: str | None = Field(description="queue that all jobs must run at; None: PanDA chooses, job by job")
+    rse: str | None = Field(description="storage that outputs are registered for; None: that of a job's queue")
     jobs: int
     events: int
     events_per_job: int
@@ -180,12 +181,13 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
     partition = catalogue.partitions.partition_of(spec)
     policy = catalogue.partitions.policy_of(partition)
     sample = Sample(partition, spec.tag, spec.energy_gev, spec.polarization, spec.request_id)
-    queue = pick_queue(spec, catalogue)
+    placement = placement_of(spec, catalogue.sites)
     chain = catalogue.chain_of(spec)
     check_inputs(spec, chain)
     run = seeds_of.subtract(spec.seeds, reading.lacking) if reading else spec.seeds
     steps = tuple(
-        _plan_step(step, chain.transform, spec, catalogue, sample, queue, seeds_of.count(run)) for step in chain.steps
+        _plan_step(step, chain.transform, spec, catalogue, sample, placement, seeds_of.count(run))
+        for step in chain.steps
     )
     volume = sum(step.volume_bytes for step in steps)
     configuration = Configuration.of(spec)
@@ -240,14 +242,6 @@ def check_inputs(spec: RequestSpec, chain: ChainSpec) -> None:
         )
 
 
-def pick_queue(spec: RequestSpec, catalogue: Catalogue) -> QueueSpec:
-    """Queue of a request: requests take turns over the queues, weighted by slots, by their number."""
-    turns = [
-        queue for queue in catalogue.sites.queues for _ in range(max(1, queue.slots * 4 // _most_slots(catalogue)))
-    ]
-    return turns[RequestId.parse(spec.request_id).number % len(turns)]
-
-
 def _plan_settle(spec: RequestSpec, partition: str, catalogue: Catalogue) -> PlannedSettle:
     rule = catalogue.policy.settle_rule(spec.request_id, spec.chain, partition)
     return PlannedSettle(
@@ -266,10 +260,6 @@ def _plan_bunches(spec: RequestSpec, reading: PlannedReading | None) -> tuple[Pl
     return tuple(PlannedBunch(number=number, seeds=part) for number, part in enumerate(parts, start=1))
 
 
-def _most_slots(catalogue: Catalogue) -> int:
-    return max(queue.slots for queue in catalogue.sites.queues)
-
-
 def _plan_rules(policy: PartitionSpec) -> PlannedRules:
     return PlannedRules(
         rse_expression=policy.rse_expression,
@@ -286,7 +276,7 @@ def _plan_step(
     spec: RequestSpec,
     catalogue: Catalogue,
     sample: Sample,
-    queue: QueueSpec,
+    placement: Placement,
     jobs: int,
 ) -> PlannedStep:
     software = catalogue.software_of(spec)
@@ -299,8 +289,8 @@ def _plan_step(
         transform=transform,
         processing_type=step.processing_type,
         task_name=str(TaskName(spec.request_id, step.kind)),
-        queue=queue.name,
-        rse=queue.rse,
+        queue=placement.queue,
+        rse=placement.rse,
         jobs=jobs,
         events=events,
         events_per_job=spec.events_per_file,
@@ -351,7 +341,7 @@ def describe(plan: Plan, digest: str, expected: str = "") -> str:
     for step in plan.steps:  # no table: the dialog is narrow, and names are long
         names = dict.fromkeys(dataset.container if plan.bunches else dataset.did for dataset in step.datasets)
         tasks = f"{len(plan.bunches)} tasks `{step.task_name}.bNNN`" if plan.bunches else f"task `{step.task_name}`"
-        lines.append(f"**{step.kind}**: {step.jobs} jobs, {step.events} events, {tasks} at {step.queue}")
+        lines.append(f"**{step.kind}**: {step.jobs} jobs, {step.events} events, {tasks}, {where(step)}")
         lines += ["", *(f"- `{name}`" for name in names), ""]
     if plan.bunches:
         lines += [f"{len(plan.bunches)} bunches, at most {plan.bunches_at_once} at once.", ""]
@@ -364,6 +354,11 @@ def describe(plan: Plan, digest: str, expected: str = "") -> str:
         f"Plan `{digest}`",
     ]
     return "\n".join(lines)
+
+
+def where(step: PlannedStep) -> str:
+    """Where the jobs of a step run, in words."""
+    return f"at {step.queue}" if step.queue else "at the queues that PanDA chooses"
 
 
 def _chain_figures(plan: Plan) -> str:

@@ -45,6 +45,10 @@ def _check_did(value: str) -> str:
     return str(Did.parse(value))
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 InputDid = Annotated[str, AfterValidator(_check_did)]
 DataType = Annotated[str, Field(pattern=r"^[A-Za-z]{1,8}$")]
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^<>{}\x00-\x1f]+$")]
@@ -94,6 +98,18 @@ class RequestSpec(BaseModel):
     )
     script_version: str | None = Field(
         default=None, pattern=r"^V[0-9]+$", description="None: the software's current one"
+    )
+    queue: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$",
+        exclude_if=_is_none,  # digests of requests without it stay what they were before there was one
+        description="PanDA queue that all jobs must run at; None: PanDA chooses a queue for every job",
+    )
+    rse: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z0-9]+([_\-][A-Z0-9]+)*$",
+        exclude_if=_is_none,
+        description="storage (RSE) that PanDA registers the outputs for; None: that of the queue where a job runs",
     )
     priority: int = Field(default=900, ge=0, le=1000, description="PanDA task priority")
     bunches: int = Field(

@@ -196,6 +196,7 @@ class QueueSpec(Spec):
     site: str
     rse: str
     slots: int = Field(gt=0, description="jobs at once")
+    enabled: bool = Field(default=True, description="false: out of service, no request may be pinned to it")
 
 
 class SiteTable(Spec):
@@ -213,6 +214,11 @@ class SiteTable(Spec):
                     f"queue {queue.name} writes to {queue.rse}, which is not among the storages {self.rses}"
                 )
         return self
+
+    @property
+    def in_service(self) -> tuple[QueueSpec, ...]:
+        """Queues that may be used."""
+        return tuple(queue for queue in self.queues if queue.enabled)
 
 
 class TimesSpec(Spec):

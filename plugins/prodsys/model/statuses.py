@@ -68,6 +68,9 @@ ON_THE_WAY_OUT = frozenset(  # a kill was taken, or the end is being written: an
 )
 NOT_KILLED_IN = FINAL | ON_THE_WAY_OUT
 NOT_PAUSED_IN = NOT_KILLED_IN | {TaskStatus.PAUSED, TaskStatus.FINISHING}  # PanDA would take it while aborting
+UNREFINED = frozenset(  # PanDA shows no dataset: not yet, or never
+    {TaskStatus.UNSEEN, TaskStatus.UNKNOWN, TaskStatus.REGISTERED, TaskStatus.TOBROKEN, TaskStatus.BROKEN}
+)
 RETRYABLE = frozenset({TaskStatus.FINISHED, TaskStatus.FAILED, TaskStatus.EXHAUSTED})
 
 

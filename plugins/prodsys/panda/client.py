@@ -40,6 +40,7 @@ LONG_AGO = timedelta(days=365)
 SINGLES = 20  # so many tasks missing in a list are asked for one by one in a call
 DATASET_TYPES = ("input", "pseudo_input", "output", "log")
 SHOWN_IDS = 5
+OUTPUT_TYPES = ("output", "log")  # of the stock refiner the datasets that are filled, not their templates
 # PanDA's codes in `data`
 UNKNOWN_TASK, TOO_MANY_TASKS = 2, 10
 _STRANGE: set[str] = set()  # words we have warned about
@@ -116,10 +117,10 @@ class PandaClient:
         found = filled("task/get_task_parameters", data)
         return _shaped("task/get_task_parameters", lambda: dict(json.loads(found) if isinstance(found, str) else found))
 
-    def get_files(self, jedi_task_id: int) -> tuple[TaskDataset, ...]:
+    def get_files(self, jedi_task_id: int, types: Collection[str] = DATASET_TYPES) -> tuple[TaskDataset, ...]:
         """Datasets of a task with their files, failed attempts' included; none while it is not refined."""
         call = "task/get_datasets_and_files"
-        query = {"task_id": jedi_task_id, "dataset_types": list(DATASET_TYPES)}
+        query = {"task_id": jedi_task_id, "dataset_types": list(types)}
         reply = self._wire.get(call, query, target=str(jedi_task_id))
         if not reply.success and reply.message.startswith("No data found"):
             return ()

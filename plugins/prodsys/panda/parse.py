@@ -13,6 +13,7 @@ from prodsys.model.outcome import JobFile, JobRecord, TaskInfo
 from prodsys.model.statuses import JobStatus, TaskStatus
 
 _SEED = re.compile(r"--seed=(\d+)\b")
+_GUID = re.compile(r"[0-9a-f]{32}")
 _ADLER = re.compile(r"^(?:ad:)?([0-9a-fA-F]{1,8})$")
 # the pilot's words tell most, so they come last: whoever shows one error shows that
 ERROR_SOURCES = ("exe", "sup", "ddm", "brokerage", "jobDispatcher", "taskBuffer", "pilot")
@@ -50,6 +51,7 @@ def task_datasets(rows: Iterable[Mapping[str, Any]]) -> tuple[TaskDataset, ...]:
                 TaskFile(str(file["lfn"]), str(file.get("scope") or ""), str(file.get("status") or ""))
                 for file in row.get("files") or ()
             ),
+            _int(row["dataset"].get("id")) or 0,
         )
         for row in rows
     )
@@ -85,6 +87,8 @@ def _files(files: Iterable[Mapping[str, Any]], kinds: set[str], events: Mapping[
             bytes=_int(file.get("fsize")) or 0,
             adler32=_adler32(file.get("checksum")),
             events=events.get(str(file.get("lfn"))),
+            guid=_guid(file.get("GUID")),
+            dataset_id=_int(file.get("datasetID")) or 0,
         )
         for file in files
         if file.get("type") in kinds
@@ -123,6 +127,12 @@ def _wall(row: Mapping[str, Any]) -> float:
 def _adler32(checksum: object) -> str:
     found = _ADLER.match(str(checksum or "").strip())
     return found[1].lower().zfill(8) if found else ""
+
+
+def _guid(value: object) -> str:
+    """32 lower-case hex digits; "" for none, ``NULL`` and what is no GUID."""
+    digits = str(value or "").strip().replace("-", "").lower()
+    return digits if _GUID.fullmatch(digits) else ""
 
 
 def _moment(value: object) -> str:

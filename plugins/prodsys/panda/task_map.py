@@ -7,13 +7,12 @@ job; the limit is the queue's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prodsys.errors import SpecInvalid
+from prodsys.model.names import data_type_of
 
-_DATA_TYPE = re.compile(r"[A-Za-z]+")
 ADDED_BY_JEDI = frozenset({"userName", "pushStatusChanges", "messageDriven", "cloudAsVO"})
 INPUT_ARGUMENTS = ("in", "par")  # what the scripts call their first and second input; later ones are in3, in4, ...
 SHOWN_LENGTH = 120  # characters of a value that a difference shows
@@ -31,7 +30,7 @@ class StepOrder:
     transform: str  # what a job runs (transPath)
     script: str  # full path of the macro
     image: str
-    queue: str
+    queue: str | None  # None: PanDA's brokerage chooses, job by job
     cloud: str
     priority: int
     cores: int
@@ -44,6 +43,7 @@ class StepOrder:
     inputs: Mapping[str, str] | None = None  # RECO: data type -> dataset, in order: S, P
     parent_tid: int | None = None  # goes beside the map, in the submission
     event_argument: bool = True  # False: the server is too old for ${IN/M[...]}; the script computes the first event
+    destination: str | None = None  # storage (RSE) of the output datasets; None: that of the queue where a job runs
     architecture: str = ""
     token: str = "EOS"  # noqa: S105 - a space token of storage, no secret
 
@@ -148,8 +148,8 @@ def plain_name(dataset: str) -> str:
 
 
 def _data_type(dataset: str) -> str:
-    word = dataset.rpartition(".")[2]
-    if not _DATA_TYPE.fullmatch(word):
+    word = data_type_of(dataset)
+    if word is None:
         raise SpecInvalid("dataset", f"{dataset!r} does not end with a data type", "such as .S, .P, .R, .log")
     return word
 
@@ -166,7 +166,7 @@ def _common(order: StepOrder) -> dict[str, object]:
         "workingGroup": order.working_group,
         "campaign": order.campaign,
         "cloud": order.cloud,
-        "site": order.queue,
+        **({"site": order.queue} if order.queue else {}),
         "architecture": order.architecture,  # must be there even when empty, as the next two: else the task is broken
         "transUses": "",
         "transHome": "",
@@ -218,7 +218,7 @@ def _template(order: StepOrder, kind: str, dataset: str, value: str) -> dict[str
         "dataset": dataset,
         "value": value,
         "token": order.token,
-        "destination": order.queue,
+        **({"destination": order.destination} if order.destination else {}),
     }
 
 

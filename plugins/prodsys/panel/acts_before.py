@@ -40,6 +40,8 @@ def _clone(ctx: Context, source: str, body: bodies.Clone) -> NewRequest:
         body.partition,
         body.bunches,
         body.bunches_at_once,
+        body.queue,
+        body.rse,
     )
     return clone(ctx, source, body.request_id, order)
 

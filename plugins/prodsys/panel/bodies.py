@@ -117,6 +117,9 @@ class Priority(Told):
     priority: int = Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="productions have 900", examples=[950])
 
 
+QUEUE, RSE = r"^([A-Za-z0-9][A-Za-z0-9_.\-]{0,63})?$", r"^([A-Z0-9]+([_\-][A-Z0-9]+)*)?$"
+
+
 class Clone(Told):
     """What the clone differs in; what is left out stays as it is."""
 
@@ -129,6 +132,10 @@ class Clone(Told):
     partition: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,24}$")
     bunches: int | None = Field(default=None, ge=1, le=500, description="pieces of seeds with tasks of their own")
     bunches_at_once: int | None = Field(default=None, ge=1, le=100, description="how many of them run at once")
+    queue: str | None = Field(default=None, pattern=QUEUE, description="queue of all jobs; empty: PanDA chooses")
+    rse: str | None = Field(
+        default=None, pattern=RSE, description="storage of the outputs; empty: that of a job's queue"
+    )
 
 
 class Extension(Told):

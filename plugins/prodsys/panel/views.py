@@ -199,6 +199,9 @@ class Task(View):
     reason: str = Field(description="PanDA's words; data, never HTML")
     seeds: str
     jobs: int = Field(description="jobs PanDA made of it, all attempts; before it is settled, one for each seed")
+    outputs: dict[str, list[str]] = Field(
+        description="names of the datasets it fills by data type, as PanDA shows them; empty until it does"
+    )
     retries: int = Field(description="PanDA's own, that we asked for")
     twins: list[int] = Field(description="JEDI ids of twins that were killed")
     sent_count: int

@@ -41,6 +41,8 @@ DETAIL_KEYS = [
 UNNAMED = "tobeset"
 """User name of a task whose map has not been read (recording ``broken``)."""
 
+WRITTEN = ("output", "log", "tmpl_output", "tmpl_log")
+"""Types in ``outDS``: templates of the stock refiner, and what is made of them (recording ``stock_refiner``)."""
 FILES_AT_ONCE = 5000
 _FILE_TEXTS = text("""
 select count(*), max(file_id), string_agg(
@@ -104,7 +106,7 @@ def statistics_text(connection: Connection, jedi_task_id: int) -> str:
 def describe_work(connection: Connection, jedi_task_id: int) -> dict[str, Any]:
     """What ``get_details`` tells: datasets, slots by state, the last job of each slot. Empty for unknown tasks."""
     inputs = [one["name"] for one in datasets_of(connection, jedi_task_id, "input") if one["master"]]
-    outputs = [one["name"] for one in datasets_of(connection, jedi_task_id, "output", "log")]
+    outputs = [one["name"] for one in datasets_of(connection, jedi_task_id, *WRITTEN)]
     return {
         "inDS": ",".join(inputs),
         "outDS": ",".join(outputs),

@@ -16,6 +16,7 @@ from sandbox.panda.bulk import one_of
 from sandbox.panda.jobs.catalogue import Addition, Catalogue, CatalogueRefused, CatalogueUnavailable
 from sandbox.panda.jobs.errors import ADDER_FAILED
 from sandbox.panda.settings import Site
+from sandbox.panda.tasks.instances import register_instances
 from sandbox.panda.tasks.outcome import fail_jobs, finish_jobs
 from sandbox.panda.trouble.file_deeds import decide_lost, spoil_files
 from sandbox.panda.trouble.in_force import ScenarioInForce
@@ -44,8 +45,16 @@ class Adder:
         bad = {job["panda_id"] for job in jobs} - {job["panda_id"] for job in good}
         if bad:
             self._fail({panda_id: {} for panda_id in bad})
-        if good:
+        if good and self._instances_are_there():
             self._register(good)
+
+    def _instances_are_there(self) -> bool:
+        try:
+            register_instances(self._engine, self._catalogue)
+        except CatalogueUnavailable as error:
+            log.warning("jobs stay in holding: %s", error)
+            return False
+        return True
 
     def _register(self, jobs: Sequence[RowMapping]) -> None:
         with self._engine.begin() as connection:

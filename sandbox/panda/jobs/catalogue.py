@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,10 @@ class CatalogueUnavailable(Exception):
 
 class CatalogueRefused(Exception):
     """The catalogue says no; waiting does not help. The text is the catalogue's."""
+
+
+class FilesUnreadable(Exception):
+    """The files of a dataset cannot be read as they are; the text becomes the task's errorDialog."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class Catalogue(Protocol):
     def list_files(self, connection: Connection, dataset: str) -> list[CatalogueFile]:
         """Return the files of a dataset in the order of their names."""
 
+    def storage_fault(self, destination: str) -> str | None:
+        """Return what is wrong with the destination of an output; None when nothing is, or nobody looks."""
+
     def ensure_dataset(self, dataset: str) -> None:
         """Make the dataset if it is missing."""
 
@@ -71,6 +78,17 @@ class OwnTables:
     """Adder ``none``: the finished files of producing tasks are the catalogue, nothing is registered."""
 
     registers = False
+
+    def __init__(self, storages: Collection[str] = ()) -> None:
+        self._storages = frozenset(storages)
+
+    def has_storage(self, name: str) -> bool:
+        """Whether a queue writes there."""
+        return name in self._storages
+
+    def storage_fault(self, destination: str) -> str | None:  # noqa: ARG002
+        """Nobody looks."""
+        return None
 
     def knows(self, connection: Connection, dataset: str) -> bool:
         """Whether any task fills the dataset."""

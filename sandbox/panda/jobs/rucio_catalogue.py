@@ -99,14 +99,13 @@ class _TokenClient(Client):
 
 
 class RucioCatalogue:
-    """Datasets and files in Rucio, as PanDA's adder and task setupper leave them there."""
-
-    registers = True
+    """Datasets and files in Rucio, as PanDA's adder and task setupper leave them there, when there is an adder."""
 
     def __init__(self, settings: Settings) -> None:
         if not settings.rucio_url:
             raise SettingsInvalid("adder rucio needs SANDBOX_PANDA_RUCIO_URL")
         self._settings = settings
+        self.registers = settings.adder == "rucio"
         self._token = ClientToken(settings)
         self._local = threading.local()
 
@@ -135,6 +134,20 @@ class RucioCatalogue:
             for one in found
         ]
         return sorted(files, key=lambda one: one.name)
+
+    def has_storage(self, name: str) -> bool:
+        """Whether Rucio has the storage."""
+        try:
+            self._ask(lambda client: client.get_rse(name))
+        except CatalogueRefused as error:
+            if isinstance(error.__cause__, (rucio_error.RSENotFound, rucio_error.InvalidObject)):
+                return False
+            raise
+        return True
+
+    def storage_fault(self, destination: str) -> str | None:  # noqa: ARG002
+        """Nobody looks."""
+        return None
 
     def ensure_dataset(self, dataset: str) -> None:
         """Make the dataset if Rucio does not know it."""

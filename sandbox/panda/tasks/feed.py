@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Engine, RowMapping, or_, select, update
 
 from sandbox.panda import tables as t
 from sandbox.panda.bulk import copy_maps
-from sandbox.panda.jobs.catalogue import Catalogue, CatalogueFile, CatalogueRefused, CatalogueUnavailable
+from sandbox.panda.jobs.catalogue import (
+    Catalogue,
+    CatalogueFile,
+    CatalogueRefused,
+    CatalogueUnavailable,
+    FilesUnreadable,
+)
 from sandbox.panda.rhythms import Rhythms, utc_now
 from sandbox.panda.store import FINAL, count_master_files, datasets_of, find_task, master_of, set_status
 from sandbox.panda.tasks.map_faults import SUSPECTS, break_task
@@ -36,11 +42,21 @@ def feed_defined(engine: Engine, rhythms: Rhythms, catalogue: Catalogue) -> None
             _feed_one(engine, jedi_task_id, rhythms, catalogue)
         except CatalogueUnavailable as error:
             log.warning("task %s stays defined: %s", jedi_task_id, error)
+        except FilesUnreadable as error:
+            _wait_for_files(engine, jedi_task_id, rhythms, str(error))
         except CatalogueRefused as error:
             with engine.begin() as connection:
                 set_status(connection, jedi_task_id, "tobroken", f"failed to setup task with {error}")
         except SUSPECTS as error:
             break_task(engine, jedi_task_id, "failed to make its inputs", error)
+
+
+def _wait_for_files(engine: Engine, jedi_task_id: int, rhythms: Rhythms, reason: str) -> None:
+    """Inputs that cannot be read are looked at again; the reason stays until they can (``stock_ddm``, task 256)."""
+    with engine.begin() as connection:
+        row = find_task(connection, jedi_task_id, lock=True)
+        if row is not None and row["status"] == "defined":
+            _wait(connection, row, rhythms, reason, frozen_time=utc_now())
 
 
 def revive_pending(engine: Engine, rhythms: Rhythms) -> None:
@@ -74,7 +90,8 @@ def _feed_one(engine: Engine, jedi_task_id: int, rhythms: Rhythms, catalogue: Ca
         alone = before is not None and not parent_works(connection, before)
         inputs = datasets_of(connection, jedi_task_id, "input")
         still_open = any(catalogue.is_open(connection, plan["name"]) for plan in inputs)
-        found = {plan["dataset_id"]: catalogue.list_files(connection, plan["name"]) for plan in inputs}
+        # the last input first: of several that cannot be read it is named (``stock_ddm``)
+        found = {plan["dataset_id"]: catalogue.list_files(connection, plan["name"]) for plan in reversed(inputs)}
         outputs = [d for d in datasets_of(connection, jedi_task_id, "output", "log") if not d["registered"]]
     if catalogue.registers:
         for plan in outputs:
@@ -200,6 +217,8 @@ def _make_ready(connection: Connection, row: Mapping[str, Any], rhythms: Rhythms
         _wait(connection, row, rhythms, said)
 
 
-def _wait(connection: Connection, row: Mapping[str, Any], rhythms: Rhythms, reason: str) -> None:
+def _wait(
+    connection: Connection, row: Mapping[str, Any] | RowMapping, rhythms: Rhythms, reason: str, **columns: Any
+) -> None:
     later = utc_now() + timedelta(seconds=rhythms.pending_s)
-    set_status(connection, row["jedi_task_id"], "pending", reason, look_again=later, old_status="defined")
+    set_status(connection, row["jedi_task_id"], "pending", reason, look_again=later, old_status="defined", **columns)

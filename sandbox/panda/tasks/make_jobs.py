@@ -19,6 +19,7 @@ from sandbox.panda.rhythms import utc_now
 from sandbox.panda.settings import Site
 from sandbox.panda.store import datasets_of
 from sandbox.panda.tasks.job_plan import JobPlanner, PlannedJob
+from sandbox.panda.tasks.refine import TEMPLATE
 
 _JOB = (
     "panda_id", "jedi_task_id", "status", "job_name", "attempt_nr", "max_attempt", "failed_attempt", "priority",
@@ -54,7 +55,9 @@ class JobMaker:
         self._master = next(one for one in datasets if one["master"])
         self._others = [one for one in datasets if one["type"] == "input" and not one["master"]]
         self._pool = next((one for one in datasets if one["type"] == "random_seed"), None)
-        self._outputs = [one for one in datasets if one["type"] in ("output", "log")]
+        self._templates = [one for one in datasets if one["type"].startswith(TEMPLATE)]
+        self._instances = {(one["template_id"], one["site"]): one for one in datasets if one["template_id"]}
+        self._outputs = self._templates or [one for one in datasets if one["type"] in ("output", "log")]
         self._planner = JobPlanner(task["params"], task["jedi_task_id"])
         self._places: dict[int, int] = {}
         self._jobs: list[tuple[Any, ...]] = []
@@ -81,7 +84,7 @@ class JobMaker:
         self._places = self._places_of_slots() if self._task["attributes"].get("attempt_suffix") else {}
         for place, (panda_id, slots, site) in enumerate(zip(numbers, groups, sites, strict=True)):
             further = {stream: rows[place] for stream, rows in others.items()}
-            plan = self._plan(place, slots, further, seeds)
+            plan = self._plan(place, slots, further, seeds, site)
             name = names.get(slots[0]["panda_id"]) or f"{self._task['task_name']}.{panda_id}"
             self._add_job(panda_id, name, slots[0], site, plan)
             inputs = [*slots, *(row for rows in further.values() for row in rows), *seeds[place : place + 1]]
@@ -90,15 +93,46 @@ class JobMaker:
         self._write(len(groups))
 
     def _plan(
-        self, place: int, slots: Sequence[RowMapping], further: Mapping[str, Sequence[Any]], seeds: Sequence[Any]
+        self,
+        place: int,
+        slots: Sequence[RowMapping],
+        further: Mapping[str, Sequence[Any]],
+        seeds: Sequence[Any],
+        site: Site,
     ) -> PlannedJob:
         seed = int(seeds[place]["lfn"]) + self._pool["first_number"] if self._pool else None
         pseudo = self._master["type"] == "pseudo_input"
         if self._places:  # set-ups that name attempts: the slot's own number, and the attempt at the end
-            serials = [(one, self._places[slots[0]["file_id"]]) for one in self._outputs]
+            serials = [(one, self._places[slots[0]["file_id"]]) for one in self._filled_at(site)]
             return self._planner.plan(slots, further, seed, serials, pseudo, f".{slots[0]['attempt_nr'] + 1}")
-        serials = [(one, one["next_serial"] + place) for one in self._outputs]
+        numbers = [one["next_serial"] + place for one in self._outputs]  # a template's count for all its instances
+        serials = list(zip(self._filled_at(site), numbers, strict=True))
         return self._planner.plan(slots, further, seed, serials, pseudo)
+
+    def _filled_at(self, site: Site) -> Sequence[RowMapping]:
+        """Datasets that jobs at a queue fill: those of the map, or its templates' instances for the queue."""
+        if not self._templates:
+            return self._outputs
+        logs_first = sorted(self._templates, key=lambda one: one["type"] != f"{TEMPLATE}log")
+        for template in logs_first:  # in this order they are numbered (``stock_refiner``)
+            if (template["dataset_id"], site.name) not in self._instances:
+                self._instances[template["dataset_id"], site.name] = self._instantiate(template, site)
+        return [self._instances[one["dataset_id"], site.name] for one in self._templates]
+
+    def _instantiate(self, template: RowMapping, site: Site) -> RowMapping:
+        [dataset_id] = draw_numbers(self._connection, "dataset_dataset_id_seq", 1)
+        kept = ("jedi_task_id", "first_number", "pattern", "token")
+        values = {name: template[name] for name in kept} | {
+            "dataset_id": dataset_id,
+            "name": f"{template['name']}.{dataset_id}",
+            "type": template["type"].removeprefix(TEMPLATE),
+            "destination": template["destination"] or site.name,
+            "template_id": template["dataset_id"],
+            "site": site.name,
+        }
+        made = self._connection.execute(insert(t.dataset).returning(t.dataset), values).mappings().one()
+        self._datasets[dataset_id] = made
+        return made
 
     def _places_of_slots(self) -> dict[int, int]:
         """Return the place of each slot among all slots of the task, from 1."""

@@ -6,8 +6,9 @@ Source: recordings ``broken``, ``seed_list``, ``chain_done``, ``odd_input``, ``t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox.panda.tasks.templates import input_stream, mark_outputs, output_pattern, parameter_text
@@ -59,6 +60,36 @@ class RefinedTask:
     def inputs(self) -> list[str]:
         """Names of the datasets to be looked up."""
         return [plan.name for plan in self.datasets if plan.type == "input"]
+
+
+TEMPLATE = "tmpl_"
+"""Begins the types of datasets that the stock refiner makes of outputs and logs; no file is ever in them."""
+INSTANTIATES = "instantiateTmpl=1,instantiateTmplSite=1"
+"""Words of the split rule of a task whose outputs are templates (recording ``stock_refiner``)."""
+_BEFORE_OUTPUTS = frozenset(
+    {"walltime", "outDiskCount", "workDiskCount", "ramCount", "eventService", "cpuTimeUnit", "requestType"}
+)
+
+
+def as_templates(refined: RefinedTask) -> RefinedTask:
+    """What PanDA's stock refiner makes of it: outputs and log are templates, instantiated with the first jobs."""
+    plans = [
+        replace(plan, type=f"{TEMPLATE}{plan.type}") if plan.type in ("output", "log") else plan
+        for plan in refined.datasets
+    ]
+    rule = f"{refined.attributes['splitRule']},{INSTANTIATES}"
+    return replace(refined, datasets=plans, attributes={**refined.attributes, "splitRule": rule})
+
+
+def early_attributes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a task whose outputs JEDI could not check (recording ``stock_ddm``)."""
+    return {key: value for key, value in common_attributes(params).items() if key not in _BEFORE_OUTPUTS}
+
+
+def destinations(plans: Sequence[DatasetPlan]) -> list[str]:
+    """Destinations of outputs that JEDI looks up: plain words, each once."""
+    found = [plan.destination for plan in plans if plan.type in ("output", "log") and plan.destination]
+    return [one for one in dict.fromkeys(found) if re.fullmatch(r"[a-zA-Z0-9_-]+", one)]
 
 
 def check_common(params: Mapping[str, Any], vo: str) -> None:

@@ -19,10 +19,14 @@ from sandbox.panda.rhythms import Rhythms, utc_now
 from sandbox.panda.store import FINAL, find_task, set_status
 from sandbox.panda.tasks.map_faults import SUSPECTS, break_task
 from sandbox.panda.tasks.refine import (
+    INSTANTIATES,
     RefinedTask,
     RefineFailed,
+    as_templates,
     check_common,
     common_attributes,
+    destinations,
+    early_attributes,
     plan_datasets,
     refine,
     split_rule,
@@ -48,11 +52,22 @@ class RefineRules:
         nothing of each other, and both live.
     attempt_suffix : bool
         Whether files keep their slot's number and get ``.1``, ``.2`` by attempt.
+    instantiate : bool
+        Whether outputs are templates, as with PanDA's stock refiner.
     """
 
     vo: str
     refiners: int = 1
     attempt_suffix: bool = False
+    instantiate: bool = False
+
+
+@dataclass(frozen=True)
+class Objections:
+    """What the catalogue says against a map."""
+
+    unknown: str | None = None  # input dataset that it does not know
+    storage: str | None = None  # what is wrong with a destination
 
 
 def register_submissions(engine: Engine, rhythms: Rhythms) -> None:
@@ -104,7 +119,7 @@ def refine_registered(engine: Engine, rhythms: Rhythms, rules: RefineRules, cata
 
 def _refine_task(engine: Engine, jedi_task_id: int, rhythms: Rhythms, rules: RefineRules, catalogue: Catalogue) -> None:
     try:
-        unknown = _find_unknown_input(engine, jedi_task_id, catalogue)
+        objections = _ask_catalogue(engine, jedi_task_id, catalogue)
     except CatalogueUnavailable as error:
         log.warning("task %s stays registered: %s", jedi_task_id, error)
         return
@@ -112,33 +127,35 @@ def _refine_task(engine: Engine, jedi_task_id: int, rhythms: Rhythms, rules: Ref
         with engine.begin() as connection:
             row = find_task(connection, jedi_task_id, lock=True)
             if row is not None and row["status"] in _TO_REFINE:
-                _refine_one(connection, row, rhythms, rules, unknown)
+                _refine_one(connection, row, rhythms, rules, objections)
     except SUSPECTS as error:
         break_task(engine, jedi_task_id, "failed to refine task", error)
 
 
-def _find_unknown_input(engine: Engine, jedi_task_id: int, catalogue: Catalogue) -> str | None:
-    """Name of the first input dataset the catalogue does not know; asked before any row is locked."""
+def _ask_catalogue(engine: Engine, jedi_task_id: int, catalogue: Catalogue) -> Objections:
+    """The first input dataset the catalogue does not know, the first bad destination; asked before rows are locked."""
     with engine.connect() as connection:
         row = find_task(connection, jedi_task_id)
         try:
             plans = plan_datasets(row["params"]) if row else []
         except (KeyError, TypeError, ValueError, AttributeError):
-            return None  # the refiner itself will say what is wrong with the map
+            return Objections()  # the refiner itself will say what is wrong with the map
         names = [plan.name for plan in plans if plan.type == "input"]
-        return next((name for name in names if not catalogue.knows(connection, name)), None)
+        unknown = next((name for name in names if not catalogue.knows(connection, name)), None)
+        faults = (catalogue.storage_fault(one) for one in destinations(plans))
+        return Objections(unknown, next((fault for fault in faults if fault), None))
 
 
 def _refine_one(
-    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, unknown: str | None
+    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, objections: Objections
 ) -> None:
     jedi_task_id, params = row["jedi_task_id"], row["params"]
     if row["status"] == "rerefine":
-        _refine_again(connection, row)
+        _refine_again(connection, row, rules)
         return
     try:
         with connection.begin_nested():
-            _read_map(connection, row, rhythms, rules, unknown)
+            _read_map(connection, row, rhythms, rules, objections)
     except RefineFailed as error:
         columns = {}
         if error.named:
@@ -152,10 +169,10 @@ def _refine_one(
         set_status(connection, jedi_task_id, "tobroken", f"failed to refine task with {kind}:{str(error)[:300]}")
 
 
-def _refine_again(connection: Connection, row: RowMapping) -> None:
+def _refine_again(connection: Connection, row: RowMapping, rules: RefineRules) -> None:
     """Take the map anew after ``reload_input``: priority and split rule are the map's again (``attributes``)."""
     params = row["params"]
-    rule = split_rule(params)
+    rule = split_rule(params) + (f",{INSTANTIATES}" if rules.instantiate else "")
     attributes = {**row["attributes"], "splitRule": rule if "useScout" in rule else f"{rule},useScout=no_use"}
     attributes.pop("fed_after_parent", None)
     columns = {"current_priority": params["taskPriority"], "start_time": None, "attributes": attributes}
@@ -163,7 +180,7 @@ def _refine_again(connection: Connection, row: RowMapping) -> None:
 
 
 def _read_map(
-    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, unknown: str | None
+    connection: Connection, row: RowMapping, rhythms: Rhythms, rules: RefineRules, objections: Objections
 ) -> None:
     """Take the map step by step; what has been written is undone when a step fails."""
     jedi_task_id, params = row["jedi_task_id"], row["params"]
@@ -176,12 +193,24 @@ def _read_map(
         reason = f"toabort since there is duplicated task -> jediTaskID={twin}"
         set_status(connection, jedi_task_id, "toabort", reason, task_name=None, start_time=utc_now())
     elif _parent_allows(connection, row, params, rhythms):
-        if unknown is not None:
-            said = f'doBasicRefine : unknown input dataset "{unknown}"'
+        if objections.unknown is not None:
+            said = f'doBasicRefine : unknown input dataset "{objections.unknown}"'
             raise RefineFailed(f"{said} failed to refine task with UnknownDatasetError:{said}", named=True)
+        if objections.storage is not None:
+            _wait_for_storage(connection, row, rhythms, objections.storage)
+            return
         if rules.attempt_suffix:
             refined.attributes["attempt_suffix"] = True
-        _define(connection, row, refined)
+        _define(connection, row, as_templates(refined) if rules.instantiate else refined)
+
+
+def _wait_for_storage(connection: Connection, row: RowMapping, rhythms: Rhythms, fault: str) -> None:
+    """A bad destination: ``pending``, then ``registered`` with the reason still on it (``stock_ddm``, task 254)."""
+    jedi_task_id, now = row["jedi_task_id"], utc_now()
+    values = {"attributes": early_attributes(row["params"])}
+    connection.execute(update(t.task).where(t.task.c.jedi_task_id == jedi_task_id).values(**values))
+    columns = {"look_again": now + timedelta(seconds=rhythms.pending_s), "old_status": "registered", "frozen_time": now}
+    set_status(connection, jedi_task_id, "pending", f"pending due to temporary storage issue. {fault}", **columns)
 
 
 def _keep_attributes(connection: Connection, jedi_task_id: int, params: Mapping[str, Any], reason: str) -> None:

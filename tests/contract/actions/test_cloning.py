@@ -87,6 +87,19 @@ def test_a_small_clone_of_a_request_in_bunches_has_no_more_bunches_than_seeds(ct
     assert clone(ctx, "DEMO2025-001", "DEMO2025-002", SMALL).spec.bunches == 3
 
 
+def test_a_clone_is_pinned_and_freed_again(ctx):
+    pinned = clone(ctx, NEWEST, "DEMO2025-021", replace(SMALL, queue="SPD_PNPI", rse="JINR_EOS"))
+    assert (pinned.spec.queue, pinned.spec.rse) == ("SPD_PNPI", "JINR_EOS")
+    assert {one.field: one.now for one in pinned.changes if one.field in ("queue", "rse")} == {
+        "queue": "SPD_PNPI", "rse": "JINR_EOS",
+    }  # fmt: skip
+    kept = clone(ctx, "DEMO2025-021", "DEMO2025-022", SMALL)
+    assert (kept.spec.queue, kept.spec.rse) == ("SPD_PNPI", "JINR_EOS")
+    free = clone(ctx, "DEMO2025-021", "DEMO2025-023", replace(SMALL, queue="", rse=""))
+    assert (free.spec.queue, free.spec.rse) == (None, None)
+    assert {one.field for one in free.changes} >= {"queue", "rse"}
+
+
 def test_a_rehearsed_clone_is_shown_and_not_made(ctx):
     assert rehearse(ctx, lambda hands: clone(hands, NEWEST, None, SMALL)).answer.request_id == "PROD2025-017"
     with pytest.raises(RequestUnknown):

@@ -179,7 +179,7 @@ def test_without_history_the_figures_are_those_of_the_chain_and_say_so(ctx):
     assert answer.estimate.core_hours == pytest.approx(answer.plan.core_hours)
     assert all(step.bytes_per_event.comparables == 0 for step in answer.estimate.steps)
     assert "chain SIM-RECO" in answer.estimate.steps[0].bytes_per_event.source
-    assert "1500 jobs at once at SPD_JINR" in answer.estimate.steps[0].duration_h.source
+    assert "1788 jobs at once at all queues in service" in answer.estimate.steps[0].duration_h.source
 
 
 def test_figures_come_from_comparable_tasks_and_the_plan_keeps_its_digest(ctx):

@@ -36,18 +36,24 @@ def sites(
     """Yield the sites by their adder; they share the Rucio server."""
     with ExitStack() as stack:
         yield {
-            adder: stack.enter_context(_site(adder, postgres, rucio_server, tmp_path_factory.mktemp(f"site_{adder}")))
+            adder: stack.enter_context(
+                make_site(adder, postgres, rucio_server, tmp_path_factory.mktemp(f"site_{adder}"))
+            )
             for adder in ("rucio", "none")
         }
 
 
 @contextmanager
-def _site(adder: str, postgres: PostgresHandle, rucio: RucioServer, folder: Path) -> Iterator[Site]:
-    url = postgres.create_database(f"chain_ledger_{adder}")
+def make_site(
+    adder: str, postgres: PostgresHandle, rucio: RucioServer, folder: Path, name: str = "", **settings: str
+) -> Iterator[Site]:
+    """A site of its own; settings are those of its PanDA."""
+    name = name or adder
+    url = postgres.create_database(f"chain_ledger_{name}")
     migrate(url)
     home = folder / "home"
     home.mkdir()
-    with running(folder, postgres.create_database(f"chain_panda_{adder}"), rucio, adder) as sandbox:
+    with running(folder, postgres.create_database(f"chain_panda_{name}"), rucio, adder, **settings) as sandbox:
         site = Site(sandbox, rucio, make_session_factory(url), home, read_catalogue(), url)
         sheet = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
         import_intake(site.context(), read_files([sheet], site.catalogue))

@@ -29,7 +29,7 @@ def _sampled(production: Production) -> set[int]:
 def _place(production: Production, seed: int, data_type: str) -> Path:
     job = next(one for one in production.jobs("SIM") if one.seed == seed)
     [lfn] = [file.lfn for file in job.outputs if f".{data_type}." in file.lfn]
-    rse = production.plan.step("SIM").rse
+    rse = production.site.rse_of(job.site)
     return production.site.rucio.rse_root / rse / hash_path(Did(production.plan.partition, lfn))
 
 

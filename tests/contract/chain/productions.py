@@ -55,6 +55,7 @@ class Order:
     lose_in_reco: tuple[int, ...] = ()  # slots of RECO jobs that fail in all attempts of the first task
     answers: tuple[tuple[Answer, str], ...] = ()
     between: Callable[[Production, str], None] | None = None
+    queue: str | None = None  # None: PanDA chooses
 
     @property
     def request_id(self) -> str:
@@ -239,7 +240,7 @@ PRODUCTIONS = {
     "late": Order(914, lose_p=True, settled_late=True),
     "raced": Order(916, "none", raced=True),
     "mispaired": Order(906, "none", seeds=6, lose_p=True),
-    "brief": Order(919, seeds=2, partition="test"),
+    "brief": Order(919, seeds=2, partition="test", queue="SPD_PNPI"),
     "retried": Order(915, "none", fail_thrice=(0,), between=_retry_by_hand),
     "stray": Order(917, "none", fail_once=(1,), between=_register_failed_attempt),
     "healed": Order(907, fail_once=(0,)),
@@ -285,7 +286,7 @@ def prepare(site: Site, name: str, order: Order) -> Production:
         site.with_policy(sample_files=order.sample_files, settle=(rule,), unreadable_ask_percent=order.ask_percent),
         strict=order.strict,
     )
-    seeds = site.approved(order.request_id, order.seeds, order.partition)
+    seeds = site.approved(order.request_id, order.seeds, order.partition, queue=order.queue)
     course = Course(site, order.request_id, order.twice, order.mortal, order.settled_late, order.raced)
     course.answers = list(order.answers)
     return Production(name, order, site, seeds, course)

@@ -39,6 +39,7 @@ CHANGING_RUCIO = {
     "detach_dids",
     "close",
     "set_metadata_bulk",
+    "set_dids_metadata_bulk",
     "add_replication_rule",
 }
 
@@ -162,16 +163,30 @@ class Site:
         return replace(self, catalogue=self.catalogue.model_copy(update={"policy": policy}))
 
     def approved(
-        self, request_id: str, seed_count: int = 3, partition: str | None = None, bunches: int | None = None
+        self,
+        request_id: str,
+        seed_count: int = 3,
+        partition: str | None = None,
+        bunches: int | None = None,
+        queue: str | None = None,
     ) -> tuple[int, ...]:
         """Clone, plan and approve a request; its seeds."""
         ctx = self.context()
         order = CloneOrder(
-            seed_count=seed_count, events_per_file=EVENTS, chain="SIM-RECO", partition=partition, bunches=bunches
+            seed_count=seed_count,
+            events_per_file=EVENTS,
+            chain="SIM-RECO",
+            partition=partition,
+            bunches=bunches,
+            queue=queue,
         )
         spec = clone(ctx, BOOK, request_id, order)
         approve(ctx, request_id, plan(ctx, request_id).digest)
         return tuple(seeds_of.iterate(spec.seeds))
+
+    def rse_of(self, queue: str) -> str:
+        """Storage that jobs at a queue write to."""
+        return next(one.rse for one in self.catalogue.sites.queues if one.name == queue)
 
 
 def read_catalogue() -> Catalogue:

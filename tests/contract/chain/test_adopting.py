@@ -81,6 +81,7 @@ def order_by_hand(site: Site, request_id: str, kind: str, name: str, prefix: str
         script=step.script,
         image=step.image,
         queue=step.queue,
+        destination=step.rse,
         cloud=site.catalogue.sites.cloud,
         priority=800,
         cores=1,

@@ -25,7 +25,7 @@ from prodsys.ledger.inputs import list_inputs
 from prodsys.ledger.requests import approved_plan, get_spec, get_step
 from prodsys.ledger.seeds import claimed_by, reused_by
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tasks import list_files, newest_task, seeds_of_task
+from prodsys.ledger.tasks import list_files, list_outcomes, newest_task, seeds_of_task
 from prodsys.model import seeds as seeds_of
 from prodsys.model.names import Did
 from prodsys.model.request import RequestSpec
@@ -193,9 +193,10 @@ def copies(site: Site, source: str, kind: str) -> list[tuple[str, Path, str]]:
     """LFN, path and storage of the files of one type that a request simulated."""
     with transaction(site.sessions) as session:
         step = get_step(session, source, "SIM")
-        partition, rse = approved_plan(session, source).partition, approved_plan(session, source).step("SIM").rse
-        lfns = [one.lfn for one in list_files(session, step.step_id, kind)]
-    return [(lfn, site.rucio.rse_root / rse / hash_path(Did(partition, lfn)), rse) for lfn in lfns]
+        partition = approved_plan(session, source).partition
+        places = {one.seed: site.rse_of(one.site) for one in list_outcomes(session, step.step_id)}
+        lfns = {one.lfn: places[one.seed] for one in list_files(session, step.step_id, kind)}
+    return [(lfn, site.rucio.rse_root / rse / hash_path(Did(partition, lfn)), rse) for lfn, rse in lfns.items()]
 
 
 def put(site: Site, did: Did, path: Path, rse: str) -> FileFact:

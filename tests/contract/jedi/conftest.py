@@ -28,6 +28,7 @@ from sandbox.panda.tasks.throttle import throttle_tasks
 from tests.contract.panda import recordings
 from tests.postgres_fixture import FreshDatabase
 
+GUID = "49d9ed0d-08ed-4e66-9023-a965e4be180f"
 AT_ONCE = Rhythms(**dict.fromkeys(Rhythms.model_fields, 0.0))
 
 
@@ -135,7 +136,7 @@ class World:
             files = connection.execute(
                 select(t.job_file).where(t.job_file.c.panda_id == job["panda_id"], t.job_file.c.type == "output")
             ).mappings()
-            said = {"size": 10, "adler32": "0" * 8, "guid": "g", "events": job["n_events"]}
+            said = {"size": 10, "adler32": "0" * 8, "guid": GUID, "events": job["n_events"]}
             report = {"files": {file["lfn"]: said for file in files}, "n_events": job["n_events"], "ended": time.time()}
             times = {"start_time": now - timedelta(seconds=wall_s), "end_time": now}
             statement = update(t.job).where(t.job.c.panda_id == job["panda_id"])

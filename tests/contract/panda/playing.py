@@ -29,11 +29,14 @@ BORROWERS = ("wrong_state_commands", "listing")
 AFTER = {"listing": ("chain_done",)}
 """Scenarios that need others without naming their ids."""
 
-MEDDLED = ("empty_reads", "retry_after_done", "stock_refiner")
-"""Somebody did something to the server between the calls, or it had other plug-ins: these are played by other tests."""
+MEDDLED = ("empty_reads", "retry_after_done")
+"""Somebody did something to the server between the calls: these are played by other tests."""
+
+STOCK = ("stock_refiner", "stock_ddm")
+"""Recorded on servers with other plug-ins: played at sandboxes of their own (`test_stock_replay`)."""
 
 SCENARIOS = (
-    *(one for one in recordings.scenarios() if one not in (*BORROWERS, *MEDDLED, "unknown_ids")),
+    *(one for one in recordings.scenarios() if one not in (*BORROWERS, *MEDDLED, *STOCK, "unknown_ids")),
     *BORROWERS,
 )
 """Those that are played; ``unknown_ids`` has no tasks, each of its calls is a test (`test_probes`)."""

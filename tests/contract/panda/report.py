@@ -20,6 +20,7 @@ TOPICS = {
     "test_replayer": "the replayer itself",
     "test_scenarios": "checks over several scenarios",
     "test_messages": "messages",
+    "test_plugins": "names of outputs, destination, GUID",
 }
 """Rows for tests that are not of one scenario; what is not listed here runs sandboxes of its own (`row_of`)."""
 

@@ -36,6 +36,7 @@ class Sandbox:
         self, folder: Path, database_url: str, speed: float = 20.0, rse: str = "LOCAL_EOS", **settings: str
     ) -> None:
         self.folder, self.port = folder, free_port()
+        self.database_url = database_url
         self.issuer = Issuer(folder)
         self.scenario = folder / "scenario.yaml"
         self.rse_root = folder / "rse"

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from prodsys.ddm.facts import DidType, FileFact
-from prodsys.ddm.verbs import Held, ensure_dataset_holds
+from prodsys.ddm.verbs import Held, ensure_dataset_holds, ensure_described
 from prodsys.errors import DatasetConflict, RucioRefused, RucioUnavailable, SpecInvalid
-from prodsys.model.names import Did
+from prodsys.model.names import Did, guid_of
 from tests.rucio_fixture import CallList
 
 RSES = ("JINR_EOS", "PNPI_EOS")
@@ -81,6 +81,43 @@ def test_a_list_of_files_that_ends_early_loses_no_file(rucio_server):
     client._rucio = Short(client._rucio)
     with pytest.raises(RucioUnavailable, match=r"lists 2 files of .* and counts 3"):
         ensure_dataset_holds(client, did, files, storages(files))
+
+
+def described(did, number):
+    """Files with a GUID and events."""
+    return {
+        lfn: FileFact(fact.bytes, fact.adler32, guid_of(Did(did.scope, lfn)), 4000)
+        for lfn, fact in files_of(did, number).items()
+    }
+
+
+def guids(rucio, did):
+    return {lfn: (fact.guid, fact.events) for lfn, fact in rucio.list_files(did).items()}
+
+
+def test_files_are_registered_with_guid_and_events_in_one_call(rucio_server):
+    did, journal = rucio_server.did(), CallList()
+    wanted = described(did, 20)
+    ensure_dataset_holds(rucio_server.client(journal=journal), did, wanted, storages(wanted))
+    assert guids(rucio_server.client(), did) == {lfn: (fact.guid, 4000) for lfn, fact in wanted.items()}
+    assert journal.calls().count("add_files_to_datasets") == 1
+    assert "set_dids_metadata_bulk" not in journal.calls()
+
+
+def test_what_the_adder_registered_without_gets_both_afterwards_in_one_call_and_keeps_what_it_has(rucio_server):
+    did, journal, rucio = rucio_server.did(), CallList(), rucio_server.client()
+    fill(rucio, did, files_of(did, 20))
+    rucio.ensure_closed(did)
+    first, *_ = wanted = described(did, 20)
+    rucio.describe_files({Did(did.scope, first): {"guid": "0" * 31 + "7"}})
+    by_did = {Did(did.scope, lfn): fact for lfn, fact in wanted.items()}
+    ensure_described(rucio_server.client(journal=journal), did, by_did)
+    assert journal.calls() == ["list_files", "set_dids_metadata_bulk", "list_files"]
+    kept = {first: ("0" * 31 + "7", 4000)}
+    assert guids(rucio, did) == {lfn: (fact.guid, 4000) for lfn, fact in wanted.items()} | kept
+    again = CallList()
+    ensure_described(rucio_server.client(journal=again), did, by_did)
+    assert again.calls() == ["list_files"]
 
 
 def test_the_second_time_nothing_is_written(rucio_server):

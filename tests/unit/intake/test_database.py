@@ -147,3 +147,20 @@ def test_scripts_elsewhere_are_noted(tmp_path, catalogue):
     intake = read_files([tmp_path], catalogue)
     assert (len(intake.accepted), intake.faults) == (1, ())
     assert "variant is not known" in intake.notes[-1].message
+
+
+def test_a_request_may_be_pinned_to_a_queue_and_a_storage(read):
+    spec = read(export(queue="SPD_PNPI", rse="JINR_EOS")).accepted[0].spec
+    assert (spec.queue, spec.rse) == ("SPD_PNPI", "JINR_EOS")
+    assert (read(export()).accepted[0].spec.queue, read(export(queue="")).accepted[0].spec.queue) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "nearest"), [("queue", "SPD_PNPl", "SPD_PNPI"), ("rse", "PNPI", "PNPI_EOS")]
+)
+def test_a_place_that_does_not_exist_is_a_fault_of_its_cell(read, column, value, nearest):
+    intake = read(export(**{column: value}))
+    assert not intake.accepted
+    [fault] = intake.faults
+    assert (fault.column, fault.value) == (column, value)
+    assert nearest in fault.remedy

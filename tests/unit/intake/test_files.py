@@ -169,3 +169,11 @@ def test_what_is_no_yaml_of_a_request_gets_one_error(read, text, words):
     intake = read(text, "r.yaml")
     assert intake.accepted == ()
     assert words in intake.faults[0].message
+
+
+def test_a_yaml_request_may_be_pinned_to_a_queue_and_a_storage(read):
+    [accepted] = read(YAML + "queue: SPD_JINR\nrse: PNPI_EOS\n", "r.yaml").accepted
+    assert (accepted.spec.queue, accepted.spec.rse) == ("SPD_JINR", "PNPI_EOS")
+    intake = read(YAML + "queue: SPD_MARS\n", "r.yaml")
+    [fault] = intake.faults
+    assert (fault.column, fault.value) == ("queue", "SPD_MARS")

@@ -16,8 +16,10 @@ from prodsys.model.names import (
     TaskName,
     canonical_id,
     check_name,
+    data_type_of,
     energy_text,
     file_name,
+    instance_name,
 )
 
 UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -173,3 +175,24 @@ def test_a_number_of_ten_digits_is_a_slip_and_the_words_say_so():
     assert str(RequestId.parse("PROD2032-1234")) == "PROD2032-1234"
     with pytest.raises(SpecInvalid, match="a number of 3 to 9 digits"):
         RequestId.parse("PROD2032-1234567890")
+
+
+@given(
+    samples,
+    st.sampled_from(["SIM", "RECO"]),
+    st.none() | st.integers(1, 999),
+    st.integers(1, 99),
+    st.integers(1, 10**9),
+)
+def test_an_instance_of_a_dataset_reads_back_and_knows_its_planned_name(sample, step, bunch, attempt, number):
+    dataset = sample.dataset(step, "S", attempt, bunch)
+    name = DataName.parse(instance_name(dataset, number))
+    assert str(name) == instance_name(dataset, number)
+    assert (name.instance, name.serial, name.dataset) == (number, None, dataset)
+    assert data_type_of(str(name)) == data_type_of(dataset) == "S"
+
+
+@pytest.mark.parametrize("ending", ["SIM.S.828", "828", "SIM.1.S.828.root", "SIM.1.S.", "SIM.1.828"])
+def test_only_datasets_of_tasks_have_instances(ending):
+    with pytest.raises(SpecInvalid):
+        DataName.parse(f"MC2025_S2.tag.27GeV-UU.PROD2025-016.{ending}")

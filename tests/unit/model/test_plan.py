@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from prodsys.errors import SpecInvalid
 from prodsys.intake.catalogue import load_catalogue
-from prodsys.model.plan import build_plan, describe, pick_queue
+from prodsys.model.plan import Plan, build_plan, describe
 from prodsys.model.request import RequestSpec
 from tests.unit.intake.corpus import SPECS
 
@@ -67,11 +70,57 @@ def test_a_plan_reads_back_from_its_json(specs):
     assert again.digest() == plan.digest()
 
 
-def test_requests_take_turns_over_the_queues_by_slots(specs):
-    numbers = [f"DEMO2031-{number:03d}" for number in range(1, 101)]
-    names = [pick_queue(SPEC.model_copy(update={"request_id": number}), specs).name for number in numbers]
-    assert set(names) == {queue.name for queue in specs.sites.queues}
-    assert names.count("SPD_JINR") > names.count("SPD_PNPI") > 0
+def _asked(**changes: object) -> RequestSpec:
+    return RequestSpec.model_validate(SPEC.model_dump() | changes)
+
+
+def _out_of_service(specs, *names):
+    queues = tuple(one.model_copy(update={"enabled": one.name not in names}) for one in specs.sites.queues)
+    return specs.model_copy(update={"sites": specs.sites.model_copy(update={"queues": queues})})
+
+
+def test_nothing_is_pinned_to_a_queue_whatever_the_number_of_the_request(specs):
+    plans = [build_plan(_asked(request_id=f"DEMO2031-{number:03d}"), 1, specs) for number in range(1, 21)]
+    assert {(step.queue, step.rse) for plan in plans for step in plan.steps} == {(None, None)}
+    assert "at the queues that PanDA chooses" in describe(plans[0], "sha256:0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "placed"),
+    [
+        ({"queue": "SPD_PNPI"}, ("SPD_PNPI", "PNPI_EOS")),
+        ({"queue": "SPD_PNPI", "rse": "JINR_EOS"}, ("SPD_PNPI", "JINR_EOS")),
+        ({"rse": "PNPI_EOS"}, (None, "PNPI_EOS")),
+    ],
+)
+def test_a_person_may_pin_queue_and_storage(specs, asked, placed):
+    plan = build_plan(_asked(**asked), 1, specs)
+    assert {(step.queue, step.rse) for step in plan.steps} == {placed}
+    assert Plan.model_validate(plan.model_dump(mode="json")).digest() == plan.digest()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"queue": "SPD_SAMARA"}, "SPD_SAMARA is not among the queues"),
+        ({"queue": "SPD_PNPI"}, "SPD_PNPI is out of service"),
+        ({"rse": "SAMARA_EOS"}, "SAMARA_EOS is not among the storages"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_a_fault_with_a_remedy(specs, asked, words):
+    with pytest.raises(SpecInvalid, match=words) as caught:
+        build_plan(_asked(**asked), 1, _out_of_service(specs, "SPD_PNPI"))
+    assert "leave it out: PanDA then chooses" in caught.value.remedy
+    assert build_plan(SPEC, 1, _out_of_service(specs, "SPD_PNPI")) == build_plan(SPEC, 1, specs)
+
+
+def test_an_older_plan_keeps_its_queue_and_its_digest():
+    stored = json.loads((Path(__file__).parents[2] / "data/stored/plan_pinned_to_a_queue.json").read_text())
+    plan = Plan.model_validate(stored["body"])
+    assert {(step.queue, step.rse) for step in plan.steps} == {("SPD_JINR", "JINR_EOS")}
+    assert plan.digest() == stored["digest"]
+    assert plan.model_dump(mode="json") == stored["body"]
+    assert plan.spec.digest() == plan.spec_digest
 
 
 @pytest.mark.parametrize(

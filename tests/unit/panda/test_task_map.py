@@ -34,6 +34,7 @@ RECORDED_SIM = StepOrder(
     script="simu.C",
     image="/cvmfs/spd.jinr.ru/images/spdroot-4.1.7.2.sif",
     queue="SPD_LOCAL",
+    destination="SPD_LOCAL",  # as in the recordings, whose DDM plug-in looked at no destination
     cloud="JINR",
     priority=900,
     cores=1,
@@ -64,6 +65,7 @@ OURS_SIM = replace(
     script="/cvmfs/spd.jinr.ru/production/MC/minbias-P8-spdroot4172-dev.27GeV.V02/simu.C",
     image="/cvmfs/spd.jinr.ru/images/spdroot-dev-4.1.7.sif",
     queue="SPD_JINR",
+    destination="JINR_EOS",
     seeds=(40001, 40002, 40003),
     outputs={"S": f"{SAMPLE}.SIM.1.S", "P": f"{SAMPLE}.SIM.1.P"},
     log_dataset=f"{SAMPLE}.SIM.1.log",
@@ -105,6 +107,28 @@ def test_simulation_is_the_recorded_map():
 
 def test_reconstruction_is_the_recorded_map():
     assert build_reco_map(RECORDED_RECO) == _sent("chain_done", 1)
+
+
+def _templates(task_map: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = [*task_map["jobParameters"], task_map["log"]]
+    return [one for one in parts if one.get("param_type") in ("output", "log")]
+
+
+@pytest.mark.parametrize("build", [lambda order: build_sim_map(order), lambda order: build_reco_map(order)])
+def test_without_a_queue_panda_chooses_place_and_storage(build):
+    free = build(replace(OURS_RECO, queue=None, destination=None))
+    assert "site" not in free
+    assert free["cloud"] == "JINR"
+    assert len(_templates(free)) == 2
+    assert not any("destination" in one for one in _templates(free))
+
+
+def test_the_destination_is_a_storage_whatever_the_queue():
+    pinned = build_sim_map(OURS_SIM)
+    assert (pinned["site"], {one["destination"] for one in _templates(pinned)}) == ("SPD_JINR", {"JINR_EOS"})
+    only_storage = build_sim_map(replace(OURS_SIM, queue=None))
+    assert "site" not in only_storage
+    assert {one["destination"] for one in _templates(only_storage)} == {"JINR_EOS"}
 
 
 @pytest.mark.parametrize(("name", "order"), [("sim", OURS_SIM), ("reco", OURS_RECO)])

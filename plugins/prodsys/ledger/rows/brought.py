@@ -26,6 +26,7 @@ class FileRow(Base):
     panda_job_id: Mapped[int]
     bytes: Mapped[int]
     adler32: Mapped[str]
+    guid: Mapped[str] = mapped_column(default="", server_default="")  # 32 hex digits: PanDA's, or made of the name
     events: Mapped[int]
     events_source: Mapped[str]
 

@@ -57,6 +57,7 @@ class TaskRow(Base):
     task_map: Mapped[dict[str, Any]]
     parent_tid: Mapped[int | None]
     inputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # data type -> dataset it reads
+    outputs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")  # data type -> datasets it fills
     retries: Mapped[int] = mapped_column(Integer, default=0, server_default="0")  # PanDA's own, that we asked for
     retried_at: Mapped[datetime | None]  # asked for and not yet seen to begin
     adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")  # made elsewhere
