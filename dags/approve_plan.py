@@ -2,9 +2,8 @@
 
 from airflow.sdk import DAG, Param
 
-from prodsys.building.doors import QUESTIONS, door
+from prodsys.building.doors import QUESTION_RIGHTS, QUESTIONS, door
 from prodsys.building.retries import request_retries
-from prodsys.model.access import QUESTION_ACCESS, access_control
 from prodsys.operators.approve import ApproveOperator
 
 DOCS = """
@@ -24,7 +23,7 @@ with DAG(
     "approve_plan",
     schedule=None,
     params=PARAMS,
-    access_control=access_control(QUESTION_ACCESS),
+    access_control=QUESTION_RIGHTS,
     **door("Approve a plan", DOCS, at_once=QUESTIONS),
 ) as dag:
     ApproveOperator(

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prodsys.building.retries import door_retries
+from prodsys.model.access import QUESTION_ACCESS, access_control
 from prodsys.settings import REPOSITORY
 
 LEDGER = "prodsys_ledger"  # the Airflow connection to the ledger
 BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)  # before any run; nothing is caught up
+QUESTION_RIGHTS = access_control(QUESTION_ACCESS)  # of the manager, who answers
 QUESTIONS = 1000  # runs that wait for people at the same time; they take no worker
 REPORTS = str(REPOSITORY / "include" / "sql" / "reports")
 
