@@ -17,7 +17,7 @@ from typing import Any
 from prodsys.settings import REPOSITORY
 from tests.contract.chain.site import ROBOT, Site
 
-RUN_MAX_S = 500
+RUN_MAX_S = 800
 BUNDLE = {"name": "requests", "classpath": "prodsys.building.bundle.RequestBundle", "kwargs": {}}
 
 

@@ -46,7 +46,7 @@ def specs(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.timeout(1000)  # two runs of a whole DAG, one airflow task after the other
+@pytest.mark.timeout(1800)  # two runs of a whole DAG, one airflow task after the other
 def test_a_failed_bunch_stops_no_other_and_an_outage_longer_than_all_tries_ends_no_run(
     sites: dict[str, Site], started: object, specs: Path, tmp_path: Path
 ) -> None:
