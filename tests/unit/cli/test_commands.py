@@ -174,11 +174,13 @@ def test_lint_and_schema_of_the_repository_are_clean(run):
 
 
 def test_lint_of_a_faulty_file_ends_with_one(run, tmp_path):
-    (tmp_path / "sites.yaml").write_text((SPECS / "sites.yaml").read_text().replace("cloud:", "clowd:"))
+    text = (SPECS / "sites.yaml").read_text().replace("cloud:", "clowd:")
+    line = 1 + text[: text.index("clowd:")].count("\n")
+    (tmp_path / "sites.yaml").write_text(text)
     code, out, _ = run("spec", "lint", tmp_path / "sites.yaml", "--json")
     assert code == 1
     [fault] = json.loads(out)["faults"]
-    assert (fault["column"], fault["row"]) == ("clowd", 2)
+    assert (fault["column"], fault["row"]) == ("clowd", line)
     assert "did you mean 'cloud'" in fault["remedy"]
 
 
