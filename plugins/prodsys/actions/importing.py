@@ -24,6 +24,7 @@ from prodsys.model.moves import Act, Right
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
+from prodsys.model.text import person_name
 
 OPEN_TO_CHANGE = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.RECORDED})
 
@@ -160,7 +161,7 @@ def create_request(
         campaign=spec.campaign,
         priority=spec.priority,
         revision=1,
-        requester=whence.requester or who,
+        requester=person_name(whence.requester or who, "requester"),
         cloned_from=whence.cloned_from,
         extends=whence.extends,
         trial_of=whence.trial_of,

@@ -213,3 +213,33 @@ def test_what_nobody_expected_is_a_sentence_too(run, monkeypatch):
     monkeypatch.setenv("PRODSYS_DEBUG", "1")
     with pytest.raises(DataError):
         cli.main(list(line))
+
+
+def test_a_draft_is_edited_and_deleted_by_command(run, ctx):
+    run("request", "clone", "PROD2025-016", "PROD2026-0001", "--seed-count", 3, "--events-per-file", 20)
+    code, out, _ = run(
+        "request", "edit", "PROD2026-001", "seeds=50001\u20135, 50008", "energy_gev=13,5 GeV", "description="
+    )
+    assert code == 1
+    code, out, _ = run("request", "edit", "PROD2026-001", "seeds=50001\u201350005, 50008", "energy_gev=13,5 GeV")
+    assert (code, "seeds 50001-50005, 50008, energy_gev 13.5" in out) == (0, True)
+    code, out, _ = run("request", "edit", "PROD2026-001", "priority=800", "--json", "--dry-run")
+    assert (code, json.loads(out)["spec"]["priority"], json.loads(out)["dry_run"]) == (0, 800, True)
+    assert show_request(ctx, "PROD2026-001")["spec"]["priority"] == 900
+    code, _, err = run("request", "edit", "PROD2026-001", "collision=op")
+    assert (code, "did you mean 'pp'?" in err) == (1, True)
+    code, _, err = run("request", "edit", "PROD2026-001", "colision=pp")
+    assert (code, "did you mean 'collision'?" in err) == (1, True)
+    code, _, err = run("request", "delete", "PROD2026-001", "--reason", "red \x1b[31m")
+    assert (code, "control character U+001B" in err) == (1, True)
+    code, out, _ = run("request", "delete", "PROD2026-001", "--as", " Anna\u200b ", "--reason", "typed\nwrongly")
+    assert (code, "its id stays taken" in out) == (0, True)
+    assert show_request(ctx, "PROD2026-001")["reason"] == "deleted by Anna: typed wrongly"
+    code, _, err = run("request", "clone", "PROD2025-016", "PROD2026-001", "--seed-count", 3)
+    assert (code, "take another id" in err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", "\u200b", "a\x1bb", "<b>", "x" * 101])
+def test_who_acts_has_a_name(run, name):
+    code, _, err = run("request", "clone", "PROD2025-016", "PROD2026-001", "--as", name or " ")
+    assert (code, "name of a person" in err) == (1, True)

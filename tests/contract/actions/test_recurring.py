@@ -163,6 +163,33 @@ def test_a_draft_that_wants_kept_seeds_cannot_be_planned_and_history_cannot_clai
         plan(ctx, "PROD2026-901")
 
 
+def test_seeds_of_an_interval_that_never_ran_go_back_to_their_template(ctx):
+    template = make()
+    made = recur(ctx, template, START, now=NOW)
+    assert show_template(ctx, template, now=NOW).kept_seeds == "60006-60050"
+    abort(ctx, made.request_id, "not needed")
+    assert show_template(ctx, template, now=NOW).kept_seeds == "60001-60050"
+    with pytest.raises(SeedsTaken, match="template weekly"):
+        clone(ctx, "PROD2025-016", None, CloneOrder(seeds=parse_seeds("60001-60002"), events_per_file=20))
+    assert recur(ctx, template, START, now=NOW).state == "aborted"
+
+
+def test_a_template_with_an_unknown_word_keeps_no_seeds(ctx):
+    template = make(request=BASE["request"] | {"collision": "op"})
+    with pytest.raises(SpecInvalid, match="'op' is not among the known collisions"):
+        register(ctx, template)
+    assert not [one for one in show_claims(ctx) if one["state"] == "reserved"]
+
+
+def test_a_new_configuration_one_word_off_waits_for_a_person(ctx):
+    request = BASE["request"] | {"energy_gev": 72}
+    template = make(approve="automatically", launch=False, request=request, first_seed=1)
+    answer = recur(ctx, template, START, now=NOW)
+    assert answer.state == "planned"
+    assert "waits for approval: question: is energy '72' meant?" in answer.message
+    assert recur(ctx, template, START, now=NOW).state == "planned"
+
+
 def test_nobody_else_gets_the_ids_of_intervals_to_come(ctx):
     clone(ctx, "PROD2025-016", "DEMO2026-500", ONE)
     register(ctx, make())
