@@ -154,7 +154,10 @@ def ddm(
         IAM_ISSUER=rucio_server.signer.issuer, JWKS="", IAM_CLIENT_ID="production",
         IAM_CLIENT_SECRET_FILE=str(secret), RUCIO_URL=rucio_server.url,
     )  # fmt: skip
-    box.play({"match": {"task": r"RECO"}, "slow": {"wall_s": 900}})
+    box.play(
+        {"match": {"task": r"RECO"}, "slow": {"wall_s": 900}},
+        {"match": {"task": r"\.SIM"}, "slow": {"wall_s": 1}},
+    )
     box.start()
     claims = {"sub": "production", "name": "production", "aud": ["panda"], "groups": ["spd", "spd/production"]}
     yield Server(box.url, rucio_server.signer.sign(claims, 3600), "spd.production", 120.0)
