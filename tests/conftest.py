@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 LONGEST = ("chain", "panda", "exactly_once", "rest", "actions")  # they begin first, the others fill the gaps
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep together what shares servers: a folder of ``contract``, a file elsewhere (``-n 2 --dist loadgroup``)."""
     for item in items:
