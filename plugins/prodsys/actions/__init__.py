@@ -7,9 +7,10 @@ and can be rehearsed (`rehearsing`). Where to look:
 - one that exists outside: `adopting` `hand_made`; inputs that exist already: `reading` `sources` `borrowed` `doubles`
 - before it runs: `checking` `planning` `covering` `outside` `foreseeing` `recalling`, `approving` `answering`
   `launching`
-- submission, exactly once: `intents` `orders` `inputs` `submitting` `twins` `twin_watch`
+- submission, exactly once: `intents` `orders` `inputs` `submitting` `searching` `twins` `twin_watch`
 - while it runs: `driving` `waiting` `pausing` `controlling` `telling` `aborting` `cleaning` `notes`
-- what a step brought: `settling` `outcomes` `counting` `recovering` `asking`; its data in Rucio: `data` `parts`
+- what a step brought: `settling` `outcomes` `readings` `doubts` `counting` `recovering` `asking`; which seeds may run
+  again: `finished_seeds`; its data in Rucio: `data` `parts`
 - the end: `closing` `certifying` `restarting`; all services compared: `reconciling` `comparing_airflow`
   `comparing_rucio` `findings`
 - what people ask: `showing` `showing_seeds` `listing` `looking`; whose hands: `context`
