@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+LISTS = {
+    "dags": "dags",
+    "dagRuns": "dag_runs",
+    "hitlDetails": "hitl_details",
+    "taskInstances": "task_instances",
+    "eventLogs": "event_logs",
+}
+"""End of a path -> key of its rows."""
+
 
 @dataclass
 class Airflow:
@@ -53,6 +62,8 @@ class Airflow:
         if method == "POST" and path.endswith("/dagRuns"):
             self.started.append(body["dag_run_id"])
             return 200, {"dag_id": "d", "dag_run_id": body["dag_run_id"], "state": "queued"}
+        if method == "GET" and (key := LISTS.get(path.rpartition("/")[2])) and self.shown:
+            return 200, {key: [], "total_entries": 0}
         if path.startswith("/api/v2/importErrors"):
             return 200, {"import_errors": [], "total_entries": 0}
         if not self.shown:

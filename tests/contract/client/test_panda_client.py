@@ -230,6 +230,68 @@ def test_a_large_task_is_read_in_pieces(panda: PandaClient, replay: Replay):
     assert [len(one.body["job_ids"]) for one in replay.seen[1:]] == [JOBS_AT_ONCE, JOBS_AT_ONCE, 1]
 
 
+def _recorded(method: str, t: float) -> dict:
+    """The reply of a real server at a moment of the day on which its tables were taken away."""
+    found = (line for line in read_lines("empty_reads") if line["path"].endswith(method) and line["t"] == t)
+    return next(found)["response_body"]
+
+
+def test_more_jobs_named_than_described_are_no_answer(panda: PandaClient, replay: Replay):
+    replay.answer("GET", "task/get_job_ids", _recorded("get_job_ids", 125.74))
+    replay.answer("GET", "task/get_job_descriptions", _recorded("get_job_descriptions", 125.24))
+    with pytest.raises(PandaUnavailable, match="names 3 jobs of task 246 and describes 2: not 772"):
+        panda.get_jobs(246)
+    unknown = _recorded("job/get_description", 125.24)  # a job `unknown` and nothing else in its place
+    replay.answer("GET", "task/get_job_descriptions", unknown)
+    with pytest.raises(PandaUnavailable, match="describes 2: not 771"):
+        panda.get_jobs(246)
+
+
+@pytest.mark.parametrize(
+    ("method", "t", "read"),
+    [
+        ("task/get_datasets_and_files", 175.48, lambda panda: panda.get_files(246)),
+        ("task/get_tasks_detailed_info_since", 183.51, lambda panda: panda.find_tasks("PROD2025-201.SIM")),
+        ("task/get_detailed_info", 183.48, lambda panda: panda.read_ended_task(246)),
+    ],
+)
+def test_pandas_words_for_a_table_that_is_away_are_no_refusal(panda: PandaClient, replay: Replay, method, t, read):
+    replay.answer("GET", method, _recorded(method, t))
+    with pytest.raises(PandaUnavailable):
+        read(panda)
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "read"),
+    [
+        ("task/get_job_ids", None, lambda panda: panda.get_jobs(1)),
+        ("task/get_job_ids", [7, None], lambda panda: panda.get_jobs(1)),
+        ("task/get_datasets_and_files", None, lambda panda: panda.get_files(1)),
+        ("task/get_datasets_and_files", [None], lambda panda: panda.get_files(1)),
+        (
+            "task/get_datasets_and_files",
+            [{"dataset": {"name": "x"}, "files": [None]}],
+            lambda panda: panda.get_files(1),
+        ),
+        ("task/get_tasks_detailed_info_since", [None], lambda panda: panda.find_tasks("x")),
+        ("task/get_tasks_modified_since", None, lambda panda: panda.list_statuses([1], 7200)),
+        ("task/get_task_parameters", None, lambda panda: panda.get_task_map(1)),
+        ("task/get_detailed_info", {"jediTaskID": 1, "status": None}, lambda panda: panda.get_task(1)),
+    ],
+)
+def test_success_with_a_null_is_no_answer(panda: PandaClient, replay: Replay, method: str, data: object, read):
+    replay.answer("GET", method, {"success": True, "message": "", "data": data})
+    with pytest.raises(PandaUnavailable, match="could not read it"):
+        read(panda)
+
+
+def test_none_of_many_tasks_shown_is_no_news_and_few_calls(panda: PandaClient, replay: Replay):
+    replay.answer("GET", "task/get_tasks_modified_since", {"success": True, "message": "", "data": {}})
+    replay.answer("GET", "task/get_status", {"success": False, "message": "Task not found", "data": None})
+    assert set(panda.list_statuses(range(1, 1001), 7200).values()) == {TaskStatus.UNSEEN}
+    assert len(replay.seen) == 4
+
+
 def test_datasets_list_the_files_of_failed_attempts_too(panda: PandaClient, replay: Replay):
     replay.load("seed_list")
     replay.answer(
