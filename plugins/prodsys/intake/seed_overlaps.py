@@ -47,11 +47,17 @@ def find_overlaps(specs: Iterable[RequestSpec]) -> tuple[Overlap, ...]:
 
 
 def refused_drafts(accepted: Iterable[Accepted]) -> tuple[Fault, ...]:
-    """Drafts of the same files that ask for seeds of a request with a lower id: an import would give them none."""
+    """Drafts of the same files that ask for seeds of a request with a lower id: an import would give them none.
+
+    A draft that is refused owns nothing, so it stands in nobody's way.
+    """
     drafts = {one.spec.request_id: one for one in accepted}
     shared: dict[tuple[str, str], list[SeedRange]] = defaultdict(list)
-    for overlap in find_overlaps(one.spec for one in drafts.values()):
-        if STATE_OF_RECORD[drafts[overlap.b].spec.recorded_status] is RequestState.DRAFT:
+    refused: set[str] = set()
+    for overlap in find_overlaps(one.spec for one in drafts.values()):  # of lower ids first
+        is_draft = STATE_OF_RECORD[drafts[overlap.b].spec.recorded_status] is RequestState.DRAFT
+        if is_draft and overlap.a not in refused:
+            refused.add(overlap.b)
             shared[overlap.a, overlap.b].append(SeedRange(first=overlap.first, last=overlap.last))
     return tuple(_taken(drafts[late], owner, show(seeds)) for (owner, late), seeds in shared.items())
 

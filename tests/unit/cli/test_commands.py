@@ -84,12 +84,13 @@ def test_a_dry_run_says_what_every_row_would_become(run):
 
 
 def test_a_dry_run_without_a_ledger_finds_seeds_that_two_rows_of_the_files_want(run, tmp_path):
-    (tmp_path / "a.csv").write_text(csv_text(sheet(request(1), request(2, seeds="1-10"))))
+    rows = sheet(request(1), request(2, seeds="1-10"), request(3, seeds="1-10"))
+    (tmp_path / "a.csv").write_text(csv_text(rows))
     code, out, _ = run("request", "import", tmp_path / "a.csv", "--dry-run", "--json")
-    [fault] = json.loads(out)["faults"]
+    faults = json.loads(out)["faults"]
     assert code == 1
-    assert (fault["row"], fault["column"]) == (5, "seeds")
-    assert "belong to PROD2031-001 of the same files" in fault["message"]
+    assert [(fault["row"], fault["column"]) for fault in faults] == [(5, "seeds"), (7, "seeds")]
+    assert all("belong to PROD2031-001 of the same files" in fault["message"] for fault in faults)
 
 
 def test_a_dry_run_of_a_broken_sheet_ends_with_one_and_names_each_fault(run, tmp_path):
