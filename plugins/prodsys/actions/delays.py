@@ -13,7 +13,7 @@ from prodsys.ledger.session import transaction
 from prodsys.model.statuses import DRIVEN, RequestState
 
 BEGINNING = "waits: "  # of a reason that goes away by itself
-LENGTH = 500
+LENGTH = 2000
 log = logging.getLogger(__name__)
 
 
