@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.postgres_fixture", "tests.rucio_fixture"]
 
 HERE = Path(__file__).parent
-OWN_SERVERS = ("test_broken_answers.py", "test_dag_of_bunches.py", "test_stock_plugins.py")
+OWN_SERVERS = ("test_broken_answers.py", "test_stock_plugins.py")
 """Files of ``contract/chain`` that share no production with the others: they balance the two workers."""
 LONGEST = ("chain", "chain with servers of its own", "panda", "exactly_once", "rest", "actions")
 """These groups begin first, the others fill the gaps."""

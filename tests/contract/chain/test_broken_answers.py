@@ -157,9 +157,9 @@ def site(
 def resting(site: Site) -> dict[str, Resting]:
     """Steps at rest, none of them settled."""
     orders = {
-        "done": Order(981, "none", accept_percent=100, rounds=2),
-        "partial": Order(982, "none", accept_percent=100, rounds=2, fail_always=(1,)),
-        "read": Order(983, "none", accept_percent=100, rounds=2),
+        "done": Order(1981, "none", accept_percent=100, rounds=2),
+        "partial": Order(1982, "none", accept_percent=100, rounds=2, fail_always=(1,)),
+        "read": Order(1983, "none", accept_percent=100, rounds=2),
     }
     prepared = {name: prepare(site, f"broken {name}", order) for name, order in orders.items()}
     site.sandbox.play(*ALWAYS, *(rule for one in prepared.values() for rule in rules_of(one)))
@@ -217,7 +217,7 @@ HOW = ("archived", "expired", "stripped", "lost")
 @contextmanager
 def aged(site: Site, how: str) -> Iterator[None]:
     """Jobs of the task at rest as they are after weeks, at the sandbox server itself."""
-    match = {"task": r"^DEMO2025-981\."} | ({"seed": SEEDS_OF_DONE[:1]} if how == "lost" else {})
+    match = {"task": r"^DEMO2025-1981\."} | ({"seed": SEEDS_OF_DONE[:1]} if how == "lost" else {})
     site.sandbox.play({"match": match, "aged": {"jobs": how}})
     try:
         yield
@@ -305,7 +305,7 @@ def test_a_search_of_a_panda_that_cannot_read_sends_nothing_again(
 ) -> None:
     """The witness is a task at rest, which PanDA has shown."""
     del resting
-    request_id = f"DEMO2025-{985 if table == 'jedi_tasks' else 986}"
+    request_id = f"DEMO2025-{1985 if table == 'jedi_tasks' else 1986}"
     site.approved(request_id, seed_count=1)
     take_wheel(site.context(), request_id)
     site.sandbox.play({"match": {"task": rf"^{request_id}\."}, "lose_reply": {"times": 1}})

@@ -52,12 +52,12 @@ class Combination:
 
 
 COMBINATIONS = {
-    "keep-lenient": Combination("keep", "lenient", "rucio", Order(961)),
-    "stock-lenient": Combination("stock", "lenient", "rucio", Order(962, queue="SPD_JINR", twice=True)),
+    "keep-lenient": Combination("keep", "lenient", "rucio", Order(1961)),
+    "stock-lenient": Combination("stock", "lenient", "rucio", Order(1962, queue="SPD_JINR", twice=True)),
     "keep-stock": Combination(
-        "keep", "stock", "none", Order(963, "none", queue="SPD_PNPI", fail_thrice=(1,), accept_percent=100, rounds=1)
+        "keep", "stock", "none", Order(1963, "none", queue="SPD_PNPI", fail_thrice=(1,), accept_percent=100, rounds=1)
     ),
-    "stock-stock": Combination("stock", "stock", "rucio", Order(964, fail_thrice=(0,), accept_percent=100, rounds=1)),
+    "stock-stock": Combination("stock", "stock", "rucio", Order(1964, fail_thrice=(0,), accept_percent=100, rounds=1)),
 }
 
 
@@ -250,7 +250,7 @@ def _rename_outputs(site: Site, jedi_task_id: int) -> None:
 def test_a_name_that_cannot_be_matched_is_an_error_at_the_first_look_and_nothing_runs_again(
     places: dict[str, Site],
 ) -> None:
-    site, request_id = places["stock-lenient"], "DEMO2025-965"
+    site, request_id = places["stock-lenient"], "DEMO2025-1965"
     site.approved(request_id)
     ctx = site.context()
     take_wheel(ctx, request_id)
