@@ -24,8 +24,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
 
@@ -89,7 +87,7 @@ def running_sandbox(folder: Path, postgres: PostgresHandle) -> Iterator[Sandbox]
     folder.mkdir()
     sites = folder / "simulated.yaml"
     queue = {"name": "SPD_LOCAL", "rse": "LOCAL_EOS", "slots": SLOTS, "jobs": "simulated"}
-    sites.write_text(yaml.safe_dump([queue]), encoding="utf-8")
+    sites.write_text(json.dumps([queue]), encoding="utf-8")
     box = Sandbox(folder, postgres.create_database("panda_bench"), speed=SPEED, SITES=str(sites))
     box.start()
     try:

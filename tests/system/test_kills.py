@@ -7,6 +7,7 @@ the triggerer is killed, the scheduler is killed, PanDA's server is killed, a tr
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -14,7 +15,6 @@ import time
 
 import httpx
 import pytest
-import yaml
 
 from prodsys.actions.showing import show_request
 
@@ -32,7 +32,7 @@ def scenario(stack, demo):
         {"name": "first answer lost", "match": {"task": rf"^{REQUESTS[0]}\.SIM"}, "lose_reply": {"times": 1}},
         {"name": "another answer lost", "match": {"task": rf"^{REQUESTS[3]}\.RECO"}, "lose_reply": {"times": 1}},
     ]
-    path.write_text(yaml.safe_dump({"description": "kills", "rules": rules}))
+    path.write_text(json.dumps({"description": "kills", "rules": rules}))
     yield
     path.write_text(before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from prodsys.model.approval import short
 from prodsys.settings import REPOSITORY
@@ -194,7 +194,7 @@ def losing(stack, tmp_path: Path) -> Iterator[list[int]]:
     deed = {"times": "always", "error": "segmentation_fault"}
     rule = {"name": "two seeds never come", "match": {"task": f"^{LOSSY}.SIM", "seed": lost}, "fail": deed}
     scenario = tmp_path / "lossy.yaml"
-    scenario.write_text(yaml.safe_dump({"description": "two of three seeds fail for ever", "rules": [rule]}))
+    scenario.write_text(json.dumps({"description": "two of three seeds fail for ever", "rules": [rule]}))
     stack.prodsys("sandbox", "scenario", "use", str(scenario))
     yield lost
     stack.prodsys("sandbox", "scenario", "use", "quiet")

@@ -220,8 +220,8 @@ SLOW_ONES = (
     "DEMO2025-933",
     "DEMO2025-934",
     "DEMO2025-946",
-    "DEMO2025-971",
-    "DEMO2025-972",
+    "DEMO2025-1971",
+    "DEMO2025-1972",
 )  # their jobs leave time for a command
 FAILING_BUNCH = "DEMO2025-990"  # all attempts of its first bunch that PanDA makes by itself fail
 ALWAYS: list[dict[str, Any]] = [
@@ -233,7 +233,7 @@ ALWAYS: list[dict[str, Any]] = [
 PRODUCTIONS = {
     "mortal": Order(901, "none", mortal=True),
     "mortal lost": Order(902, lose_p=True, mortal=True),
-    "registered": Order(903),
+    "registered": Order(903, queue="SPD_JINR"),
     "unregistered": Order(904, "none", twice=True),
     "lost": Order(905, lose_p=True, twice=True),
     "kept": Order(913, lose_p=True, strict=True, twice=True),
@@ -259,7 +259,7 @@ PRODUCTIONS = {
         rounds=1,
         answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
     ),
-    "unreadable": Order(961, sample_files=1, between=_truncate, rounds=2, ask_percent=20),
+    "unreadable": Order(961, queue="SPD_JINR", sample_files=1, between=_truncate, rounds=2, ask_percent=20),
     "remade": Order(962, sample_files=1, between=_truncate, rounds=1, accept_percent=100),
     "copies-bad": Order(963),
     "copies-bad-unseen": Order(967, sample_files=0),

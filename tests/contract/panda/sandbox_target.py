@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import yaml
 
 from tests.contract.panda.tokens import ISSUER, Issuer
 
@@ -42,7 +41,7 @@ class Sandbox:
         self.rse_root = folder / "rse"
         sites = folder / "sites.yaml"
         queues = [{"name": name, "rse": rse, "slots": slots} for name, slots in (("SPD_LOCAL", 8), (NARROW, 2))]
-        sites.write_text(yaml.safe_dump(queues), encoding="utf-8")
+        sites.write_text(json.dumps(queues), encoding="utf-8")
         self.url = f"http://127.0.0.1:{self.port}"
         given = {
             "DATABASE_URL": database_url,
@@ -58,7 +57,7 @@ class Sandbox:
             **settings,
         }
         rhythms = folder / "rhythms.yaml"
-        rhythms.write_text(yaml.safe_dump(IMPATIENT), encoding="utf-8")
+        rhythms.write_text(json.dumps(IMPATIENT), encoding="utf-8")
         given["RHYTHMS"] = str(rhythms)
         path = f"{REPOSITORY / 'plugins'}:{REPOSITORY}"
         own = {f"SANDBOX_PANDA_{name}": value for name, value in given.items()}
@@ -129,5 +128,5 @@ class Sandbox:
     def play(self, *rules: dict[str, object]) -> None:
         """Let these scenario rules be in force from now on."""
         part = self.scenario.with_suffix(".part")
-        part.write_text(yaml.safe_dump({"rules": list(rules)}), encoding="utf-8")
+        part.write_text(json.dumps({"rules": list(rules)}), encoding="utf-8")
         part.rename(self.scenario)

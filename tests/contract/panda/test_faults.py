@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from sandbox.panda.commands import app
@@ -42,7 +41,7 @@ def stricken(postgres: PostgresHandle, tmp_path_factory: pytest.TempPathFactory)
     if "live" in TARGETS:
         skip(NOT_OURS)
     target = Sandbox(tmp_path_factory.mktemp("stricken"), postgres.create_database("panda_stricken"), speed=20)
-    (target.folder / "sites.yaml").write_text(yaml.safe_dump(QUEUES), encoding="utf-8")
+    (target.folder / "sites.yaml").write_text(json.dumps(QUEUES), encoding="utf-8")
     target.play(*(rule for bill in ON_TASKS.values() for rule in bill.rules))
     target.start()
     yield target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import time
@@ -10,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.panda import recordings
@@ -36,7 +36,7 @@ def box(postgres: PostgresHandle, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("simulated")
     sites = folder / "simulated.yaml"
     queue = {"name": SIMULATED, "rse": "LOCAL_EOS", "slots": SLOTS}
-    sites.write_text(yaml.safe_dump([queue]), encoding="utf-8")
+    sites.write_text(json.dumps([queue]), encoding="utf-8")
     url = postgres.create_database("panda_simulated")
     target = Sandbox(folder, url, speed=SPEED, SITES=str(sites), JOBS="simulated")
     target.start()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
-import yaml
 from rucio.client import Client
 
 from sandbox.stack.postgres import PostgresHandle
@@ -31,7 +31,7 @@ def with_rucio(
     (folder / "secret").write_text("unused")
     sites = folder / "simulated.yaml"
     queue = {"name": SIMULATED, "rse": RSE, "slots": JOBS, "jobs": "simulated"}
-    sites.write_text(yaml.safe_dump([queue]), encoding="utf-8")
+    sites.write_text(json.dumps([queue]), encoding="utf-8")
     target = Sandbox(
         folder,
         postgres.create_database("panda_simulated_rucio"),

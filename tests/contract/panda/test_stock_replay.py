@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-import yaml
 from rucio.client import Client
 
 from prodsys.ddm.client import RucioClient
@@ -148,7 +148,7 @@ def ddm(
     folder = tmp_path_factory.mktemp("stock_ddm")
     secret, sites = folder / "secret", folder / "simulated.yaml"
     secret.write_text("unused")
-    sites.write_text(yaml.safe_dump([{"name": "SPD_LOCAL", "rse": RSE, "slots": 20}]), encoding="utf-8")
+    sites.write_text(json.dumps([{"name": "SPD_LOCAL", "rse": RSE, "slots": 20}]), encoding="utf-8")
     box = Sandbox(
         folder, postgres.create_database("panda_stock_ddm"), speed=20, DDM="stock", JOBS="simulated", SITES=str(sites),
         IAM_ISSUER=rucio_server.signer.issuer, JWKS="", IAM_CLIENT_ID="production",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -16,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 import uproot
-import yaml
 
 from sandbox.panda.jobs.storage import file_path
 from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
@@ -54,7 +54,7 @@ def victim(database: PostgresHandle, tmp_path_factory: pytest.TempPathFactory) -
         {"name": REAL, "rse": "LOCAL_EOS", "slots": 8},
         {"name": SIMULATED, "rse": "LOCAL_EOS", "slots": 100, "jobs": "simulated"},
     ]
-    sites.write_text(yaml.safe_dump(queues), encoding="utf-8")
+    sites.write_text(json.dumps(queues), encoding="utf-8")
     target = Sandbox(folder, database.create_database("panda_victim"), SITES=str(sites))
     target.start()
     yield target
