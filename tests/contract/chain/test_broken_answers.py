@@ -314,7 +314,7 @@ def test_a_search_of_a_panda_that_cannot_read_sends_nothing_again(
     with pytest.raises(PandaUnavailable, match="no answer to the submission"):
         ensure_submitted(ctx, request_id, "SIM")
     # a doubt as short as this one may end before JEDI has refined the task; that is not what is tried here
-    patiently(lambda: site.panda_client().find_tasks(f"{request_id}.SIM"), "JEDI")
+    patiently(lambda: site.panda_client().find_tasks(f"{request_id}.SIM") or None, "JEDI")
     site.sandbox.play({"unreadable": {"table": table}})
     patiently(lambda: _refused(ctx, request_id, "cannot read|Failed to retrieve") or None, "a doubt")
     assert _refused(ctx, request_id, "cannot read|Failed to retrieve")
