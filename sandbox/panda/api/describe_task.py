@@ -55,8 +55,13 @@ _SUPER = {"finishing": "running", "scouted": "running", "prepared": "running", "
 _EARLY = ("registered", "defined", "ready", "pending", "assigning", "rerefine", "toretry", "toincexec")
 
 
-def super_status(status: str) -> str:
-    """Return the coarse status: ``registered`` before the first job, ``running``, or the final one."""
+def super_status(status: str, started: bool = False) -> str:
+    """Return the coarse status: ``registered`` before the first job, ``running``, or the final one.
+
+    A task that is being aborted keeps the one it had (recorded: kill_slow, listing).
+    """
+    if status in ("aborting", "toabort"):
+        return "running" if started else "registered"
     return "registered" if status in _EARLY else _SUPER.get(status, status)
 
 
@@ -68,7 +73,7 @@ def describe_task(connection: Connection, row: RowMapping) -> dict[str, Any]:
         info[key] = row[column] if column else row["attributes"].get(key)
     if row["user_name"] == UNNAMED:  # JEDI had not read the map's common keys
         info["reqID"] = None
-    info["superStatus"] = super_status(row["status"])
+    info["superStatus"] = super_status(row["status"], started=row["start_time"] is not None)
     info["raw_task_params"] = row["raw_params"] or row["params"]
     counts = count_master_files(connection, row["jedi_task_id"])
     master = master_of(connection, row["jedi_task_id"])

@@ -64,6 +64,9 @@ class Airflow:
             return 200, {"dag_id": "d", "dag_run_id": body["dag_run_id"], "state": "queued"}
         if method == "GET" and (key := LISTS.get(path.rpartition("/")[2])) and self.shown:
             return 200, {key: [], "total_entries": 0}
+        if method == "GET" and place.rpartition("/")[0].endswith("/dagRuns"):
+            dag_id, run_id = place.split("/")[2], place.rpartition("/")[2]
+            return 404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"}
         if path.startswith("/api/v2/importErrors"):
             return 200, {"import_errors": [], "total_entries": 0}
         if not self.shown:

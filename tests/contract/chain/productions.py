@@ -260,13 +260,15 @@ PRODUCTIONS = {
         answers=((Answer.RECOVER, ""), (Answer.ACCEPT, "good enough for the talk")),
     ),
     "unreadable": Order(961, queue="SPD_JINR", sample_files=1, between=_truncate, rounds=2, ask_percent=20),
-    "remade": Order(962, sample_files=1, between=_truncate, rounds=1, accept_percent=100),
+    "remade": Order(
+        962, sample_files=1, between=_truncate, rounds=1, accept_percent=100, answers=((Answer.RECOVER, ""),)
+    ),
     "copies-bad": Order(963),
     "copies-bad-unseen": Order(967, sample_files=0),
     "reaped": Order(964, seeds=2, sample_files=0),
     "reaped-counted": Order(968, "none", seeds=2),
     "late-taken": Order(966, fail_thrice=(2,), unregistered=(2,)),
-    "vanished": Order(965),
+    "vanished": Order(965, queue="SPD_JINR"),
     "retried-late": Order(927, "none", fail_thrice=(2,)),
     "retried-unseen": Order(941, "none", fail_thrice=(2,)),
     "retried-closing": Order(942, "none", fail_thrice=(2,)),

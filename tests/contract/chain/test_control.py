@@ -18,7 +18,7 @@ from prodsys.actions.submitting import ensure_submitted
 from prodsys.errors import PandaUnavailable, RequestUnavailable, TaskUnknown
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
-from prodsys.model.statuses import FINAL, TaskStatus
+from prodsys.model.statuses import FINAL, JobStatus, TaskStatus
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
 from tests.contract.chain.driving import patiently, take_wheel, wait_for_task
@@ -54,6 +54,10 @@ def running(site: Site, ctx: Context, request_id: str) -> int:
     task = patiently(submitted, "the submission")
     until(ctx, task, TaskStatus.RUNNING)
     return task
+
+
+def _at_a_pilot(ctx: Context, task: int) -> bool:
+    return any(job.status is JobStatus.RUNNING for job in ctx.panda.get_jobs(task))
 
 
 def until(ctx: Context, task: int, *wanted: TaskStatus) -> None:
@@ -144,6 +148,7 @@ def test_a_kill_is_sent_once_and_no_pause_after_it(sites: dict[str, Site], hands
     """A killed task whose jobs run is `aborting` for minutes; a pause would be taken, and it would rest for ever."""
     request_id, calls = SLOW_ONES[6], Calls()
     task = running(sites["none"], hands, request_id)
+    patiently(lambda: _at_a_pilot(hands, task) or None, f"a running job of task {task}")  # else it aborts in a moment
     watched = sites["none"].context(calls)
     watched = replace(watched, clients=replace(watched.clients, airflow=hands.clients.airflow))
 
@@ -169,6 +174,7 @@ def test_a_kill_is_sent_once_and_no_pause_after_it(sites: dict[str, Site], hands
 def test_a_task_that_somebody_killed_is_not_paused_with_its_request(sites: dict[str, Site], hands: Context) -> None:
     request_id = SLOW_ONES[7]
     task = running(sites["none"], hands, request_id)
+    patiently(lambda: _at_a_pilot(hands, task) or None, f"a running job of task {task}")
     hands.panda.kill(task)  # somebody in the monitor
     until(hands, task, TaskStatus.ABORTING)
     assert pause(hands, request_id).already == (task,)
@@ -186,4 +192,5 @@ def test_a_run_that_lives_on_after_the_abort_is_ended(sites: dict[str, Site], ha
         get_request(session, request_id).changed_at = datetime.now(UTC) - timedelta(hours=1)
     assert looked(hands, request_id) == f"run {request_id}-r1 lived on after the abort"
     path = f"/dags/prod__{request_id}/dagRuns/{request_id}-r1"
-    assert airflow.changed == [(path, {"state": "failed"})]
+    told = [one for one in airflow.changed if request_id in one[0]]  # the reconciler tells other requests, too
+    assert told == [(path, {"state": "failed"})]
