@@ -48,7 +48,7 @@ def abort_and_clean(ctx: Context, request_id: str, reason: str) -> Cleaned:
         if RequestState(row.state) is not RequestState.ABORTED:
             raise refusal(row, "cleaning")
     dids = written_dids(ctx, request_id)
-    there = ctx.rucio.find_known(dids)
+    there = ctx.rucio.find_known(dids) if dids else ()
     for did in there:
         ctx.rucio.expire(did, GRACE_S)
     expiring = tuple(map(str, there))

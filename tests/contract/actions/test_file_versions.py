@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def dropped(ctx: Context, tmp_path: Path, seeds: int) -> ImportAnswer:
     place = tmp_path / "intake"
     place.mkdir(exist_ok=True)
     write(place / "dropped.yaml", seeds)
-    [answer] = import_dropped(ctx, place).values()
+    later = time.time() + 3600
+    assert import_dropped(ctx, place, now=later) == {}, "it has to rest between two looks"
+    [answer] = import_dropped(ctx, place, now=later + 60).values()
     return answer
 
 

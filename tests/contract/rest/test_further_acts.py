@@ -132,5 +132,5 @@ def test_a_rejected_plan_is_planned_again(draft):
 def test_an_aborted_request_without_data_has_nothing_to_clean(draft):
     """What is registered and expires is tried with a real Rucio, in tests/contract/chain."""
     answer = draft.do(f"{HERE}/abort", {"reason": "r", "clean": True})
-    nothing = {"tasks": [], "refused": {}, "expiring": [], "message": ""}
+    nothing = {"tasks": [], "refused": {}, "already": [], "expiring": [], "message": ""}
     assert (answer["state"], answer["answer"]) == ("aborted", nothing)
