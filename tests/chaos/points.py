@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 import httpx
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
+
+from prodsys.panda import wire
 
 
 class Point(StrEnum):
@@ -79,21 +80,33 @@ def _watch_commits(reached: Callable[[Point], None]) -> None:
 
 
 def _watch_calls(reached: Callable[[Point], None]) -> None:
-    real = httpx.Client.stream
+    """Around the whole exchange, whose deadline begins with it, and where the last byte of the request has left."""
+    exchange, send = wire.exchange, httpx.Client.send
 
-    def trace(name: str, _info: dict[str, Any]) -> None:
+    def exchanged(method: str, url: str, **details: Any) -> httpx.Response:
+        if not url.endswith(SUBMISSION):
+            return exchange(method, url, **details)
+        reached(Point.BEFORE_CALL)
+        answer = exchange(method, url, **details)
+        reached(Point.REPLY_RECEIVED)
+        return answer
+
+    def sent(self: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        if request.url.path.endswith(SUBMISSION):
+            request.extensions["trace"] = _also(request.extensions.get("trace"), reached)
+        return send(self, request, **options)
+
+    wire.exchange = exchanged
+    httpx.Client.send = sent  # type: ignore[method-assign]
+
+
+def _also(trace: Callable[[str, dict[str, Any]], None] | None, reached: Callable[[Point], None]) -> Any:
+    """The trace of a request, which tells when it is sent, too."""
+
+    def both(name: str, info: dict[str, Any]) -> None:
+        if trace is not None:
+            trace(name, info)
         if name == SENT:
             reached(Point.REQUEST_SENT)
 
-    @contextmanager
-    def stream(self: httpx.Client, method: str, url: Any, **options: Any) -> Iterator[httpx.Response]:
-        if not str(url).endswith(SUBMISSION):
-            with real(self, method, url, **options) as response:
-                yield response
-            return
-        reached(Point.BEFORE_CALL)
-        with real(self, method, url, extensions={"trace": trace}, **options) as response:
-            yield response
-        reached(Point.REPLY_RECEIVED)
-
-    httpx.Client.stream = stream  # type: ignore[method-assign]
+    return both
