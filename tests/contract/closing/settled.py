@@ -90,6 +90,7 @@ def _approve_stored(ctx: Context, request_id: str, body: dict[str, Any]) -> str:
 
 def _settle(ctx: Context, server: RucioServer, planned: Plan, step: StepRow) -> None:
     seeds = list(seeds_of.iterate(planned.seeds))
+    queue = ctx.catalogue.sites.queues[0]
     now = datetime.now(UTC)
     with transaction(ctx.sessions) as session:
         row = session.get_one(StepRow, step.step_id)
@@ -98,12 +99,11 @@ def _settle(ctx: Context, server: RucioServer, planned: Plan, step: StepRow) -> 
         task = _task(step, planned)
         session.add(task)
         session.flush()
-        session.add_all(_outcome(step, task, seed) for seed in seeds)
+        session.add_all(_outcome(step, task, seed, queue.name) for seed in seeds)
+    rse = planned.step(step.kind).rse or queue.rse
     for dataset in planned.step(step.kind).datasets:
-        facts = _write(server, Did.parse(dataset.did), planned.step(step.kind).rse, seeds)
-        ensure_dataset_holds(
-            ctx.rucio, Did.parse(dataset.did), facts, dict.fromkeys(facts, planned.step(step.kind).rse)
-        )
+        facts = _write(server, Did.parse(dataset.did), rse, seeds)
+        ensure_dataset_holds(ctx.rucio, Did.parse(dataset.did), facts, dict.fromkeys(facts, rse))
         _record(ctx, step, dataset, facts, seeds)
 
 
@@ -122,12 +122,13 @@ def _task(step: StepRow, planned: Plan) -> TaskRow:
     )
 
 
-def _outcome(step: StepRow, task: TaskRow, seed: int) -> SeedOutcomeRow:
+def _outcome(step: StepRow, task: TaskRow, seed: int, site: str) -> SeedOutcomeRow:
     return SeedOutcomeRow(
         step_id=step.step_id,
         seed=seed,
         task_row_id=task.task_row_id,
         state="delivered",
+        site=site,
         events=EVENTS,
         events_source=EventSource.COUNTED,
     )
