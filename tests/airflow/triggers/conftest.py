@@ -64,6 +64,8 @@ class Grid:
         time.sleep(self.slow_s)
         if path.endswith("task/kill"):
             return _json({"success": True, "message": "command=kill is registered", "data": 0})
+        if path.endswith("get_datasets_and_files"):
+            return _json({"success": False, "message": "No data found for the task", "data": None})
         if "task_id" in query:
             found = self._about(path, int(query["task_id"][0]))
             return _json({"success": bool(found), "message": "" if found else "Task not found", "data": found})

@@ -48,7 +48,7 @@ def test_twins_that_two_refiners_look_at_in_the_same_moment_both_live(world: Wor
         for connection, task_id in ((one, ids[0]), (other, ids[1])):
             row = find_task(connection, task_id, lock=True)
             assert row is not None
-            registrar._refine_one(connection, row, world.rhythms, rules, None)
+            registrar._refine_one(connection, row, world.rhythms, rules, registrar.Objections())
     assert [world.status(one) for one in ids] == ["defined", "defined"]
 
 
