@@ -139,7 +139,7 @@ def test_a_running_request_is_paused_resumed_and_aborted(rest, tokens, wait_unti
 
     def act(name: str, body: dict, **headers: str) -> dict:
         answer = rest.post(f"{here}/{name}", json=body, headers=manager | headers)
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code in (200, 202), answer.text  # 202: the dispatcher starts it
         return answer.json()
 
     def state() -> str:
