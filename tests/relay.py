@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.http_server import QuietHandler, serving
 
 TIMEOUT_S = 30
 OF_THE_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -18,7 +18,7 @@ def relay(target: str, look: Callable[[str], object]) -> Iterator[str]:
     """Yield the address of a relay to ``target``; ``look("GET /path")`` is called before each call is passed on."""
     place = urlsplit(target)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _pass_on(self) -> None:
             look(f"{self.command} {self.path}")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
@@ -39,13 +39,5 @@ def relay(target: str, look: Callable[[str], object]) -> Iterator[str]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url

@@ -22,6 +22,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, RequestRow, RuleRow
 from prodsys.model.names import Did
 from prodsys.model.statuses import DELIVERED, RuleState, Severity
+from prodsys.model.times import utc_minutes
 
 EXPIRY, STATE = "rule expiry", "rule state"  # comparisons of one rule, as its findings name them
 EXPIRES = "expires "  # how the fact of an expiry begins
@@ -134,9 +135,9 @@ def _judge_expiry(row: RuleRow, info: RuleInfo, about: str) -> Iterator[Finding]
         return
     if meant is not None and given is not None and abs(given - meant) <= TOLERANCE:
         return
-    asked = "to keep it" if meant is None else f"an expiry at {meant:%Y-%m-%d %H:%M} UTC"
+    asked = "to keep it" if meant is None else f"an expiry at {utc_minutes(meant)}"
     shorter = given is not None and (meant is None or given < meant)
-    what = f"{about} {f'expires at {given:%Y-%m-%d %H:%M} UTC' if given else 'does not expire'}"
+    what = f"{about} {f'expires at {utc_minutes(given)}' if given else 'does not expire'}"
     advice = "take the expiry away in Rucio, or decide the finding" if shorter else "decide the finding"
     yield Finding(
         row.request_id, what, f"changed in Rucio; the certificate says {asked}", False, advice, row.rule_id,

@@ -13,14 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.missing_files import MissingFile, Why, forget_erased, look_for_missing, write_missing
+from prodsys.actions.missing_files import MissingFile, forget_erased, look_for_missing, never_arrived, write_missing
 from prodsys.actions.parts import Part, Source, dataset_row, hold, rse_of_seeds
 from prodsys.ddm.verbs import Held
 from prodsys.errors import SeedsLost
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
-from prodsys.ledger.tables import DatasetRow, FileRow, StepRow
+from prodsys.ledger.tables import DatasetRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes
 from prodsys.model.names import Did
 from prodsys.model.outcome import SeedState, judge
@@ -65,16 +65,11 @@ def ensure_step_data(ctx: Context, request_id: str, kind: str, bunch: int | None
     parts = _drop(ctx, plan, step, parts, found.missing)
     parts = tuple(part for part in parts if part.did not in found.erased)
     held = {part.did: hold(ctx, part, source) for part in parts}
-    raced = [_closed_meanwhile(part.files[lfn]) for part in parts for lfn in held[part.did].lost]
-    if raced:
+    raced = [never_arrived(part.files[lfn]) for part in parts for lfn in held[part.did].lost]
+    if raced:  # their dataset was closed between our look and their registration
         parts = _drop(ctx, plan, step, parts, raced)
         held = {part.did: hold(ctx, part, source) for part in parts}  # their partners are kept out
     return _write_down(ctx, plan, step, parts, held, found.erased)
-
-
-def _closed_meanwhile(file: FileRow) -> MissingFile:
-    """A file whose dataset was closed between our look and its registration."""
-    return MissingFile(file, Why.NEVER_ARRIVED, f"{file.lfn} is not in Rucio and its dataset is closed")
 
 
 def _drop(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prodsys.actions.context import Context
 from prodsys.errors import FindingDecided, LedgerLacks, LedgerUnavailable, ProductionError, ServiceUnavailable
@@ -19,6 +19,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FindingRow
 from prodsys.model.moves import Right
 from prodsys.model.statuses import Severity
+from prodsys.model.times import utc_minutes
 
 LOG = logging.getLogger(__name__)
 NOT_COMPARED = "not compared"  # fact of a finding that only says so
@@ -186,4 +187,4 @@ def _why_not(row: FindingRow) -> str:
 
 
 def _in_utc(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return "" if moment is None else utc_minutes(moment)

@@ -141,7 +141,7 @@ def _absent(
         elif there or (delivered and _stored(ctx, part, file, source) is not False):  # None: its job's word stands
             found.append(_late(part, file, "PanDA wrote it later, at a retry of the task: the dataset was closed"))
         else:
-            found.append(MissingFile(file, Why.NEVER_ARRIVED, f"{lfn} is not in Rucio and its dataset is closed"))
+            found.append(never_arrived(file))
     return found
 
 
@@ -153,6 +153,11 @@ def _check_fact(part: Part, file: FileRow, known: FileCopies) -> None:
 
 def _stored(ctx: Context, part: Part, file: FileRow, source: Source) -> bool | None:
     return is_on_storage(ctx, source.rse_of.get(file.seed, ""), Did(part.did.scope, file.lfn))
+
+
+def never_arrived(file: FileRow) -> MissingFile:
+    """A file that is not in its dataset, which takes no more."""
+    return MissingFile(file, Why.NEVER_ARRIVED, f"{file.lfn} is not in Rucio and its dataset is closed")
 
 
 def _lost(part: Part, file: FileRow, words: str) -> MissingFile:

@@ -23,6 +23,7 @@ from prodsys.model.moves import Act, Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState
+from prodsys.model.times import utc_minutes
 from prodsys.model.written import check_request
 
 AGAINST_IT = {Act.WITHDRAW: "took its approval back", Act.REJECT: "rejected its plan", Act.DELETE: "deleted it"}
@@ -78,7 +79,7 @@ def recur(
         raise SpecInvalid(template.name, "the template rests", "write active: true")
     if end > (now or datetime.now(UTC)):
         message = f"the interval that begins {begin:%Y-%m-%d %H:%M} has not ended"
-        raise SpecInvalid(template.name, message, f"its request is made from {end:%Y-%m-%d %H:%M} UTC on")
+        raise SpecInvalid(template.name, message, f"its request is made from {utc_minutes(end)} on")
     request_id, created = _ensure_request(ctx, template, ordinal)
     message = _bring_on(ctx, template, request_id, created=created)
     with transaction(ctx.sessions) as session:

@@ -22,6 +22,7 @@ from prodsys.ledger.requests import count_running
 from prodsys.ledger.tables import AuditRow, RequestRow
 from prodsys.model.moves import Right
 from prodsys.model.statuses import DRIVEN, RequestState
+from prodsys.model.times import utc_minutes
 
 BEFORE_A_RUN = frozenset({RequestState.APPROVED, RequestState.DELAYED, RequestState.READY})
 AFTER_A_RUN = DRIVEN | {RequestState.FAILED}  # a failed one, or one whose run is over without a word
@@ -88,8 +89,8 @@ def why_not_now(session: Session, ctx: Context, row: RequestRow, start: RunStart
     """Why the run may not start now, in the transaction that holds request and places; "" when it may."""
     state, limit = RequestState(row.state), ctx.catalogue.policy.running_limit
     if state is RequestState.DELAYED and row.not_before is not None and row.not_before > datetime.now(UTC):
-        when = row.not_before.astimezone(UTC)
-        return f"{row.request_id} is not to start before {when:%Y-%m-%d %H:%M} UTC; to start it now: {start.remedy}"
+        when = utc_minutes(row.not_before)
+        return f"{row.request_id} is not to start before {when}; to start it now: {start.remedy}"
     counted = state in DRIVEN or _has_place(row)
     if counted or _is_launchs_own(ctx, start) or count_running(session) < limit:
         return ""

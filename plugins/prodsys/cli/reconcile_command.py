@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import typer
 
 from prodsys.cli.output import FINDINGS, print_json, print_text
 from prodsys.cli.request_commands import acting
+from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
     from prodsys.actions.context import Context
@@ -52,6 +52,6 @@ def print_findings(found: Iterable[Finding], *, as_json: bool) -> None:
 def _line(one: Finding) -> str:
     done = "mended" if one.repaired else f"decided by {one.decided_by}" if one.decided_by else "open"
     number = f" finding {one.finding_id}" if one.finding_id else ""
-    since = f" since {one.first_seen.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if one.first_seen else ""
+    since = f" since {utc_minutes(one.first_seen)}" if one.first_seen else ""
     advice = f": {one.advice}" if one.advice else ""
     return f"{done}{number}{since}: {one.request_id or 'all'}: {one.what} ({one.cause}){advice}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from prodsys.cli.moments import parse_future
 from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, print_text
 from prodsys.model.names import canonical_id
 from prodsys.model.statuses import RequestState
+from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
     from prodsys.actions.context import Context
@@ -103,7 +104,7 @@ def _state(state: str, not_before: str | None) -> str:
     """The state, of a delayed launch with its time."""
     if not not_before:
         return state
-    return f"{state} until {datetime.fromisoformat(not_before).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{state} until {utc_minutes(datetime.fromisoformat(not_before))}"
 
 
 def _flat(row: dict[str, Any]) -> dict[str, object]:

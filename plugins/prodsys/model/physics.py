@@ -35,7 +35,6 @@ def _fold(word: str) -> str:
 
 
 Words = Annotated[dict[str, tuple[str, ...]], Field(min_length=1), AfterValidator(_each_spelling_once)]
-Understood = tuple[RequestSpec, tuple[tuple[str, str, str], ...]]  # the request, and (field, as written, taken as)
 
 
 class PhysicsSpec(Spec):

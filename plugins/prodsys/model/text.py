@@ -24,7 +24,6 @@ GEOMETRY_LENGTH = 500
 DESCRIPTION_LENGTH = 2000
 LABEL_LENGTH = 64
 LABELS = 50
-MESSAGE_LENGTH = 60  # of a value that a message repeats
 
 PRINTED = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"  # of schemas: what `clean_reason` refuses, as a pattern
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")

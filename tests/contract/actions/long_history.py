@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,6 +26,7 @@ from prodsys.ledger.session import make_session_factory, transaction
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.panda.client import PandaClient
 from prodsys.settings import REPOSITORY
+from tests.http_server import QuietHandler, serving
 
 FIRST_TASK = 1000
 REQUESTS = 100  # delivered, each with a hundredth of the tasks; as many were aborted
@@ -119,7 +118,7 @@ class Wire:
 def serve(wire: Wire) -> Iterator[Wire]:
     """Yield the services, served."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
@@ -139,17 +138,8 @@ def serve(wire: Wire) -> Iterator[Wire]:
 
         do_GET = do_POST = do_PATCH = _serve
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    wire.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler) as wire.url:
         yield wire
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def with_services(ctx: Context, wire: Wire) -> Context:

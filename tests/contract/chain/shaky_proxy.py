@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+
+from tests.http_server import QuietHandler, serving
 
 PAGE = b"<!DOCTYPE HTML><html><head><title>503 Service Unavailable</title></head><body><p>Try later.</p></body></html>"
 FORWARDED = ("authorization", "origin", "accept", "content-type")
@@ -28,7 +28,7 @@ def shaky_proxy(target: str) -> Iterator[Shaky]:
     """Yield a proxy before this address."""
     book = Shaky()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if book.away > 0:
@@ -48,11 +48,5 @@ def shaky_proxy(target: str) -> Iterator[Shaky]:
 
         do_GET = do_POST = _forward
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        book.url = f"http://127.0.0.1:{server.server_port}"
+    with serving(Handler) as book.url:
         yield book
-        server.shutdown()

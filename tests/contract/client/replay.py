@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_server import QuietHandler, serving
 
 RECORDINGS = Path(__file__).parents[2] / "data" / "panda"
 
@@ -96,10 +96,7 @@ def serve(*scenarios: str) -> Iterator[Replay]:
     for scenario in scenarios:
         replay.load(scenario)
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Be quiet."""
-
+    class Handler(QuietHandler):
         def _answer(self) -> None:
             parts = urlsplit(self.path)
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -118,13 +115,5 @@ def serve(*scenarios: str) -> Iterator[Replay]:
 
         do_GET = do_POST = _answer
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    replay.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler, poll_s=0.02) as replay.url:
         yield replay
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
-import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from tests.contract.panda import recordings
 from tests.contract.panda.skips import NO_SECOND_TOKEN
 from tests.contract.panda.target import Server, bare_vo
 from tests.contract.panda.targets import Target, TargetUnusable, live_target
+from tests.http_server import serving
 
 REFUSALS = {
     "expired": "Invalid token. Signature has expired",
@@ -148,10 +148,5 @@ def test_a_silent_address_and_another_server_end_the_suite_at_once() -> None:
 @contextlib.contextmanager
 def other_server() -> Iterator[str]:
     """Yield the address of a web server that knows nothing of PanDA."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(BaseHTTPRequestHandler) as url:
+        yield url

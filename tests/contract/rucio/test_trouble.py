@@ -1,11 +1,8 @@
 """Tokens that end, servers that go and come back, answers that never arrive."""
 
-import contextlib
-import http.server
 import io
 import socket
 import sys
-import threading
 import time
 
 import httpx
@@ -15,6 +12,7 @@ from prodsys.ddm.client import RucioClient
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.verbs import ensure_dataset_holds
 from prodsys.errors import IdentityUnavailable, RucioRefused, RucioUnavailable
+from tests.http_server import QuietHandler, serving
 from tests.rucio_fixture import CallList
 
 
@@ -91,19 +89,7 @@ def test_a_server_that_never_answers_is_unavailable_after_its_time():
         assert time.monotonic() - started < 5
 
 
-@contextlib.contextmanager
-def serving(handler):
-    """Address of a small HTTP server with this handler."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Handler(QuietHandler):
     def answer(self, status, content_type, body):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
