@@ -91,10 +91,10 @@ async def test_the_deadline_holds_whatever_panda_does(grid: Grid, start: Run, tr
     grid.statuses[TASK] = "running"
     if trouble == "down":
         grid.down()
-    grid.slow_s = 1.5 if trouble == "frozen" else 0.0
+    grid.slow_s = 6.0 if trouble == "frozen" else 0.0
     started = time.monotonic()
     events = await _events(start, _trigger(deadline_ts=time.time() + 0.5))
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 5  # before a frozen answer; a busy machine may be late
     assert [(event["jedi_task_id"], event["status"]) for event in events] == [(TASK, "deadline")]
     assert "PROD2025-014.SIM" in events[0]["reason"]
 

@@ -26,6 +26,7 @@ class Airflow:
     digest: str = ""  # of the DAG; several stand side by side
     busy: int = 0
     shown: bool = True
+    run_state: str = ""  # of every run that it is asked for; "" when it knows none
     started: list[str] = field(default_factory=list)
     paused: list[bool] = field(default_factory=list)
     pages: dict[str, dict] = field(default_factory=dict)  # path under /api/v2 -> what a GET shows
@@ -66,6 +67,8 @@ class Airflow:
             return 200, {key: [], "total_entries": 0}
         if method == "GET" and place.rpartition("/")[0].endswith("/dagRuns"):
             dag_id, run_id = place.split("/")[2], place.rpartition("/")[2]
+            if self.run_state:
+                return 200, {"dag_id": dag_id, "dag_run_id": run_id, "state": self.run_state}
             return 404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"}
         if path.startswith("/api/v2/importErrors"):
             return 200, {"import_errors": [], "total_entries": 0}

@@ -37,7 +37,7 @@ from tests.contract.chain.site import Site
 def with_airflow(production: Production) -> Iterator[tuple[Context, Airflow]]:
     """Yield hands that reach an Airflow which shows the DAG of this request and starts what it is asked to."""
     plan = next(row for row in production.rows(PlanRow) if row.approved_at)
-    airflow = Airflow(digest=plan.digest)
+    airflow = Airflow(digest=plan.digest, run_state="running")
     with serve(airflow) as url:
         ctx = production.site.context()
         clients = replace(ctx.clients, airflow=lambda: AirflowClient(url, "service", "p", 10))
