@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -16,7 +15,7 @@ from sqlalchemy import select
 from prodsys.actions.context import Context
 from prodsys.actions.driving import note_failure
 from prodsys.actions.findings import Finding
-from prodsys.errors import PandaRefused, TaskUnknown
+from prodsys.actions.telling import kill_if_alive
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RunRow
@@ -81,9 +80,9 @@ def _end_bunch(ctx: Context, row: RunRow, bunch: int, mark: StandingFailure, rep
     if known and not alive:
         return
     if repair:
-        for jedi_task_id in alive:
-            with suppress(PandaRefused, TaskUnknown):  # it has ended, or is not refined yet: next time
-                ctx.panda.kill(jedi_task_id)
+        told = [one for one in alive if kill_if_alive(ctx, one)]  # one that is not refined yet: next time
+        if known and not told:
+            return
         if not known:
             note_failure(ctx, row.request_id, row.dag_id, row.dag_run_id, reason, bunch)
     advice = "its PanDA tasks are killed; the other bunches go on"

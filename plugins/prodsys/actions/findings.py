@@ -19,6 +19,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FindingRow
 from prodsys.model.moves import Right
 from prodsys.model.statuses import Severity
+from prodsys.model.text import clean_reason
 from prodsys.model.times import utc_minutes
 
 LOG = logging.getLogger(__name__)
@@ -165,8 +166,11 @@ def decide(ctx: Context, finding_id: int, reason: str) -> Finding:
         There is no finding of this number.
     FindingDecided
         Somebody else decided it, or its cause went away.
+    SpecInvalid
+        The reason holds a control character, or is too long.
     """
     ctx.check_right("decide a finding", Right.REPAIR)
+    reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = session.get(FindingRow, finding_id, with_for_update=True)
         if row is None:

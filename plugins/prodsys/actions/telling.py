@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import find_task, open_task_ids
 from prodsys.model.statuses import NOT_KILLED_IN, NOT_PAUSED_IN, TaskStatus
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,17 @@ def kill_tasks(ctx: Context, request_id: str) -> Told:
     PandaUnavailable
         PanDA is away; saying it again goes on.
     """
-    return tell_tasks(ctx, request_id, lambda jedi_task_id: _kill(ctx, jedi_task_id))
+    return tell_tasks(ctx, request_id, lambda jedi_task_id: kill_task(ctx, jedi_task_id))
 
 
-def _kill(ctx: Context, jedi_task_id: int) -> bool:
+def kill_task(ctx: Context, jedi_task_id: int) -> bool:
+    """Kill a task, and remember it; False for one that ends already, or was told so a moment ago.
+
+    Raises
+    ------
+    PandaRefused, TaskUnknown
+        It has just ended; JEDI has not refined it yet, and forgets what it is told.
+    """
     status = ctx.panda.get_status(jedi_task_id)
     if status in NOT_KILLED_IN or (status is not TaskStatus.PAUSED and _killed_just_now(ctx, jedi_task_id)):
         return False
@@ -74,6 +84,15 @@ def _kill(ctx: Context, jedi_task_id: int) -> bool:
         if task is not None:
             task.killed_at = datetime.now(UTC)
     return True
+
+
+def kill_if_alive(ctx: Context, jedi_task_id: int) -> bool:
+    """Kill a task that may have ended, or be unknown to PanDA; whether it was told."""
+    try:
+        return kill_task(ctx, jedi_task_id)
+    except (PandaRefused, TaskUnknown) as error:
+        LOG.info("task %s was not killed: %s", jedi_task_id, error)
+        return False
 
 
 def _killed_just_now(ctx: Context, jedi_task_id: int) -> bool:

@@ -13,13 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.errors import PandaError, PandaRefused, PandaUnavailable, TaskUnknown
+from prodsys.actions.telling import kill_if_alive
+from prodsys.errors import PandaError, PandaUnavailable
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import find_task
 from prodsys.model.outcome import TaskInfo
-from prodsys.model.statuses import DEAD, FINAL, WITH_OUTPUT, IntentState, TaskStatus
+from prodsys.model.statuses import DEAD, FINAL, NOT_KILLED_IN, WITH_OUTPUT, IntentState, TaskStatus
 from prodsys.panda.task_map import same_work
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
 
     One that has ended with output cannot be undone: it is only named.
     """
-    if twin.status not in FINAL:
+    if twin.status not in NOT_KILLED_IN:
         kill_if_alive(ctx, twin.jedi_task_id)
     with transaction(ctx.sessions) as session:
         row = session.get(TaskRow, task.task_row_id, with_for_update=True)
@@ -77,16 +78,6 @@ def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
         write_audit(session, ctx.who, "kill twin", task.task_name.partition(".")[0], **detail)
     said = "ALARM: task %s of %s (%s) did the work of %s, the task of which is %s"
     LOG.error(said, twin.jedi_task_id, twin.user_name or "nobody", twin.status, task.task_name, kept)
-    return True
-
-
-def kill_if_alive(ctx: Context, jedi_task_id: int) -> bool:
-    """Kill a task; False when PanDA says that it is ending or has ended already."""
-    try:
-        ctx.panda.kill(jedi_task_id)
-    except (PandaRefused, TaskUnknown) as error:
-        LOG.info("task %s was not killed: %s", jedi_task_id, error)
-        return False
     return True
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from prodsys.actions.context import Context
-from prodsys.actions.twins import differences, kill_if_alive, settle_twins
+from prodsys.actions.telling import kill_if_alive
+from prodsys.actions.twins import differences, settle_twins
 from prodsys.actions.written import look_once_at_outputs
 from prodsys.errors import PandaError, PandaRefused, PandaRoleMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.journal import write_audit

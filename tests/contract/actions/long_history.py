@@ -103,7 +103,7 @@ class Wire:
         if path.endswith("get_status"):
             task = int(query["task_id"][0])
             return self.changed.get(task) or ("done" if task <= FIRST_TASK + self.tasks // 2 else "aborted")
-        if path.endswith("kill"):
+        if path.endswith(("kill", "pause")):
             return 0
         if not path.endswith("get_tasks_modified_since"):
             return []

@@ -14,6 +14,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.driving import enter
 from prodsys.actions.findings import Finding
 from prodsys.actions.launching import dag_id_of, launch
+from prodsys.actions.pausing import pause
 from prodsys.actions.planning import approve, plan
 from prodsys.actions.reconciling import reconcile
 from prodsys.actions.restarting import retry
@@ -132,6 +133,17 @@ def test_a_bunch_that_a_person_failed_is_ended_within_one_pass_and_the_request_g
     assert looked(driven) == []
     assert wire.calls["panda task/kill"] == 1, "one that is about to end is told once"
     assert [line["action"] for line in show_audit(driven, REQUEST)].count("fail") == 1
+
+
+def test_the_task_of_an_ended_bunch_is_told_once_and_no_pause_comes_after_it(driven, airflow, wire) -> None:
+    """PanDA takes a pause while it aborts, and the task then rests for ever (recorded: kill_slow)."""
+    airflow.says(10, "patch_task_instance", WAIT, new_state="failed")
+    airflow.failed(**{WAIT: (1, 10.01)})
+    looked(driven)
+    looked(driven)  # JEDI has not begun to abort it
+    assert wire.calls["panda task/kill"] == 1
+    assert pause(driven, REQUEST).already == (101,)
+    assert wire.calls["panda task/pause"] == 1, "the task of bunch 2"
 
 
 def test_a_mark_that_was_taken_back_ends_no_bunch(driven, airflow, wire) -> None:

@@ -15,7 +15,7 @@ from prodsys.actions.context import Context
 from prodsys.actions.findings import Finding, decide, keep_findings, look_at, look_on, open_findings
 from prodsys.actions.rehearsing import rehearse
 from prodsys.cli.main import app
-from prodsys.errors import LedgerLacks
+from prodsys.errors import LedgerLacks, SpecInvalid
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, FindingRow, PlanRow, PublicationRow, RequestRow
 from prodsys.model.statuses import Severity
@@ -146,6 +146,14 @@ def test_a_decision_leaves_an_audit_line_and_can_be_tried(here: Context) -> None
     assert line.detail == {"finding": told.finding_id, "what": "it is STUCK", "reason": "known"}
     with pytest.raises(LedgerLacks, match="no finding 4711"):
         decide(here, 4711, "known")
+
+
+def test_the_reason_of_a_decision_is_cleaned_like_every_other(here: Context) -> None:
+    (told,) = kept(here, Finding(REQUEST, "it is STUCK", "", False))
+    with pytest.raises(SpecInvalid, match="control character"):
+        decide(here, told.finding_id, "known\x1b[2J")
+    assert decide(here, told.finding_id, "  known\u200b ").reason == "known"
+    assert decide(here, told.finding_id, "known").reason == "known"  # the same word again
 
 
 def test_a_look_without_repair_stores_what_nobody_can_mend_and_nothing_else(here: Context) -> None:
