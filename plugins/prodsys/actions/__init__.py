@@ -13,7 +13,7 @@ and can be rehearsed (`rehearsing`). Where to look:
   `cleaning` `notes`
 - what a step brought: `settling` `outcomes` `written` `readings` `counting` `storages` `recovering` `finished_seeds`
   `asking`; its data in Rucio: `data` `parts` `missing_files` `late_files`
-- the end: `closing` `containers` `certifying` `certificate_files` `delays` `restarting`; all services compared:
+- the end: `closing` `containers` `certifying` `certificate_files` `restarting`; all services compared:
   `reconciling` (each minute) `airflow_marks`
   `comparing_airflow` `comparing_panda`, `comparing` (each hour) `comparing_rucio` `comparing_plans`; what is left for
   a person: `findings`

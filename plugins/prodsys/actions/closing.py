@@ -16,7 +16,6 @@ from prodsys.actions.certifying import build_certificate, build_handover, certif
 from prodsys.actions.containers import REQUEST_CONTAINER, STEP_CONTAINER, check_room
 from prodsys.actions.context import Context
 from prodsys.actions.data import DATASET
-from prodsys.actions.delays import delay_shown
 from prodsys.actions.driving import leave, start_closing
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
@@ -60,11 +59,6 @@ def ensure_collected(ctx: Context, request_id: str) -> tuple[str, ...]:
     DatasetConflict
         A container was closed, when the request was complete, without a dataset that was recovered since.
     """
-    with delay_shown(ctx, request_id):
-        return _collect(ctx, request_id)
-
-
-def _collect(ctx: Context, request_id: str) -> tuple[str, ...]:
     with transaction(ctx.sessions) as session:
         plan, digest = approved_plan(session, request_id), approved_plan_row(session, request_id).digest
         steps = {(step.kind, step.bunch): step for step in _good_steps(session, plan)}
@@ -193,11 +187,6 @@ def _write_containers(ctx: Context, plan: Plan, events: Mapping[Did, int], whole
 
 def ensure_rules(ctx: Context, request_id: str) -> tuple[str, ...]:
     """A replication rule for every dataset, as the partition's policy says; ids in the order of the datasets."""
-    with delay_shown(ctx, request_id):
-        return _replicate(ctx, request_id)
-
-
-def _replicate(ctx: Context, request_id: str) -> tuple[str, ...]:
     with transaction(ctx.sessions) as session:
         plan = approved_plan(session, request_id)
         datasets = [row for row in _datasets(session, request_id) if row.files]
@@ -246,10 +235,9 @@ def certify(ctx: Context, request_id: str, dag_id: str, dag_run_id: str) -> Cert
     StepReopened
         A task of a settled step works again, since the containers were made.
     """
-    with delay_shown(ctx, request_id):
-        if not _is_delivered(ctx, request_id):
-            _certify(ctx, build_certificate(ctx, request_id, dag_id, dag_run_id))
-        _ensure_written(ctx, request_id)
+    if not _is_delivered(ctx, request_id):
+        _certify(ctx, build_certificate(ctx, request_id, dag_id, dag_run_id))
+    _ensure_written(ctx, request_id)
     with transaction(ctx.sessions) as session:
         return _certified(session, request_id)
 

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from prodsys.actions.borrowed import borrowed_seeds, unread_seeds
 from prodsys.actions.context import Context
 from prodsys.actions.counting import unite_counted
-from prodsys.actions.delays import delay_shown
 from prodsys.actions.readings import Record, TaskOutcome, read_record, settle_task
 from prodsys.actions.written import known_outputs
 from prodsys.ledger.absent_files import files_never_arrived, gone_files, late_files, seeds_of_lost_files
@@ -40,8 +39,7 @@ def settle_tasks(ctx: Context, plan: Plan, step: StepRow, tasks: Sequence[TaskRo
         questions = [(task, _question(session, plan, step, task)) for task in tasks]
         absent, asked = _absent(session, plan, step)
         record = read_record(session, get_step(session, plan.request_id, step.kind, step.bunch))
-    with delay_shown(ctx, plan.request_id):
-        brought = [settle_task(ctx, task, question, record) for task, question in questions]
+    brought = [settle_task(ctx, task, question, record) for task, question in questions]
     parts = [(one.task_row_id, one.outcome) for one in brought]
     outcome = _keep_finished(unite_counted(ctx, plan, parts, absent, asked), record)
     with transaction(ctx.sessions) as session:

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from prodsys.actions.showing import show_audit
-from prodsys.errors import LedgerUnavailable, PandaUnavailable, RucioUnavailable, ServiceUnavailable
+from prodsys.errors import FilesUnavailable, LedgerUnavailable, PandaUnavailable, RucioUnavailable, ServiceUnavailable
 from prodsys.hooks.context import build_context
 from prodsys.hooks.outages import pause_s
 from prodsys.ledger.requests import get_request
@@ -31,6 +31,7 @@ AWAY: list[ServiceUnavailable] = [
     PandaUnavailable("HTTP 503"),
     RucioUnavailable("no answer"),
     LedgerUnavailable("gone"),
+    FilesUnavailable("certificates", "cannot be written: No space left on device"),
 ]
 
 
