@@ -33,6 +33,7 @@ class Result:
     live: int
     twins: int
     faults: tuple[str, ...]
+    reached: dict[str, bool] = field(default_factory=dict)  # the points asked for; whether a process came there
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class Report:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Everything that is wrong, with its request."""
-        return tuple(f"{one.request_id} ({one.point}): {fault}" for one in self.results for fault in one.faults)
+        """Everything that is wrong, with its request; a point at which nobody was ever stopped was not tried."""
+        wrong = [f"{one.request_id} ({one.point}): {fault}" for one in self.results for fault in one.faults]
+        asked = {point for one in self.results for point in one.reached}
+        missed = asked - {point for one in self.results for point, came in one.reached.items() if came}
+        return (*wrong, *(f"no process ever came to {point!r}: nothing was tried there" for point in sorted(missed)))
 
     def table(self) -> str:
         """A line a point, the sums, and every fault."""
@@ -80,14 +84,15 @@ def run(stage: Stage, nursery: Nursery, kills: int, seed: int, broken: str = "")
 
     def try_out(number: int) -> Result:
         trouble = Trouble(stage, nursery, ids[number], Random(f"{seed} {number}"), broken)
-        return _try_out(trouble, chosen[number], number)
+        return try_trial(trouble, chosen[number], number)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = tuple(pool.map(try_out, range(len(chosen))))
     return Report(seed, broken, time.monotonic() - began, results)
 
 
-def _try_out(trouble: Trouble, trial: Trial, number: int) -> Result:
+def try_trial(trouble: Trouble, trial: Trial, number: int) -> Result:
+    """Make one trial, and count what came of it."""
     failure = _carry_out(trouble, trial)
     found = count(trouble.stage, trouble.request_id, KIND)
     wrong = list(faults(trouble.stage, trouble.stage.hands(), trouble.request_id, late=trial.late))
@@ -101,6 +106,7 @@ def _try_out(trouble: Trouble, trial: Trial, number: int) -> Result:
         live=len(found.live),
         twins=found.twins,
         faults=tuple([failure] if failure else []) + tuple(wrong),
+        reached={point.value: came for point, came in trouble.reached.items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from tests.chaos.stage import Stage
 KIND = "SIM"
 LOOK_S = 0.02
 SEEN_MAX_S = 30.0
+POINT_MAX_S = 60.0  # within which a process comes to its point, or to its end
 WHOLE_LIFE_S = 1.5  # about what an undisturbed worker needs from its start to a refined task
 
 
@@ -32,6 +34,7 @@ class Trouble:
     kills: int = 0
     freezes: int = 0
     workers: list[Worker] = field(default_factory=list)
+    reached: dict[Point, bool] = field(default_factory=dict)  # points that were asked for; whether a process came there
 
     def worker(self, point: Point | None = None) -> Worker:
         """One more process that submits; it stops at the point."""
@@ -41,7 +44,11 @@ class Trouble:
     def stopped_worker(self, point: Point) -> Worker:
         """A process that stands at a point (or has ended before: another was quicker)."""
         worker = self.worker(point)
-        worker.wait_for("stopped")
+        try:
+            stopped = worker.wait_for("stopped", timeout_s=POINT_MAX_S)["event"] == "stopped"
+        except queue.Empty:
+            raise TimeoutError(f"no process came to {point.value!r} within {POINT_MAX_S:.0f} s") from None
+        self.reached[point] = stopped or self.reached.get(point, False)
         return worker
 
     def kill(self, worker: Worker) -> None:
