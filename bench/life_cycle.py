@@ -27,13 +27,13 @@ from sqlalchemy import event
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
 
-from prodsys.actions.checking import check  # noqa: E402
-from prodsys.actions.cloning import CloneOrder, clone  # noqa: E402
-from prodsys.actions.context import Context, clients_of  # noqa: E402
-from prodsys.actions.importing import import_intake  # noqa: E402
-from prodsys.actions.planning import approve, plan  # noqa: E402
-from prodsys.actions.recalling import import_history  # noqa: E402
-from prodsys.actions.showing import show_list, show_request  # noqa: E402
+from prodsys.actions.core.context import Context, clients_of  # noqa: E402
+from prodsys.actions.planning.checking import check  # noqa: E402
+from prodsys.actions.planning.planning import approve, plan  # noqa: E402
+from prodsys.actions.queries.showing import show_list, show_request  # noqa: E402
+from prodsys.actions.requests.cloning import CloneOrder, clone  # noqa: E402
+from prodsys.actions.requests.history_import import import_history  # noqa: E402
+from prodsys.actions.requests.importing import import_intake  # noqa: E402
 from prodsys.intake.catalogue import load_catalogue  # noqa: E402
 from prodsys.intake.files import read_files  # noqa: E402
 from prodsys.intake.history import read_history  # noqa: E402

@@ -17,7 +17,7 @@ CHECK_MAX_S = 300
 @app.command()
 def demo() -> None:
     """Run the demonstration against the running stack; run again, it submits nothing and reads every number back."""
-    from prodsys.actions.context import make_context
+    from prodsys.actions.core.context import make_context
     from prodsys.settings import read_settings
     from sandbox.demo import book, course, report
     from sandbox.demo.screen import Screen

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.importing import import_intake
-from prodsys.actions.launching import launch
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.showing import RequestLine, show_list, show_request
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import RequestLine, show_list, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.runs.launching import launch
 from prodsys.errors import ProductionError, SeedsTaken
 from prodsys.intake.files import read_files
 from prodsys.model import seeds as seeds_of

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from prodsys.ddm.content import count_events
 from prodsys.ddm.placement import hash_path
 from prodsys.model.names import Did

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import newest_task, seeds_of_task

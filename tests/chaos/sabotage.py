@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from prodsys.actions import submitting
+from prodsys.actions.submission import submitting
 from prodsys.ledger import turns
 from prodsys.ledger.tables import TaskRow
 

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import psycopg
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter
-from prodsys.actions.importing import import_intake
-from prodsys.actions.launching import dag_id_of
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.runs.launching import dag_id_of
+from prodsys.actions.runs.run_ownership import enter
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from prodsys.actions.context import Clients, Context
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.waiting import record_status, task_to_wait_for
+from prodsys.actions.core.context import Clients, Context
+from prodsys.actions.submission.submitting import ensure_submitted
+from prodsys.actions.submission.waiting import record_status, task_to_wait_for
 from prodsys.errors import ServiceUnavailable, SettingMissing, TaskUnknown
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.journal import LedgerJournal

@@ -19,8 +19,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from tests.airflow_environment import REPOSITORY
 from tests.publishing import read_catalogue
 
-from prodsys.actions.showing import show_list  # isort: skip
-from prodsys.actions.context import Clients, Context  # isort: skip
+from prodsys.actions.queries.showing import show_list  # isort: skip
+from prodsys.actions.core.context import Clients, Context  # isort: skip
 from prodsys.errors import ServiceUnavailable  # isort: skip
 from prodsys.building.recurring import build_recurring_dag, recurring_dags  # isort: skip
 from prodsys.ledger.migrate import migrate  # isort: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from prodsys.actions.context import Context, make_context
+from prodsys.actions.core.context import Context, make_context
 from prodsys.settings import REPOSITORY, Settings, read_settings
 
 COMMAND_MAX_S = 600

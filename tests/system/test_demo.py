@@ -117,7 +117,7 @@ def test_a_viewer_starts_nothing_and_a_manager_marks_nothing(stack, demo):
 
 
 def test_the_ledger_holds_no_disagreement(stack, demo):
-    from prodsys.actions.reconciling import reconcile
+    from prodsys.actions.reconciliation.reconciling import reconcile
 
     assert reconcile(stack.context("robot", "service"), repair=False) == []
 

@@ -16,7 +16,7 @@ import time
 import httpx
 import pytest
 
-from prodsys.actions.showing import show_request
+from prodsys.actions.queries.showing import show_request
 
 REQUESTS = [f"TEST2025-{number:03d}" for number in range(110, 117)]
 LONGEST_S = 600
@@ -147,6 +147,6 @@ def test_each_seed_has_exactly_one_file_of_each_type(killed):
 
 
 def test_the_ledger_and_the_services_agree_afterwards(stack, killed):
-    from prodsys.actions.reconciling import reconcile
+    from prodsys.actions.reconciliation.reconciling import reconcile
 
     assert reconcile(stack.context("robot", "service"), repair=False) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,19 @@ SANDBOX_MAY = {"model", "cli"}  # of the package, by DESIGN; what these stand on
 WITH_AIRFLOW = {"hooks", "triggers", "sensors", "operators", "building", "dags", "plugin file", "sandbox"}
 ONLY = {"pandaclient": {"panda"}, "rucio": {"ddm"}}
 SAME_LINE = {"settings": {"errors"}}  # a setting that is missing is an error of ours
+
+ROOMS_OF_ACTIONS = {  # each with the rooms of actions that it may import besides itself, lowest first
+    "core": (),
+    "queries": ("core",),
+    "requests": ("core",),
+    "planning": ("core", "requests"),
+    "runs": ("core", "requests", "planning"),
+    "submission": ("core", "requests", "planning"),
+    "settlement": ("core", "runs", "submission"),
+    "closing": ("core", "runs", "submission", "settlement"),
+    "reconciliation": ("core", "requests", "planning", "runs", "submission", "settlement", "closing"),
+}
+SERVICES = {"panda": "PanDA", "rucio": "Rucio", "airflow": "Airflow"}  # attribute of the context -> its name
 
 
 def _allowed() -> dict[str, set[str]]:
@@ -118,6 +132,86 @@ def test_every_room_is_known():
     assert {room_of(path) for path in sources()} - {"__init__"} <= ALLOWED.keys()
 
 
+# --- inside actions ---------------------------------------------------------------------------------------------------
+def faults_of_actions(source: str, room: str, name: str = "file") -> list[str]:
+    """What a file of a room of actions imports from another one against the rule."""
+    inside = [(module.split("."), line) for module, line in imported(ast.parse(source))]
+    rooms = [(parts[2], line) for parts, line in inside if parts[:2] == ["prodsys", "actions"] and len(parts) > 2]
+    allowed = {room, *ROOMS_OF_ACTIONS[room]}
+    return [f"{name}:{line}: actions/{room} imports actions/{other}" for other, line in rooms if other not in allowed]
+
+
+def files_of_actions() -> dict[str, list[Path]]:
+    """Files of each room of actions."""
+    folder = PLUGINS / "prodsys" / "actions"
+    rooms = sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__")
+    assert sorted(path.name for path in folder.glob("*.py")) == ["__init__.py"], "every action stands in a room"
+    return {room.name: sorted(room.rglob("*.py")) for room in rooms}
+
+
+def test_every_action_imports_only_the_rooms_below_its_own():
+    files = files_of_actions()
+    assert files.keys() == ROOMS_OF_ACTIONS.keys()
+    faults = [
+        fault
+        for room, paths in files.items()
+        for path in paths
+        for fault in faults_of_actions(path.read_text(encoding="utf-8"), room, path.name)
+    ]
+    assert faults == []
+
+
+def test_the_rooms_of_actions_make_no_circle():
+    for room, below in ROOMS_OF_ACTIONS.items():
+        for other in below:
+            assert room not in ROOMS_OF_ACTIONS[other], f"{room} and {other} may import each other"
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_ACTIONS)
+def test_a_room_of_actions_says_what_it_calls_and_what_it_offers(room):
+    """The docstring names the services that its files call, and public functions that exist."""
+    *paths, text = [path.read_text(encoding="utf-8") for path in files_of_actions()[room][1:]] + [
+        (PLUGINS / "prodsys" / "actions" / room / "__init__.py").read_text(encoding="utf-8")
+    ]
+    used = {ast.unparse(node) for source in paths for node in ast.walk(ast.parse(source)) if _is_service(node)}
+    called = {SERVICES[name.rpartition(".")[2]] for name in used}
+    told = text.partition("Calls: ")[2].partition("Public")[0]
+    assert {name for name in SERVICES.values() if name in told} == called
+    functions = {
+        f"{path.stem}.{node.name}"
+        for path in files_of_actions()[room]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert set(_public(text)) <= functions
+
+
+def _is_service(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in SERVICES and getattr(node.value, "id", "") == "ctx"
+
+
+def _public(text: str) -> Iterator[str]:
+    """``module.function`` of all that a docstring names after ``Public:``."""
+    for module, function, several in re.findall(
+        r"`(\w+)(?:\.(\w+))?`(?:\s+\(([^)]*`)[^)]*\))?", text.partition("Public:")[2]
+    ):
+        yield from (
+            [f"{module}.{function}"] if function else [f"{module}.{name}" for name in re.findall(r"\w+", several)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("core", "from prodsys.actions.runs.pausing import pause"),
+        ("submission", "from prodsys.actions.settlement.settling import settle_step"),
+        ("queries", "import prodsys.actions.requests.cloning"),
+    ],
+)
+def test_the_rule_of_actions_says_no(room, source):
+    assert faults_of_actions(source, room)
+
+
 def _names_its_own_files(path: Path, node: ast.stmt) -> bool:
     """Whether a line only makes the one tree of errors known under one name."""
     if path.parent.name != "errors":
@@ -165,7 +259,7 @@ def test_the_rule_says_no(room, source):
         ("model", "from prodsys.errors import SpecInvalid"),
         ("settings", "from prodsys.errors import SettingMissing"),
         ("actions", "import prodsys.panda.client\nimport prodsys.ledger.tables"),
-        ("cli", "import prodsys.actions.planning"),
+        ("cli", "import prodsys.actions.planning.planning"),
         ("operators", "import prodsys.triggers.panda_task\nimport airflow.sdk"),
         ("dags", "from prodsys.building.dag_builder import build_dag"),
         ("plugin file", "import airflow\nimport prodsys.panel.app"),

@@ -12,8 +12,8 @@ from prodsys.cli.output import EXIT_CODES
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 
 if TYPE_CHECKING:
-    from prodsys.actions.context import Context
-    from prodsys.actions.telling import Told
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.core.panda_commands import Told
 
 app = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
@@ -36,7 +36,7 @@ def pause(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """Let a running request rest."""
-    from prodsys.actions import pausing
+    from prodsys.actions.runs import pausing
 
     _command(lambda ctx: pausing.pause(ctx, request_id, reason), "is paused", who, dry_run=dry_run, as_json=as_json)
 
@@ -44,7 +44,7 @@ def pause(
 @app.command(help="Let a paused request go on.", epilog=EXIT_CODES)
 def resume(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Let a paused request go on."""
-    from prodsys.actions import pausing
+    from prodsys.actions.runs import pausing
 
     _command(lambda ctx: pausing.resume(ctx, request_id), "goes on", who, dry_run=dry_run, as_json=as_json)
 
@@ -54,7 +54,7 @@ def finish(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """End the running PanDA tasks of a request."""
-    from prodsys.actions import controlling
+    from prodsys.actions.runs import controlling
 
     _command(
         lambda ctx: controlling.finish(ctx, request_id, reason),
@@ -74,7 +74,7 @@ def priority(
     as_json: AsJson = False,
 ) -> None:
     """Give a request another priority."""
-    from prodsys.actions import controlling
+    from prodsys.actions.runs import controlling
 
     _command(
         lambda ctx: controlling.set_priority(ctx, request_id, number),
@@ -95,7 +95,7 @@ def abort(
     as_json: AsJson = False,
 ) -> None:
     """Stop a request for good."""
-    from prodsys.actions import aborting
+    from prodsys.actions.runs import aborting
 
     if clean:
         _clean(request_id, reason, who, dry_run=dry_run, as_json=as_json)
@@ -104,7 +104,7 @@ def abort(
 
 
 def _clean(request_id: str, reason: str, who: str | None, *, dry_run: bool, as_json: bool) -> None:
-    from prodsys.actions.cleaning import abort_and_clean
+    from prodsys.actions.closing.cleaning import abort_and_clean
 
     answer, effects = do(acting(who), lambda ctx: abort_and_clean(ctx, request_id, reason), dry_run=dry_run)
     words = [
@@ -119,7 +119,7 @@ def withdraw(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """Take an approval back."""
-    from prodsys.actions import controlling
+    from prodsys.actions.runs import controlling
 
     _command(
         lambda ctx: controlling.withdraw(ctx, request_id, reason),
@@ -133,6 +133,6 @@ def withdraw(
 @app.command(help="Put a request that has ended away; certificate and seeds stay.", epilog=EXIT_CODES)
 def archive(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Put a request that has ended away."""
-    from prodsys.actions import controlling
+    from prodsys.actions.runs import controlling
 
     _command(lambda ctx: controlling.archive(ctx, request_id), "is archived", who, dry_run=dry_run, as_json=as_json)

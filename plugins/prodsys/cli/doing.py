@@ -11,7 +11,7 @@ import typer
 from prodsys.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")]
 
@@ -20,7 +20,7 @@ def do(ctx: Context, act: Callable[[Context], Any], *, dry_run: bool) -> tuple[A
     """Answer of an action, and what a dry run would have told other services."""
     if not dry_run:
         return act(ctx), []
-    from prodsys.actions.rehearsing import rehearse
+    from prodsys.actions.core.dry_run import rehearse
 
     rehearsal = rehearse(ctx, act)
     return rehearsal.answer, rehearsal.effects

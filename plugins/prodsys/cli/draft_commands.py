@@ -25,7 +25,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change fields of a draft."""
-    from prodsys.actions import drafting
+    from prodsys.actions.requests import drafting
     from prodsys.intake.edits import read_changes
 
     wanted, notes = read_changes(changes)
@@ -50,7 +50,7 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a draft."""
-    from prodsys.actions import deletion
+    from prodsys.actions.requests import deletion
 
     answer, effects = do(acting(who), lambda ctx: deletion.delete(ctx, request_id, reason), dry_run=dry_run)
     tell(answer, f"{answer.request_id} is deleted: its id stays taken", effects, dry_run=dry_run, as_json=as_json)

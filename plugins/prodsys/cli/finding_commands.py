@@ -19,7 +19,7 @@ def list_open(
     request_id: Annotated[str | None, typer.Argument(help="About one request only.")] = None, as_json: AsJson = False
 ) -> None:
     """Findings that wait for a person."""
-    from prodsys.actions.findings import open_findings
+    from prodsys.actions.reconciliation.findings import open_findings
 
     print_findings(open_findings(acting(None), request_id), as_json=as_json)
 
@@ -33,7 +33,7 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Decide a finding."""
-    from prodsys.actions import findings
+    from prodsys.actions.reconciliation import findings
 
     decided, effects = do(acting(who), lambda ctx: findings.decide(ctx, finding_id, reason), dry_run=dry_run)
     sentence = f"finding {finding_id} is decided by {decided.decided_by}: {decided.reason} ({decided.what})"

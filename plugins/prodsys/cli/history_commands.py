@@ -13,7 +13,7 @@ from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS, print_json, print_ta
 from prodsys.cli.request_commands import AsJson, Who, acting
 
 if TYPE_CHECKING:
-    from prodsys.actions.recalling import HistoryAnswer
+    from prodsys.actions.requests.history_import import HistoryAnswer
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def import_list(
     as_json: AsJson = False,
 ) -> None:
     """Import lists of tasks."""
-    from prodsys.actions.recalling import import_history
+    from prodsys.actions.requests.history_import import import_history
     from prodsys.intake.history import read_history, read_units
 
     units = read_units(walltime or [])
@@ -63,7 +63,7 @@ def _print_import(path: Path, answer: HistoryAnswer, *, dry_run: bool) -> None:
 @app.command("list", help="Tasks of imported lists, and what of them is not used.", epilog=EXIT_CODES)
 def show(as_json: AsJson = False) -> None:
     """Imported tasks."""
-    from prodsys.actions.recalling import show_history
+    from prodsys.actions.requests.history_import import show_history
 
     found = show_history(acting(None))
     if as_json:

@@ -10,7 +10,7 @@ import typer
 from prodsys.cli.output import CLEAN, EXIT_CODES, FINDINGS
 
 if TYPE_CHECKING:
-    from prodsys.actions.importing import ImportAnswer
+    from prodsys.actions.requests.importing import ImportAnswer
     from prodsys.intake.result import Accepted, Intake
 
 app = typer.Typer()
@@ -93,7 +93,7 @@ def _ask_ledger(intake: Intake, who: str | None, overwrite: bool) -> tuple[Impor
 
     if read_settings().get("DATABASE_URL") is None:
         return None, "the ledger was not asked: PRODSYS_DATABASE_URL is not set"
-    from prodsys.actions.importing import import_intake
+    from prodsys.actions.requests.importing import import_intake
     from prodsys.cli.doing import do
     from prodsys.cli.request_commands import acting
     from prodsys.errors import LedgerUnavailable
@@ -106,7 +106,7 @@ def _ask_ledger(intake: Intake, who: str | None, overwrite: bool) -> tuple[Impor
 
 
 def _import(intake: Intake, who: str | None, as_json: bool, overwrite: bool) -> bool:
-    from prodsys.actions.importing import import_intake
+    from prodsys.actions.requests.importing import import_intake
     from prodsys.cli.output import print_json, print_text
     from prodsys.cli.request_commands import acting
 

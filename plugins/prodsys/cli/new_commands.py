@@ -13,8 +13,8 @@ from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 from prodsys.model.names import canonical_id
 
 if TYPE_CHECKING:
-    from prodsys.actions.cloning import NewRequest
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.requests.cloning import NewRequest
 
 app = typer.Typer()
 NewId = Annotated[
@@ -53,7 +53,7 @@ def clone(
     as_json: AsJson = False,
 ) -> None:
     """A new draft like another request."""
-    from prodsys.actions import cloning
+    from prodsys.actions.requests import cloning
     from prodsys.model.seeds import parse_seeds
 
     asked = parse_seeds(seeds) if seeds else None
@@ -73,7 +73,7 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """A new draft that may be added to another request's sample."""
-    from prodsys.actions import extending
+    from prodsys.actions.requests import extending
 
     _make(lambda ctx: extending.extend(ctx, request_id, new_id, seed_count), who, dry_run=dry_run, as_json=as_json)
 
@@ -90,7 +90,7 @@ def adopt(
     as_json: AsJson = False,
 ) -> None:
     """Link a PanDA task made by hand."""
-    from prodsys.actions import adopting
+    from prodsys.actions.submission import adopting
 
     found, effects = do(
         acting(who), lambda ctx: adopting.adopt(ctx, request_id, step.upper(), jedi_task_id), dry_run=dry_run

@@ -12,7 +12,7 @@ from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, pr
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 
 if TYPE_CHECKING:
-    from prodsys.actions.planning import PlanAnswer
+    from prodsys.actions.planning.planning import PlanAnswer
     from prodsys.model.estimate import Estimate
     from prodsys.model.plan import Plan
 
@@ -22,7 +22,7 @@ app = typer.Typer()
 @app.command(help="Look at a request before it is planned: specs, names, seeds, scripts, room.", epilog=EXIT_CODES)
 def check(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Check a request."""
-    from prodsys.actions.checking import check as do_check
+    from prodsys.actions.planning.checking import check as do_check
 
     answer, effects = do(acting(who), lambda ctx: do_check(ctx, request_id), dry_run=dry_run)
     faults = [one for one in answer.findings if one.fault]
@@ -40,7 +40,7 @@ def check(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_js
 )
 def plan(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Plan a request."""
-    from prodsys.actions.planning import plan as do_plan
+    from prodsys.actions.planning.planning import plan as do_plan
 
     answer, _ = do(acting(who), lambda ctx: do_plan(ctx, request_id), dry_run=dry_run)
     if as_json:
@@ -62,7 +62,7 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Approve the plan of a request."""
-    from prodsys.actions.planning import approve as do_approve
+    from prodsys.actions.planning.planning import approve as do_approve
 
     answer, effects = do(acting(who), lambda ctx: do_approve(ctx, request_id, digest), dry_run=dry_run)
     if as_json:
@@ -85,7 +85,7 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Reject the plan of a request."""
-    from prodsys.actions.approving import reject as do_reject
+    from prodsys.actions.planning.approving import reject as do_reject
 
     answer, effects = do(acting(who), lambda ctx: do_reject(ctx, request_id, reason, digest), dry_run=dry_run)
     tell(answer, f"{request_id} is {answer.state}: {answer.reason}", effects, dry_run=dry_run, as_json=as_json)
@@ -101,7 +101,7 @@ def trial(
     as_json: AsJson = False,
 ) -> None:
     """Make and plan a trial."""
-    from prodsys.actions.trial import start_trial
+    from prodsys.actions.planning.trial import start_trial
 
     answer, effects = do(acting(who), lambda ctx: start_trial(ctx, request_id, trial_id, seed_count), dry_run=dry_run)
     if as_json:

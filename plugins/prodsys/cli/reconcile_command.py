@@ -13,14 +13,14 @@ from prodsys.cli.request_commands import acting
 from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
-    from prodsys.actions.context import Context
-    from prodsys.actions.findings import Finding
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.reconciliation.findings import Finding
 
 
 def print_comparison(who: str | None, *, repair: bool, as_json: bool) -> None:
     """Compare, and print every disagreement; the exit code says whether one is left."""
-    from prodsys.actions.comparing import compare_catalogues
-    from prodsys.actions.reconciling import reconcile
+    from prodsys.actions.reconciliation.hourly_checks import compare_catalogues
+    from prodsys.actions.reconciliation.reconciling import reconcile
 
     ctx = acting(who)
     seen = [*reconcile(ctx, repair=repair), *compare_catalogues(ctx, repair=repair)]
@@ -29,7 +29,7 @@ def print_comparison(who: str | None, *, repair: bool, as_json: bool) -> None:
 
 def _with_open(ctx: Context, seen: Sequence[Finding]) -> list[Finding]:
     """What was seen now, and what was found before and waits for a person."""
-    from prodsys.actions.findings import open_findings
+    from prodsys.actions.reconciliation.findings import open_findings
 
     numbers, keys = {one.finding_id for one in seen}, {one.key for one in seen}
     return [*seen, *(one for one in open_findings(ctx) if one.finding_id not in numbers and one.key not in keys)]

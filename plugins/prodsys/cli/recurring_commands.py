@@ -31,7 +31,7 @@ def _template(name: str) -> RecurringSpec:
 @app.command("list", help="Templates, and how many of their intervals have a request.", epilog=EXIT_CODES)
 def list_templates(as_json: AsJson = False) -> None:
     """Templates of the specs."""
-    from prodsys.actions.recurring import show_template
+    from prodsys.actions.runs.recurring import show_template
     from prodsys.intake.recurring_files import read_templates
     from prodsys.settings import read_settings
 
@@ -63,7 +63,7 @@ def list_templates(as_json: AsJson = False) -> None:
 @app.command(help="Intervals of a template up to the next one, with their requests.", epilog=EXIT_CODES)
 def show(name: Name, as_json: AsJson = False) -> None:
     """Intervals of a template."""
-    from prodsys.actions.recurring import show_template
+    from prodsys.actions.runs.recurring import show_template
 
     template = _template(name)
     found = show_template(acting(None), template)
@@ -96,7 +96,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Make the requests of a template."""
-    from prodsys.actions.recurring import catch_up, recur
+    from prodsys.actions.runs.recurring import catch_up, recur
 
     template = _template(name)
     made, effects = do(
@@ -127,7 +127,7 @@ def _print_made(made: list[dict[str, Any]], effects: list[str], *, dry_run: bool
 )
 def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Keep seeds and ids for a template."""
-    from prodsys.actions.keeping import register
+    from prodsys.actions.requests.template_reservations import register
 
     template = _template(name)
     new, _ = do(acting(who), lambda ctx: register(ctx, template), dry_run=dry_run)
@@ -141,7 +141,7 @@ def keep(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson =
 @app.command(help="Give back what is kept for a template and was not used.", epilog=EXIT_CODES)
 def release(name: Name, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Give back what is kept for a template."""
-    from prodsys.actions.keeping import release as do_release
+    from prodsys.actions.requests.template_reservations import release as do_release
     from prodsys.model.seeds import show as show_seeds
 
     free, _ = do(acting(who), lambda ctx: do_release(ctx, name), dry_run=dry_run)

@@ -16,8 +16,8 @@ from prodsys.model.policy import Answer
 from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
-    from prodsys.actions.context import Context
-    from prodsys.actions.restarting import Restarted
+    from prodsys.actions.closing.reopening import Restarted
+    from prodsys.actions.core.context import Context
 
 app = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why; an accepted loss is certified with it.")]
@@ -32,9 +32,9 @@ def _command(act: Callable[[Context], Restarted], who: str | None, *, dry_run: b
 @app.command(help="Start another run of a failed request; it goes on where it stands.", epilog=EXIT_CODES)
 def retry(request_id: RequestId, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False) -> None:
     """Start another run of a failed request."""
-    from prodsys.actions import restarting
+    from prodsys.actions.closing import reopening
 
-    _command(lambda ctx: restarting.retry(ctx, request_id, wait=not dry_run), who, dry_run=dry_run, as_json=as_json)
+    _command(lambda ctx: reopening.retry(ctx, request_id, wait=not dry_run), who, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(help="Run again what is missing, and nothing else.", epilog=EXIT_CODES)
@@ -42,10 +42,10 @@ def recover(
     request_id: RequestId, reason: Reason = "", dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """Run again what is missing."""
-    from prodsys.actions import restarting
+    from prodsys.actions.closing import reopening
 
     _command(
-        lambda ctx: restarting.recover(ctx, request_id, reason, wait=not dry_run), who, dry_run=dry_run, as_json=as_json
+        lambda ctx: reopening.recover(ctx, request_id, reason, wait=not dry_run), who, dry_run=dry_run, as_json=as_json
     )
 
 
@@ -54,10 +54,10 @@ def accept(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """Take what came and waive the rest."""
-    from prodsys.actions import restarting
+    from prodsys.actions.closing import reopening
 
     _command(
-        lambda ctx: restarting.accept(ctx, request_id, reason, wait=not dry_run), who, dry_run=dry_run, as_json=as_json
+        lambda ctx: reopening.accept(ctx, request_id, reason, wait=not dry_run), who, dry_run=dry_run, as_json=as_json
     )
 
 
@@ -68,10 +68,10 @@ def settle_again(
     request_id: RequestId, reason: Reason, dry_run: DryRun = False, who: Who = None, as_json: AsJson = False
 ) -> None:
     """Look again at a closed request."""
-    from prodsys.actions import restarting
+    from prodsys.actions.closing import reopening
 
     _command(
-        lambda ctx: restarting.settle_again(ctx, request_id, reason, wait=not dry_run),
+        lambda ctx: reopening.settle_again(ctx, request_id, reason, wait=not dry_run),
         who,
         dry_run=dry_run,
         as_json=as_json,
@@ -86,7 +86,7 @@ def questions(
     as_json: AsJson = False,
 ) -> None:
     """Questions that wait for a person."""
-    from prodsys.actions.asking import open_questions
+    from prodsys.actions.settlement.step_questions import open_questions
 
     found = open_questions(acting(None), request_id)
     if as_json:
@@ -109,16 +109,18 @@ def answer(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question."""
-    from prodsys.actions import asking
+    from prodsys.actions.settlement import step_questions
 
-    taken, effects = do(acting(who), lambda ctx: asking.answer(ctx, question_id, given, reason), dry_run=dry_run)
+    taken, effects = do(
+        acting(who), lambda ctx: step_questions.answer(ctx, question_id, given, reason), dry_run=dry_run
+    )
     tell(taken, f"{taken.subject}: {taken.said}", effects, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(help="Seeds of each step: asked, delivered, missing, waived.", epilog=EXIT_CODES)
 def account(request_id: RequestId, as_json: AsJson = False) -> None:
     """Seeds of each step: asked, delivered, missing, waived."""
-    from prodsys.actions.showing import show_accounts
+    from prodsys.actions.queries.showing import show_accounts
 
     found = show_accounts(acting(None), request_id)
     if as_json:

@@ -16,7 +16,7 @@ from prodsys.model.statuses import RequestState
 from prodsys.model.times import utc_minutes
 
 if TYPE_CHECKING:
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 app = typer.Typer()
 OWN_TABLES = ("missing",)  # what is printed below its table
@@ -28,7 +28,7 @@ Who = Annotated[str | None, typer.Option("--as", help="Who acts; default: PRODSY
 
 def acting(who: str | None) -> Context:
     """Hands of the acting person."""
-    from prodsys.actions.context import make_context
+    from prodsys.actions.core.context import make_context
     from prodsys.cli.actor import account_name, current_actor
     from prodsys.ledger.session import signed
     from prodsys.settings import read_settings
@@ -47,7 +47,7 @@ def list_requests(
     """Requests of the ledger."""
     from dataclasses import asdict
 
-    from prodsys.actions.showing import show_list
+    from prodsys.actions.queries.showing import show_list
 
     lines = show_list(acting(None), tuple(state or ()), like)
     if as_json:
@@ -65,7 +65,7 @@ def list_requests(
 @app.command(help="Everything the ledger holds about a request.", epilog=EXIT_CODES)
 def show(request_id: RequestId, as_json: AsJson = False) -> None:
     """Everything the ledger holds about a request."""
-    from prodsys.actions.showing import show_audit, show_request
+    from prodsys.actions.queries.showing import show_audit, show_request
 
     ctx = acting(None)
     found = show_request(ctx, request_id) | {"audit": show_audit(ctx, request_id)}
@@ -79,7 +79,7 @@ def show(request_id: RequestId, as_json: AsJson = False) -> None:
 @app.command(help="State, tasks, datasets and rules of a request.", epilog=EXIT_CODES)
 def status(request_id: RequestId, as_json: AsJson = False) -> None:
     """State, tasks, datasets and rules of a request."""
-    from prodsys.actions.showing import show_request
+    from prodsys.actions.queries.showing import show_request
 
     found = show_request(acting(None), request_id)
     if as_json:
@@ -141,7 +141,7 @@ def launch(
     as_json: AsJson = False,
 ) -> None:
     """Launch an approved request."""
-    from prodsys.actions.launching import launch as do_launch
+    from prodsys.actions.runs.launching import launch as do_launch
 
     answer, effects = do(acting(who), lambda ctx: do_launch(ctx, request_id, wait=wait, not_before=at), dry_run=dry_run)
     sentence = f"{answer.request_id}: {answer.message} (DAG {answer.dag_id}, run {answer.dag_run_id})"
@@ -151,7 +151,7 @@ def launch(
 @app.command(help="The certificate of a request that has ended.", epilog=EXIT_CODES)
 def certificate(request_id: RequestId, as_json: AsJson = False) -> None:
     """The certificate of a request."""
-    from prodsys.actions.showing import show_certificate
+    from prodsys.actions.queries.showing import show_certificate
 
     found = show_certificate(acting(None), request_id)
     if as_json:

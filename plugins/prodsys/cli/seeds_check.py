@@ -53,7 +53,7 @@ def check(files: Files = None, as_json: Annotated[bool, typer.Option("--json", h
 
 def _check_ledger(as_json: bool) -> bool:
     """Whether requests of the ledger share seeds; the database finds them."""
-    from prodsys.actions.showing_seeds import show_shared_seeds
+    from prodsys.actions.queries.showing_seeds import show_shared_seeds
     from prodsys.cli.output import print_json, print_table, print_text
     from prodsys.cli.request_commands import acting
 

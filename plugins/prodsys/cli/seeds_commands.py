@@ -22,7 +22,7 @@ def claims(
     as_json: AsJson = False,
 ) -> None:
     """Who owns which seeds."""
-    from prodsys.actions.showing import show_claims
+    from prodsys.actions.queries.showing import show_claims
 
     found = show_claims(acting(None), request_id)
     if as_json:
@@ -43,7 +43,7 @@ def reuse(
     as_json: AsJson = False,
 ) -> None:
     """Declare reuse of seeds."""
-    from prodsys.actions.reusing import declare_reuse
+    from prodsys.actions.requests.seed_reuse import declare_reuse
     from prodsys.errors import SpecInvalid
     from prodsys.model.statuses import ReuseKind
 

@@ -21,7 +21,7 @@ def list_tasks(
     as_json: AsJson = False,
 ) -> None:
     """PanDA tasks of requests."""
-    from prodsys.actions.showing import show_tasks
+    from prodsys.actions.queries.showing import show_tasks
 
     found = show_tasks(acting(None), request_id)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prodsys.actions.context import Context, make_context
+from prodsys.actions.core.context import Context, make_context
 from prodsys.hooks.ledger import LedgerHook
 from prodsys.hooks.panda import PandaHook
 from prodsys.hooks.rucio import RucioHook

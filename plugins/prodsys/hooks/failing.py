@@ -26,7 +26,7 @@ from prodsys.model.plain_text import plain_text
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 log = logging.getLogger(__name__)
 WORDS_LENGTH = 500  # of an error that is none of ours
@@ -102,7 +102,7 @@ def is_last_try(context: AirflowContext) -> bool:
 
 
 def _tell(ctx: Context, context: AirflowContext, request_id: str, words: str) -> None:
-    from prodsys.actions.driving import note_failure
+    from prodsys.actions.runs.run_ownership import note_failure
 
     run, bunch = context["dag_run"], getattr(context.get("task"), "bunch", None)
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
     from prodsys.model.specs import TimesSpec
 
     _Base = BaseOperator
@@ -111,7 +111,7 @@ def _wait(task: WaitsForServices, ctx: Context, context: AirflowContext, error: 
 
 
 def _tell(task: WaitsForServices, ctx: Context, context: AirflowContext, words: str, *, first: bool) -> None:
-    from prodsys.actions.outages import note_outage
+    from prodsys.actions.runs.outages import note_outage
 
     run = context["dag_run"]
     try:
@@ -124,7 +124,7 @@ def _tell(task: WaitsForServices, ctx: Context, context: AirflowContext, words: 
 
 def _end(task: WaitsForServices, ctx: Context, context: AirflowContext) -> None:
     """Take the reason back when it was waited for; where that fails the next change of the request does."""
-    from prodsys.actions.outages import note_return
+    from prodsys.actions.runs.outages import note_return
 
     if task.outage is None:
         return

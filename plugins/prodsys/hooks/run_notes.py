@@ -10,7 +10,7 @@ from prodsys.errors import ProductionError
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from importlib import import_module
 
 FORKING = frozenset({"scheduler", "celery"})  # commands of `airflow` whose processes fork those of airflow tasks
 MODULES = (
-    "prodsys.actions.closing",
-    "prodsys.actions.data",
-    "prodsys.actions.intaking",
-    "prodsys.actions.launching",
-    "prodsys.actions.reconciling",
-    "prodsys.actions.settling",
-    "prodsys.actions.submitting",
+    "prodsys.actions.closing.collection",
+    "prodsys.actions.settlement.registration",
+    "prodsys.actions.requests.drop_folder",
+    "prodsys.actions.runs.launching",
+    "prodsys.actions.reconciliation.reconciling",
+    "prodsys.actions.settlement.settling",
+    "prodsys.actions.submission.submitting",
     "prodsys.hooks.context",
 )
 CLIENTS = ("prodsys.panda.wire", "prodsys.ddm.connection", "prodsys.ddm.content")  # each has a `warm_up` of its own

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Self
 
 from prodsys.errors import SpecInvalid
@@ -167,6 +168,18 @@ class DataName:
     def dataset(self) -> str:
         """Planned name of the dataset that this file belongs to (or of this dataset itself)."""
         return str(replace(self, serial=None, suffix=None, instance=None))
+
+
+class DataKind(StrEnum):
+    """What a dataset or container of the ledger is of its request."""
+
+    DATASET = "dataset"
+    INPUT = "input"  # made for one task because the originals hold more than it shall read
+    STEP_CONTAINER = "step container"
+    REQUEST_CONTAINER = "request container"
+
+
+CONTAINERS = frozenset({DataKind.STEP_CONTAINER, DataKind.REQUEST_CONTAINER})
 
 
 @dataclass(frozen=True, order=True)

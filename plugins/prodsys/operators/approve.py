@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.approving import PlanQuestion
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.planning.approving import PlanQuestion
 
 
 class AskOperator(ServiceOperator):
@@ -27,7 +27,7 @@ class AskOperator(ServiceOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Ask; the log says what."""
-        from prodsys.actions.approving import ask_about_plans
+        from prodsys.actions.planning.approving import ask_about_plans
 
         for words in ask_about_plans(ctx):
             self.log.info("%s", words)
@@ -54,7 +54,7 @@ class ApproveOperator(WaitsForServices, ServiceOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> str:
         """Look whether there is something to ask, and ask it."""
-        from prodsys.actions.approving import plan_question
+        from prodsys.actions.planning.approving import plan_question
 
         question = plan_question(ctx, self.request_id, self.digest)
         if not question.closed:
@@ -88,7 +88,7 @@ class ApproveOperator(WaitsForServices, ServiceOperator):
                 return self._take(ctx, context, event, digest)
 
     def _take(self, ctx: Context, context: AirflowContext, event: Any, digest: str) -> str:
-        from prodsys.actions.approving import ask, plan_question, take_answer
+        from prodsys.actions.planning.approving import ask, plan_question, take_answer
 
         answer = read_answer(event)
         if answer is None:

@@ -14,7 +14,7 @@ from prodsys.hooks.outages import WaitsForServices, outages_waited
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 WHO = "airflow"  # in audit lines and the journal; the line names the run
 
@@ -68,7 +68,7 @@ class DrivingOperator(RequestOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> Any:
         """Drive on, or be skipped with the reason."""
-        from prodsys.actions.driving import enter
+        from prodsys.actions.runs.run_ownership import enter
 
         run = context["dag_run"]
         answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id, triggered_by(context))

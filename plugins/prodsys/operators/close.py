@@ -14,7 +14,7 @@ from prodsys.operators.step_data import POOL
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 
 class ClosingOperator(DrivingOperator):
@@ -22,7 +22,7 @@ class ClosingOperator(DrivingOperator):
 
     def drive(self, ctx: Context, context: AirflowContext) -> Any:
         """Close; or have another run settle that step, and end."""
-        from prodsys.actions.restarting import reopen_running
+        from prodsys.actions.closing.reopening import reopen_running
 
         try:
             return self.close(ctx, context)
@@ -45,7 +45,7 @@ class CollectOperator(ClosingOperator):
 
     def close(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
         """DIDs of the containers."""
-        from prodsys.actions.closing import ensure_collected
+        from prodsys.actions.closing.collection import ensure_collected
 
         containers = ensure_collected(ctx, self.request_id)
         self.log.info("containers of %s: %s", self.request_id, ", ".join(containers))
@@ -62,7 +62,7 @@ class ReplicateOperator(DrivingOperator):
 
     def drive(self, ctx: Context, context: AirflowContext) -> list[str]:  # noqa: ARG002
         """Ids of the rules."""
-        from prodsys.actions.closing import ensure_rules
+        from prodsys.actions.closing.collection import ensure_rules
 
         rules = ensure_rules(ctx, self.request_id)
         self.log.info("rules of %s: %s", self.request_id, ", ".join(rules))
@@ -77,8 +77,8 @@ class CertifyOperator(ClosingOperator):
 
     def close(self, ctx: Context, context: AirflowContext) -> str:
         """Path of the certificate."""
-        from prodsys.actions.closing import certify
-        from prodsys.actions.driving import start_closing
+        from prodsys.actions.closing.collection import certify
+        from prodsys.actions.runs.run_ownership import start_closing
 
         run = context["dag_run"]
         start_closing(ctx, self.request_id)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
-    from prodsys.actions.findings import Finding
-    from prodsys.actions.importing import ImportAnswer
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.reconciliation.findings import Finding
+    from prodsys.actions.requests.importing import ImportAnswer
 
 
 class ImportOperator(ServiceOperator):
@@ -30,7 +30,7 @@ class ImportOperator(ServiceOperator):
         AirflowFailException
             There were faults that the last look at the folder had not found: somebody has to mend a file.
         """
-        from prodsys.actions.intaking import new_faults
+        from prodsys.actions.requests.drop_folder import new_faults
 
         faults = [fault for answer in answers.values() for fault in answer.faults]
         for source, answer in answers.items():
@@ -50,7 +50,7 @@ class DropFolderOperator(ImportOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Import what rests; taken files move to ``done``, faulty ones to ``faulty``."""
-        from prodsys.actions.intaking import import_dropped
+        from prodsys.actions.requests.drop_folder import import_dropped
 
         folder = ctx.home / "intake"
         self.report(ctx, folder, import_dropped(ctx, folder))
@@ -61,7 +61,7 @@ class SpecFolderOperator(ImportOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Import; the files stay."""
-        from prodsys.actions.intaking import import_versioned
+        from prodsys.actions.requests.drop_folder import import_versioned
         from prodsys.settings import read_settings
 
         folder = read_settings().specs / "requests"
@@ -73,7 +73,7 @@ class DispatchOperator(ServiceOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Start; the log says which."""
-        from prodsys.actions.launching import dispatch
+        from prodsys.actions.runs.launching import dispatch
 
         for answer in dispatch(ctx):
             self.log.info("%s: %s", answer.request_id, answer.message)
@@ -101,7 +101,7 @@ class ReconcileOperator(CompareOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Reconcile; the log says what was found and what is left for a person."""
-        from prodsys.actions.reconciling import reconcile
+        from prodsys.actions.reconciliation.reconciling import reconcile
 
         self.report(reconcile(ctx, repair=self.repair))
 
@@ -111,6 +111,6 @@ class CompareCataloguesOperator(CompareOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> None:  # noqa: ARG002
         """Compare; the log says what was found and what is left for a person."""
-        from prodsys.actions.comparing import compare_catalogues
+        from prodsys.actions.reconciliation.hourly_checks import compare_catalogues
 
         self.report(compare_catalogues(ctx, repair=self.repair))

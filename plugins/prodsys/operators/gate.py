@@ -12,7 +12,7 @@ from prodsys.operators.base import RequestOperator, triggered_by
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 
 class GateOperator(RequestOperator, SkipMixin):
@@ -23,7 +23,7 @@ class GateOperator(RequestOperator, SkipMixin):
 
     def act(self, ctx: Context, context: AirflowContext) -> str:
         """The answer's words; a run that may not drive is skipped behind this."""
-        from prodsys.actions.driving import enter
+        from prodsys.actions.runs.run_ownership import enter
 
         run = context["dag_run"]
         answer = enter(ctx, self.request_id, self.revision, run.dag_id, run.run_id, triggered_by(context))

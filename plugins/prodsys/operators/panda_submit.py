@@ -10,7 +10,7 @@ from prodsys.operators.base import StepOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 POOL = "panda_submit"
 
@@ -27,7 +27,7 @@ class PandaSubmitOperator(StepOperator):
 
     def drive(self, ctx: Context, context: AirflowContext) -> int:  # noqa: ARG002
         """JEDI task id."""
-        from prodsys.actions.submitting import ensure_submitted
+        from prodsys.actions.submission.submitting import ensure_submitted
 
         ids = ensure_submitted(ctx, self.request_id, self.step, self.bunch)
         self.jedi_task_id = ids[-1]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 
 @dataclass(frozen=True)

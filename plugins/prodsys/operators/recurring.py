@@ -11,7 +11,7 @@ from prodsys.operators.base import ServiceOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
+    from prodsys.actions.core.context import Context
 
 
 class RecurringOperator(ServiceOperator):
@@ -26,7 +26,7 @@ class RecurringOperator(ServiceOperator):
 
     def act(self, ctx: Context, context: AirflowContext) -> str:
         """Id of the interval's request."""
-        from prodsys.actions.recurring import recur
+        from prodsys.actions.runs.recurring import recur
         from prodsys.intake.recurring_files import get_template
         from prodsys.settings import read_settings
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.asking import Question
-    from prodsys.actions.context import Context
-    from prodsys.actions.settling import SettleAnswer
-    from prodsys.actions.waiting import WaitTarget
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.settlement.settling import SettleAnswer
+    from prodsys.actions.settlement.step_questions import Question
+    from prodsys.actions.submission.waiting import WaitTarget
 
 REASON_LENGTH = 500
 
@@ -52,7 +52,7 @@ class SettleOperator(StepOperator):
 
     def settle(self, ctx: Context, context: AirflowContext) -> Any:
         """Settle, as far as that goes without waiting."""
-        from prodsys.actions.settling import settle_step
+        from prodsys.actions.settlement.settling import settle_step
 
         answer = settle_step(ctx, self.request_id, self.step, self.bunch)
         self.log.info("%s of %s: %s", self.step, self.request_id, answer.message)
@@ -131,8 +131,8 @@ class SettleOperator(StepOperator):
 
     def _take(self, ctx: Context, context: AirflowContext, event: Any, question_id: int) -> Question:
         """The question as it stands after this event."""
-        from prodsys.actions.answering import acting_at_airflow
-        from prodsys.actions.asking import answer, expire, find_question, finish_abort
+        from prodsys.actions.core.acting_user import acting_at_airflow
+        from prodsys.actions.settlement.step_questions import answer, expire, find_question, finish_abort
 
         found = find_question(ctx, question_id)
         if found is None:

@@ -13,9 +13,9 @@ from prodsys.operators.settle import SettleOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
-    from prodsys.actions.data import DataAnswer
-    from prodsys.actions.settling import SettleAnswer
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.settlement.registration import DataAnswer
+    from prodsys.actions.settlement.settling import SettleAnswer
 
 POOL = "rucio_register"
 
@@ -44,7 +44,7 @@ class StepDataOperator(SettleOperator):
         return self._register(ctx, context)
 
     def _register(self, ctx: Context, context: AirflowContext) -> list[str]:
-        from prodsys.actions.data import ensure_step_data
+        from prodsys.actions.settlement.registration import ensure_step_data
 
         answers = ensure_step_data(ctx, self.request_id, self.step, self.bunch)
         for answer in answers:

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from prodsys.actions.context import Context
-from prodsys.actions.looking import Look, expect, show_look
-from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.request_snapshot import Look, expect, show_look
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import RequestSpec, digest_of

@@ -5,23 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from prodsys.actions import (
-    approving,
-    checking,
-    controlling,
-    deletion,
-    drafting,
-    extending,
-    launching,
-    planning,
-    reusing,
-    trial,
-)
-from prodsys.actions.cloning import CloneOrder, NewRequest, clone
-from prodsys.actions.context import Context
-from prodsys.actions.drafting import Revised
-from prodsys.actions.planning import PlanAnswer
-from prodsys.actions.trial import TrialAnswer
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning import approving, checking, planning, trial
+from prodsys.actions.planning.planning import PlanAnswer
+from prodsys.actions.planning.trial import TrialAnswer
+from prodsys.actions.requests import deletion, drafting, extending, seed_reuse
+from prodsys.actions.requests.cloning import CloneOrder, NewRequest, clone
+from prodsys.actions.requests.drafting import Revised
+from prodsys.actions.runs import controlling, launching
 from prodsys.ledger.seeds import Owned
 from prodsys.model.moves import Right
 from prodsys.model.request import RequestSpec
@@ -170,7 +161,7 @@ BEFORE: tuple[Entry, ...] = (
         "Declare that a draft uses seeds of another request again",
         "On purpose, with kind and reason; it stands in plan and certificate.",
         Right.CREATE,
-        lambda ctx, request_id, body: reusing.declare_reuse(ctx, request_id, body.owner, body.kind, body.reason),
+        lambda ctx, request_id, body: seed_reuse.declare_reuse(ctx, request_id, body.owner, body.kind, body.reason),
         bodies.Reused,
         bodies.Reuse,
         show=_show_reuse,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from prodsys.actions import aborting, adopting, asking, controlling, findings, pausing, restarting
-from prodsys.actions.adopting import AdoptAnswer
-from prodsys.actions.cleaning import Cleaned, abort_and_clean
-from prodsys.actions.context import Context
-from prodsys.actions.listing import show_question
+from prodsys.actions.closing import reopening
+from prodsys.actions.closing.cleaning import Cleaned, abort_and_clean
+from prodsys.actions.core.context import Context
+from prodsys.actions.queries.listing import show_question
+from prodsys.actions.reconciliation import findings
+from prodsys.actions.runs import aborting, controlling, pausing
+from prodsys.actions.settlement import step_questions
+from prodsys.actions.submission import adopting
+from prodsys.actions.submission.adopting import AdoptAnswer
 from prodsys.model.moves import Right
 from prodsys.panel import bodies
 from prodsys.panel.entry import Entry, as_it_is
@@ -24,9 +28,9 @@ def _show_end(answer: Cleaned) -> dict[str, Any]:
     return as_it_is(answer.told) | {"expiring": list(answer.expiring)}
 
 
-def _answer(ctx: Context, question_id: str, body: bodies.Answered) -> asking.Question:
+def _answer(ctx: Context, question_id: str, body: bodies.Answered) -> step_questions.Question:
     show_question(ctx, int(question_id))  # 404 when nobody asked it
-    return asking.answer(ctx, int(question_id), body.answer, body.reason)
+    return step_questions.answer(ctx, int(question_id), body.answer, body.reason)
 
 
 def _show_adopted(answer: AdoptAnswer) -> dict[str, Any]:
@@ -111,7 +115,7 @@ RUNNING: tuple[Entry, ...] = (
         "It goes on where the ledger stands; nothing is done twice. A step whose PanDA task ended without output is "
         "run again.",
         Right.REPAIR,
-        lambda ctx, request_id, _: restarting.retry(ctx, request_id, wait=False),
+        lambda ctx, request_id, _: reopening.retry(ctx, request_id, wait=False),
         bodies.StartedAgain,
         bodies.Retry,
     ),
@@ -121,7 +125,7 @@ RUNNING: tuple[Entry, ...] = (
         "Of a request that waits for one answer this is the answer; of several, each is given by its number. Refused "
         "while an attempt on these seeds is open.",
         Right.REPAIR,
-        lambda ctx, request_id, body: restarting.recover(ctx, request_id, body.reason, wait=False),
+        lambda ctx, request_id, body: reopening.recover(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.Restart,
     ),
@@ -131,7 +135,7 @@ RUNNING: tuple[Entry, ...] = (
         "With a reason, which stands in the certificate. Of a request that waits for one answer this is the answer; of "
         "several, each is given by its number.",
         Right.ACCEPT,
-        lambda ctx, request_id, body: restarting.accept(ctx, request_id, body.reason, wait=False),
+        lambda ctx, request_id, body: reopening.accept(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
         match=True,
@@ -141,7 +145,7 @@ RUNNING: tuple[Entry, ...] = (
         "Look again at a closed request whose tasks changed",
         "Its certificate gets a new revision; none is ever edited.",
         Right.REPAIR,
-        lambda ctx, request_id, body: restarting.settle_again(ctx, request_id, body.reason, wait=False),
+        lambda ctx, request_id, body: reopening.settle_again(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
     ),

@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Path, Query
 from pydantic import AfterValidator
 from starlette.requests import Request
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import canonical_id
 from prodsys.panel.guard import Guards, person_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from prodsys.actions.controlling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from prodsys.actions.runs.controlling import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from prodsys.model.names import canonical_id
 from prodsys.model.policy import Answer as Options
 from prodsys.model.request import RequestSpec, Seeds

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from prodsys.model.moves import Right
 from prodsys.panel import bodies
 

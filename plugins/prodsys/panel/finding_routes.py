@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from prodsys.actions import listing
+from prodsys.actions.queries import listing
 from prodsys.model.statuses import Severity
 from prodsys.panel import views
 from prodsys.panel.asked import MAX_ID, Hands, OfRequest

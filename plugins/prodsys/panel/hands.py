@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from prodsys.actions.context import Context, clients_of, make_context
+from prodsys.actions.core.context import Context, clients_of, make_context
 from prodsys.errors import FileUnreadable, SpecInvalid
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.model.policy import PolicySpec

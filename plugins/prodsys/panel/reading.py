@@ -11,9 +11,9 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from prodsys.actions import listing
-from prodsys.actions.looking import show_look
-from prodsys.actions.showing_seeds import show_shared_seeds
+from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.queries import listing
+from prodsys.actions.queries.showing_seeds import show_shared_seeds
 from prodsys.errors import SpecInvalid
 from prodsys.ledger import searching
 from prodsys.ledger.searching import AuditFilter, DatasetFilter, RequestFilter, TaskFilter

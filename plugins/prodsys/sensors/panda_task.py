@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
-    from prodsys.actions.waiting import WaitTarget
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.submission.waiting import WaitTarget
 
 WHO = "airflow"
 WORDS_LENGTH = 500  # characters of PanDA's words that the error shows
@@ -101,7 +101,7 @@ class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
 
     def _is_recovered(self, ctx: Context) -> bool:
         """Whether a person asked to run again what is missing: then `settle` does, whatever became of this task."""
-        from prodsys.actions.waiting import recovery_granted
+        from prodsys.actions.submission.waiting import recovery_granted
 
         return recovery_granted(ctx, self.request_id, self.step, self.bunch)
 
@@ -111,7 +111,7 @@ class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
         return build_context(who=WHO)
 
     def _target(self, ctx: Context) -> WaitTarget:
-        from prodsys.actions.waiting import task_to_wait_for
+        from prodsys.actions.submission.waiting import task_to_wait_for
 
         target = task_to_wait_for(ctx, self.request_id, self.step, self.bunch)
         self.jedi_task_id = target.jedi_task_id
@@ -127,7 +127,7 @@ class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
 
     def _record(self, ctx: Context, target: WaitTarget, status: TaskStatus) -> WaitTarget | None:
         """The task to go on waiting for, None when it is final."""
-        from prodsys.actions.waiting import record_status
+        from prodsys.actions.submission.waiting import record_status
 
         still = record_status(ctx, target.jedi_task_id, status)
         self.log.info("PanDA task %s (%s) is %s", target.jedi_task_id, target.task_name, status)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context as AirflowContext
 
-    from prodsys.actions.context import Context
-    from prodsys.actions.waiting import RuleTarget
+    from prodsys.actions.core.context import Context
+    from prodsys.actions.submission.waiting import RuleTarget
 
 WHO = "airflow"
 
@@ -75,7 +75,7 @@ class RucioRuleSensor(WaitsForServices, BaseSensorOperator):
         return build_context(who=WHO)
 
     def _rules(self, ctx: Context) -> Sequence[RuleTarget]:
-        from prodsys.actions.waiting import rules_to_wait_for
+        from prodsys.actions.submission.waiting import rules_to_wait_for
 
         rules = rules_to_wait_for(ctx, self.request_id)
         if not rules:
@@ -91,7 +91,7 @@ class RucioRuleSensor(WaitsForServices, BaseSensorOperator):
 
     def _look(self, ctx: Context, rules: Sequence[RuleTarget]) -> bool:
         """Whether all rules are complete, by what Rucio says now; the ledger keeps it."""
-        from prodsys.actions.waiting import RuleSeen, record_rules
+        from prodsys.actions.submission.waiting import RuleSeen, record_rules
 
         try:
             states = ctx.rucio.rule_states([rule.rule_id for rule in rules])

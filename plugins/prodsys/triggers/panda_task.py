@@ -14,7 +14,7 @@ from prodsys.triggers.feeds import Ask
 from prodsys.triggers.waiting import DEADLINE, WaitingTrigger
 
 if TYPE_CHECKING:
-    from prodsys.actions.waiting import WaitTarget
+    from prodsys.actions.submission.waiting import WaitTarget
     from prodsys.model.specs import TimesSpec
 
 NOT_SHOWN = frozenset({TaskStatus.UNSEEN, TaskStatus.UNKNOWN})  # nothing that could be recorded

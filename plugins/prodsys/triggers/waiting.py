@@ -90,7 +90,7 @@ class WaitingTrigger(BaseEventTrigger):
             self.log.warning("the ledger has no line that the wait for %s was let go: %s", self.request_id, error)
 
     def _note_letting_go(self) -> None:
-        from prodsys.actions.notes import note_letting_go
+        from prodsys.actions.core.notes import note_letting_go
         from prodsys.hooks.context import build_context
 
         airflow_task = self.task_instance

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from prodsys.actions.drafting import revise
-from prodsys.actions.showing import show_request
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.drafting import revise
 from prodsys.hooks.context import build_context
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from prodsys.actions.showing import show_audit
+from prodsys.actions.queries.showing import show_audit
 from prodsys.errors import FilesUnavailable, LedgerUnavailable, PandaUnavailable, RucioUnavailable, ServiceUnavailable
 from prodsys.hooks.context import build_context
 from prodsys.hooks.outages import pause_s
@@ -124,7 +124,7 @@ def test_an_outage_ends_with_whatever_comes_after_it(ledger: Ledger, context: Ma
 
 
 def test_the_words_of_a_failed_bunch_outlast_an_outage(ledger: Ledger, context: MakeContext) -> None:
-    from prodsys.actions.driving import note_failure
+    from prodsys.actions.runs.run_ownership import note_failure
 
     run = context()
     gate().execute(run)

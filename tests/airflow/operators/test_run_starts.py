@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prodsys.actions.showing import show_audit
+from prodsys.actions.queries.showing import show_audit
 from prodsys.hooks.context import build_context
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction

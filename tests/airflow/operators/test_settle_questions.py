@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 
-from prodsys.actions.asking import find_question
+from prodsys.actions.settlement.step_questions import find_question
 from prodsys.hooks.context import build_context
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow, RunRow, StepRow

@@ -3,7 +3,7 @@ from __future__ import annotations
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from prodsys.actions.data import DataAnswer
+from prodsys.actions.settlement.registration import DataAnswer
 from prodsys.operators.step_data import announce
 
 S, LOG = (Asset(name=f"MC2025_S2:x.SIM.1.{kind}", uri=f"x-rucio://MC2025_S2/x.SIM.1.{kind}") for kind in ("S", "log"))

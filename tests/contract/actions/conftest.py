@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context, clients_of
-from prodsys.actions.importing import ImportAnswer, import_intake
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.core.context import Context, clients_of
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.importing import ImportAnswer, import_intake
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
 from prodsys.ledger.journal import LedgerJournal

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import event, text
 
-from prodsys.actions.context import Clients, Context
-from prodsys.actions.reconciling import reconcile
+from prodsys.actions.core.context import Clients, Context
+from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.ddm.client import RucioClient
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.migrate import migrate

@@ -7,17 +7,24 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.asking import Question, answer, ask, find_question, open_questions, wake_answered
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter, note_failure
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.looking import expect, show_look
-from prodsys.actions.pausing import pause
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.restarting import accept, recover, retry
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.closing.reopening import accept, recover, retry
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.request_snapshot import expect, show_look
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.pausing import pause
+from prodsys.actions.runs.run_ownership import enter, note_failure
+from prodsys.actions.settlement.step_questions import (
+    Question,
+    answer,
+    ask,
+    find_question,
+    open_questions,
+    wake_answered,
+)
 from prodsys.errors import AirflowUnavailable, AnswerRefused, MoveRefused, RequestChanged
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction

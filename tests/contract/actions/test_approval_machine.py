@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from prodsys.actions.checking import check
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.controlling import withdraw
 from prodsys.errors import MoveRefused, PlanChanged
 from prodsys.ledger.publications import active_publications, current_version
 from prodsys.ledger.session import transaction

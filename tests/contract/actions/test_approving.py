@@ -8,11 +8,18 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from prodsys.actions.approving import ask, ask_about_plans, plan_question, reject, take_answer, waiting_questions
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.approving import (
+    ask,
+    ask_about_plans,
+    plan_question,
+    reject,
+    take_answer,
+    waiting_questions,
+)
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.controlling import withdraw
 from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, PlanChanged, SpecInvalid
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow

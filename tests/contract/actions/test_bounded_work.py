@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text, update
 
-from prodsys.actions.comparing import compare_catalogues
-from prodsys.actions.context import Context
-from prodsys.actions.reconciling import reconcile
+from prodsys.actions.core.context import Context
+from prodsys.actions.reconciliation.hourly_checks import compare_catalogues
+from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, RuleRow, TaskRow
 from prodsys.model.statuses import RuleState

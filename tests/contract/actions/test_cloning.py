@@ -8,14 +8,14 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.extending import extend
-from prodsys.actions.importing import import_intake
-from prodsys.actions.looking import expect, show_look
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.reusing import declare_reuse
-from prodsys.actions.showing import show_audit, show_claims, show_request
-from prodsys.actions.showing_seeds import show_shared_seeds
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.request_snapshot import expect, show_look
+from prodsys.actions.queries.showing import show_audit, show_claims, show_request
+from prodsys.actions.queries.showing_seeds import show_shared_seeds
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.extending import extend
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.requests.seed_reuse import declare_reuse
 from prodsys.errors import (
     ConfigurationChanged,
     MoveRefused,

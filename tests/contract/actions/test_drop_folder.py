@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from prodsys.actions.intaking import import_dropped
+from prodsys.actions.requests.drop_folder import import_dropped
 from prodsys.errors import LedgerUnavailable, NotAllowed
 from prodsys.ledger.session import make_session_factory
 from prodsys.ledger.tables import RequestRow

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.adopting import adopt
-from prodsys.actions.approving import reject
-from prodsys.actions.checking import check
-from prodsys.actions.context import Context
-from prodsys.actions.controlling import archive, withdraw
-from prodsys.actions.deletion import delete
-from prodsys.actions.launching import launch
-from prodsys.actions.pausing import pause, resume
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.restarting import accept, recover, retry, settle_again
-from prodsys.actions.showing import show_audit
+from prodsys.actions.closing.reopening import accept, recover, retry, settle_again
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.approving import reject
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit
+from prodsys.actions.requests.deletion import delete
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.controlling import archive, withdraw
+from prodsys.actions.runs.launching import launch
+from prodsys.actions.runs.pausing import pause, resume
+from prodsys.actions.submission.adopting import adopt
 from prodsys.errors import MoveRefused
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter
-from prodsys.actions.findings import Finding
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.pausing import pause
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.reconciling import reconcile
-from prodsys.actions.restarting import retry
-from prodsys.actions.showing import show_audit
+from prodsys.actions.closing.reopening import retry
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit
+from prodsys.actions.reconciliation.findings import Finding
+from prodsys.actions.reconciliation.reconciling import reconcile
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.pausing import pause
+from prodsys.actions.runs.run_ownership import enter
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, TaskRow

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from prodsys.actions.context import Context
-from prodsys.actions.drafting import revise
-from prodsys.actions.importing import ImportAnswer, import_intake
-from prodsys.actions.intaking import import_dropped, import_versioned
-from prodsys.actions.planning import plan
-from prodsys.actions.showing import show_request
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.planning import plan
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.drafting import revise
+from prodsys.actions.requests.drop_folder import import_dropped, import_versioned
+from prodsys.actions.requests.importing import ImportAnswer, import_intake
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import alembic_config, migrate
 from prodsys.ledger.requests import get_request, get_spec

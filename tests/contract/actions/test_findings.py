@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
-from prodsys.actions.comparing import compare_catalogues
-from prodsys.actions.comparing_plans import damaged_plans, damaged_publications, is_intact
-from prodsys.actions.context import Context
-from prodsys.actions.findings import Finding, decide, keep_findings, look_at, look_on, open_findings
-from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.reconciliation.findings import Finding, decide, keep_findings, look_at, look_on, open_findings
+from prodsys.actions.reconciliation.hourly_checks import compare_catalogues
+from prodsys.actions.reconciliation.plan_checks import damaged_plans, damaged_publications, is_intact
 from prodsys.cli.main import app
 from prodsys.errors import LedgerLacks, SpecInvalid
 from prodsys.ledger.session import transaction

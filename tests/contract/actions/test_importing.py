@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from prodsys.actions.drafting import draft
-from prodsys.actions.importing import create_request, lock_for, revision_row
-from prodsys.actions.showing import show_claims, show_list, show_request
+from prodsys.actions.queries.showing import show_claims, show_list, show_request
+from prodsys.actions.requests.drafting import draft
+from prodsys.actions.requests.importing import create_request, lock_for, revision_row
 from prodsys.errors import MoveRefused
 from prodsys.ledger.requests import get_request, get_spec
 from prodsys.ledger.session import transaction

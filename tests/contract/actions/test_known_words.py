@@ -7,13 +7,13 @@ import json
 import pytest
 from sqlalchemy import text
 
-from prodsys.actions.checking import check
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.drafting import draft, edit, revise
-from prodsys.actions.extending import extend
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.showing import show_request
-from prodsys.actions.trial import start_trial
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.planning.trial import start_trial
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.drafting import draft, edit, revise
+from prodsys.actions.requests.extending import extend
 from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.launching import dispatch, launch
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.showing import show_request
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.launching import dispatch, launch
 from prodsys.errors import AirflowUnavailable
 
 

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import sessionmaker
 
-from prodsys.actions.context import Context
-from prodsys.actions.submitting import _lock_of_sender
+from prodsys.actions.core.context import Context
+from prodsys.actions.submission.submitting import _lock_of_sender
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.requests import list_requests
 from prodsys.ledger.session import transaction

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.cleaning import abort_and_clean
-from prodsys.actions.controlling import archive, finish, set_priority, withdraw
-from prodsys.actions.driving import enter
-from prodsys.actions.intents import ensure_intents
-from prodsys.actions.launching import dag_id_of, dispatch, launch
-from prodsys.actions.pausing import pause, resume
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.restarting import retry
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.closing.cleaning import abort_and_clean
+from prodsys.actions.closing.reopening import retry
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.controlling import archive, finish, set_priority, withdraw
+from prodsys.actions.runs.launching import dag_id_of, dispatch, launch
+from prodsys.actions.runs.pausing import pause, resume
+from prodsys.actions.runs.run_ownership import enter
+from prodsys.actions.submission.intents import ensure_intents
 from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, SpecInvalid
 from prodsys.ledger.publications import active_publications, current_version
 from prodsys.ledger.requests import get_step

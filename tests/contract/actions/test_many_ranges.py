@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event, text
 
-from prodsys.actions.showing_seeds import show_shared_seeds
+from prodsys.actions.queries.showing_seeds import show_shared_seeds
 from prodsys.ledger.seeds import claim, find_owners, same_beam_elsewhere
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of

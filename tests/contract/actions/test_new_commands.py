@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DataError
 
-from prodsys.actions.showing import show_list, show_request
+from prodsys.actions.queries.showing import show_list, show_request
 from prodsys.cli import main as cli
 from prodsys.cli.actor import account_name
 from prodsys.ledger.session import transaction

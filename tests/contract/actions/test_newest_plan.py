@@ -10,9 +10,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from prodsys.actions.context import Context
-from prodsys.actions.looking import show_look
-from prodsys.actions.planning import plan
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.planning.planning import plan
 from prodsys.ledger.migrate import alembic_config
 from prodsys.ledger.requests import find_plan
 from prodsys.ledger.session import make_engine, transaction

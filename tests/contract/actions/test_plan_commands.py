@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.showing import show_request
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.cli import main as cli
 from prodsys.settings import REPOSITORY
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from prodsys.actions.checking import check
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.recalling import import_history, show_history
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.reusing import declare_reuse
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.history_import import import_history, show_history
+from prodsys.actions.requests.seed_reuse import declare_reuse
+from prodsys.actions.runs.controlling import withdraw
 from prodsys.errors import MoveRefused, NotAllowed, PlanChanged, SpecInvalid, TrialMissing
 from prodsys.intake.history import read_history, read_units
 from prodsys.ledger.session import transaction

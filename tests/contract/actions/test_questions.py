@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prodsys.actions.asking import Question, answer, ask, expire, find_question, open_questions
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter, note_failure
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.restarting import accept, recover, retry
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.closing.reopening import accept, recover, retry
+from prodsys.actions.core.context import Context
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.run_ownership import enter, note_failure
+from prodsys.actions.settlement.step_questions import Question, answer, ask, expire, find_question, open_questions
 from prodsys.errors import AnswerRefused, MoveRefused, NotAllowed, NothingMissing, SpecInvalid
 from prodsys.ledger.requests import approved_plan, get_step
 from prodsys.ledger.session import transaction

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.approving import reject
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.extending import extend
-from prodsys.actions.importing import import_intake
-from prodsys.actions.intaking import import_versioned
-from prodsys.actions.keeping import register, release
-from prodsys.actions.planning import plan
-from prodsys.actions.recurring import catch_up, recur, show_template
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.showing import show_audit, show_claims, show_list, show_request
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.approving import reject
+from prodsys.actions.planning.planning import plan
+from prodsys.actions.queries.showing import show_audit, show_claims, show_list, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.drop_folder import import_versioned
+from prodsys.actions.requests.extending import extend
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.requests.template_reservations import register, release
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.controlling import withdraw
+from prodsys.actions.runs.recurring import catch_up, recur, show_template
 from prodsys.errors import IdTaken, NotAllowed, RequestUnknown, SeedsTaken, SpecInvalid, TemplateChanged
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec

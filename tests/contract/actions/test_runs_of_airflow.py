@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from prodsys.actions.certifying import _people
-from prodsys.actions.comparing_airflow import ended_runs
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter, leave, note_failure
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.listing import list_runs
-from prodsys.actions.reconciling import _runs
-from prodsys.actions.restarting import reopen_running
-from prodsys.actions.showing import show_request
+from prodsys.actions.closing.certifying import _people
+from prodsys.actions.closing.reopening import reopen_running
+from prodsys.actions.core.context import Context
+from prodsys.actions.queries.listing import list_runs
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.reconciliation.airflow_checks import ended_runs
+from prodsys.actions.reconciliation.reconciling import _runs
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.run_ownership import enter, leave, note_failure
 from prodsys.ledger.requests import approved_plan_row, get_request
 from prodsys.ledger.session import transaction
 from tests.contract.actions.airflow_api import Airflow

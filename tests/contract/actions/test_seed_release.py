@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.approving import reject
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.deletion import delete
-from prodsys.actions.drafting import draft
-from prodsys.actions.importing import import_intake
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.seed_release import reached_panda
-from prodsys.actions.showing import show_audit, show_claims, show_list, show_request
-from prodsys.actions.trial import start_trial
+from prodsys.actions.planning.approving import reject
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.planning.trial import start_trial
+from prodsys.actions.queries.showing import show_audit, show_claims, show_list, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.deletion import delete
+from prodsys.actions.requests.drafting import draft
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.requests.seed_release import reached_panda
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.controlling import withdraw
 from prodsys.errors import IdTaken, MoveRefused, SeedsTaken, SpecInvalid
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import list_steps

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.reusing import declare_reuse
-from prodsys.actions.showing import show_audit, show_claims, show_request
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit, show_claims, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.seed_reuse import declare_reuse
 from prodsys.errors import MoveRefused, NotAllowed, PlanChanged, RequestUnknown, SeedsTaken, SpecInvalid
 from prodsys.ledger.seeds import to_range
 from prodsys.ledger.tables import PublicationRow, SeedClaimRow, StepRow

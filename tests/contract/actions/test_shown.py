@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.controlling import withdraw
-from prodsys.actions.extending import extend
-from prodsys.actions.intents import ensure_intents
-from prodsys.actions.launching import launch
-from prodsys.actions.listing import list_requests, list_tasks
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.restarting import accept
-from prodsys.actions.showing import show_list, show_request
+from prodsys.actions.closing.reopening import accept
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.listing import list_requests, list_tasks
+from prodsys.actions.queries.showing import show_list, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.extending import extend
+from prodsys.actions.runs.controlling import withdraw
+from prodsys.actions.runs.launching import launch
+from prodsys.actions.submission.intents import ensure_intents
 from prodsys.errors import MoveRefused
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.searching import RequestFilter, TaskFilter, Window

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from prodsys.actions.asking import answer, ask, expire
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.looking import show_look
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.run_ownership import enter
+from prodsys.actions.settlement.step_questions import answer, ask, expire
 from prodsys.errors import AnswerRefused
 from prodsys.ledger.requests import approved_plan, get_step
 from prodsys.ledger.session import transaction

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.showing import show_audit, show_claims, show_request
-from prodsys.actions.trial import start_trial
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.planning.trial import start_trial
+from prodsys.actions.queries.showing import show_audit, show_claims, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.errors import MoveRefused, NotAllowed, RequestUnknown, SpecInvalid, TrialMissing
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, RequestRow

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from prodsys.actions.importing import import_intake
+from prodsys.actions.requests.importing import import_intake
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine, make_session_factory

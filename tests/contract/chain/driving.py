@@ -11,16 +11,22 @@ from typing import Any, TypeVar
 
 import pytest
 
-from prodsys.actions.asking import Question
-from prodsys.actions.asking import answer as answer_question
-from prodsys.actions.closing import CertifyAnswer, certify, ensure_collected, ensure_rules
-from prodsys.actions.context import Context
-from prodsys.actions.data import ensure_step_data
-from prodsys.actions.driving import enter
-from prodsys.actions.launching import dag_id_of, run_id_of
-from prodsys.actions.settling import SettleAnswer, settle_step
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.waiting import RuleSeen, record_rules, record_status, rules_to_wait_for, task_to_wait_for
+from prodsys.actions.closing.collection import CertifyAnswer, certify, ensure_collected, ensure_rules
+from prodsys.actions.core.context import Context
+from prodsys.actions.runs.launching import dag_id_of, run_id_of
+from prodsys.actions.runs.run_ownership import enter
+from prodsys.actions.settlement.registration import ensure_step_data
+from prodsys.actions.settlement.settling import SettleAnswer, settle_step
+from prodsys.actions.settlement.step_questions import Question
+from prodsys.actions.settlement.step_questions import answer as answer_question
+from prodsys.actions.submission.submitting import ensure_submitted
+from prodsys.actions.submission.waiting import (
+    RuleSeen,
+    record_rules,
+    record_status,
+    rules_to_wait_for,
+    task_to_wait_for,
+)
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import SeedsLost, ServiceUnavailable, StepFailed, TaskUnknown
 from prodsys.ledger.requests import get_request

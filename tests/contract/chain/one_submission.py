@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from prodsys.actions.context import make_context
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.core.context import make_context
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import PandaUnavailable
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from prodsys.actions.closing import CertifyAnswer
-from prodsys.actions.settling import settle_step
+from prodsys.actions.closing.collection import CertifyAnswer
+from prodsys.actions.settlement.settling import settle_step
 from prodsys.ddm.facts import FileFact
 from prodsys.errors import ProductionError
 from prodsys.ledger.requests import approved_plan, get_request, list_steps

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Clients, Context
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.core.context import Clients, Context
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.translation import Refusal
 from prodsys.iam.tokens import ClientCredentials

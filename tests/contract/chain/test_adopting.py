@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect
 
-from prodsys.actions.adopting import adopt
-from prodsys.actions.closing import CertifyAnswer, ensure_collected
-from prodsys.actions.driving import enter
-from prodsys.actions.importing import import_intake
-from prodsys.actions.launching import dag_id_of
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.showing import show_audit, show_request
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.closing.collection import CertifyAnswer, ensure_collected
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.runs.launching import dag_id_of
+from prodsys.actions.runs.run_ownership import enter
+from prodsys.actions.submission.adopting import adopt
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import DatasetConflict, MoveRefused, NotAdoptable, NotAllowed, SpecInvalid, TaskUnknown
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec

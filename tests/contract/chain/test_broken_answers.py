@@ -23,14 +23,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from prodsys.actions.asking import answer as answer_question
-from prodsys.actions.context import Clients, Context
-from prodsys.actions.finished_seeds import grant_seeds, granted_seeds
-from prodsys.actions.importing import import_intake
-from prodsys.actions.intents import open_attempt
-from prodsys.actions.orders import Work
-from prodsys.actions.settling import SettleAnswer, settle_step
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.core.context import Clients, Context
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.settlement.settling import SettleAnswer, settle_step
+from prodsys.actions.settlement.step_questions import answer as answer_question
+from prodsys.actions.submission.finished_seeds import grant_seeds, granted_seeds
+from prodsys.actions.submission.intents import open_attempt
+from prodsys.actions.submission.submitting import ensure_submitted
+from prodsys.actions.submission.task_orders import Work
 from prodsys.errors import PandaUnavailable, SeedsFinished, ServiceUnavailable
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import migrate

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from prodsys.actions.closing import certify, ensure_collected, ensure_rules
-from prodsys.actions.data import ensure_step_data
-from prodsys.actions.settling import settle_step
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.closing.collection import certify, ensure_collected, ensure_rules
+from prodsys.actions.settlement.registration import ensure_step_data
+from prodsys.actions.settlement.settling import settle_step
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.ledger.accounts import seed_accounts
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.session import transaction

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.context import Context
-from prodsys.actions.controlling import finish, set_priority
-from prodsys.actions.pausing import pause, rest, resume
-from prodsys.actions.reconciling import reconcile
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.reconciliation.reconciling import reconcile
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.runs.controlling import finish, set_priority
+from prodsys.actions.runs.pausing import pause, rest, resume
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import PandaUnavailable, RequestUnavailable, TaskUnknown
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction

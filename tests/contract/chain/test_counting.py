@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from prodsys.actions.context import Context
-from prodsys.actions.counting import unite_counted
-from prodsys.actions.storages import find_mount
+from prodsys.actions.core.context import Context
+from prodsys.actions.settlement.event_counting import unite_counted
+from prodsys.actions.settlement.storages import find_mount
 from prodsys.ddm.content import open_file
 from prodsys.ddm.placement import hash_path
 from prodsys.errors import FilesUnavailable

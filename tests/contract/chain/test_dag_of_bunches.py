@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.driving import note_failure
-from prodsys.actions.launching import dag_id_of
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.restarting import retry
-from prodsys.actions.showing import show_audit, show_request
+from prodsys.actions.closing.reopening import retry
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_audit, show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.launching import dag_id_of
+from prodsys.actions.runs.run_ownership import note_failure
 from prodsys.building.retries import RETRIES
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction

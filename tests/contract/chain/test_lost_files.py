@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from prodsys.actions.reconciling import reconcile
-from prodsys.actions.restarting import accept, recover, settle_again
-from prodsys.actions.settling import settle_step
+from prodsys.actions.closing.reopening import accept, recover, settle_again
+from prodsys.actions.reconciliation.reconciling import reconcile
+from prodsys.actions.settlement.settling import settle_step
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.placement import hash_path
 from prodsys.errors import DatasetConflict, FilesUnavailable, StepFailed

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.closing import certify, ensure_collected, ensure_rules
-from prodsys.actions.launching import dag_id_of
-from prodsys.actions.reconciling import reconcile
-from prodsys.actions.restarting import reopen_running, settle_again
-from prodsys.actions.twin_watch import look_for_twins
-from prodsys.actions.waiting import record_status, tasks_at_rest
+from prodsys.actions.closing.collection import certify, ensure_collected, ensure_rules
+from prodsys.actions.closing.reopening import reopen_running, settle_again
+from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.reconciliation.reconciling import reconcile
+from prodsys.actions.runs.launching import dag_id_of
+from prodsys.actions.submission.waiting import record_status, tasks_at_rest
 from prodsys.errors import StepReopened
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import find_task, list_tasks

@@ -8,15 +8,15 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from prodsys.actions.checking import check
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.importing import import_intake
-from prodsys.actions.intents import ensure_intents
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.settling import settle_step
-from prodsys.actions.trial import start_trial
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.planning.trial import start_trial
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.importing import import_intake
+from prodsys.actions.settlement.settling import settle_step
+from prodsys.actions.submission.intents import ensure_intents
 from prodsys.ddm.client import RucioClient
 from prodsys.errors import NamesTaken, PandaUnavailable, RucioUnavailable, SpaceLacking, TrialMissing
 from prodsys.intake.files import read_files

@@ -11,13 +11,13 @@ from zlib import adler32
 import pytest
 import yaml
 
-from prodsys.actions.aborting import abort
-from prodsys.actions.checking import check
-from prodsys.actions.cleaning import written_dids
-from prodsys.actions.drafting import draft
-from prodsys.actions.intents import ensure_intents
-from prodsys.actions.planning import PlanAnswer, approve, plan
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.closing.cleaning import written_dids
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import PlanAnswer, approve, plan
+from prodsys.actions.requests.drafting import draft
+from prodsys.actions.runs.aborting import abort
+from prodsys.actions.submission.intents import ensure_intents
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.placement import hash_path
 from prodsys.errors import InputsUnusable, SampleExists, SpecInvalid

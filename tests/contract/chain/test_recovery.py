@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodsys.actions.asking import answer
+from prodsys.actions.settlement.step_questions import answer
 from prodsys.errors import AnswerRefused
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow

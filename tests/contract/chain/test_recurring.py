@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from prodsys.actions.recurring import catch_up, show_template
+from prodsys.actions.runs.recurring import catch_up, show_template
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.recurring import RecurringPart, RecurringSpec

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from prodsys.actions.context import Context
-from prodsys.actions.driving import note_failure
-from prodsys.actions.reconciling import reconcile
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.restarting import accept, recover, retry, settle_again
-from prodsys.actions.settling import settle_step
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.waiting import recovery_granted, task_to_wait_for
+from prodsys.actions.closing.reopening import accept, recover, retry, settle_again
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.reconciliation.reconciling import reconcile
+from prodsys.actions.runs.run_ownership import note_failure
+from prodsys.actions.settlement.settling import settle_step
+from prodsys.actions.submission.submitting import ensure_submitted
+from prodsys.actions.submission.waiting import recovery_granted, task_to_wait_for
 from prodsys.errors import AttemptOpen, DatasetConflict, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction

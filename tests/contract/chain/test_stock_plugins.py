@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from prodsys.actions.settling import settle_step
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.waiting import record_status
-from prodsys.actions.written import known_outputs, planned_outputs
+from prodsys.actions.settlement.settling import settle_step
+from prodsys.actions.submission.output_datasets import known_outputs, planned_outputs
+from prodsys.actions.submission.submitting import ensure_submitted
+from prodsys.actions.submission.waiting import record_status
 from prodsys.errors import OutputsUnknown, TaskUnknown
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import StepRow, TaskRow

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import update
 
-from prodsys.actions.settling import settle_step
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.settlement.settling import settle_step
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import PandaError, PandaUnavailable, TaskEnded
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from prodsys.actions.data import ensure_step_data
+from prodsys.actions.settlement.registration import ensure_step_data
 from prodsys.ddm.facts import FileFact
 from prodsys.errors import DatasetConflict, SpecInvalid, StepFailed
 from prodsys.ledger.session import transaction

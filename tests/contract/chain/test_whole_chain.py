@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import update
 
-from prodsys.actions.certifying import build_certificate
-from prodsys.actions.closing import ensure_rules
-from prodsys.actions.waiting import rules_to_wait_for
+from prodsys.actions.closing.certifying import build_certificate
+from prodsys.actions.closing.collection import ensure_rules
+from prodsys.actions.submission.waiting import rules_to_wait_for
 from prodsys.ddm.content import local_path
 from prodsys.errors import RucioUnavailable
 from prodsys.ledger.session import transaction

@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.closing import ensure_collected, ensure_rules
-from prodsys.actions.context import Context
-from prodsys.actions.driving import enter
-from prodsys.actions.launching import dag_id_of, launch
-from prodsys.actions.planning import approve, plan, publish_plan
-from prodsys.actions.waiting import RuleSeen, record_rules, rules_to_wait_for
+from prodsys.actions.closing.collection import ensure_collected, ensure_rules
+from prodsys.actions.core.context import Context
+from prodsys.actions.planning.planning import approve, plan, publish_plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.run_ownership import enter
+from prodsys.actions.submission.waiting import RuleSeen, record_rules, rules_to_wait_for
 from prodsys.ddm.content import adler32
 from prodsys.ddm.facts import FileFact
 from prodsys.ddm.placement import hash_path

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from prodsys.actions.certifying import build_certificate, build_handover
-from prodsys.actions.closing import certify
-from prodsys.actions.showing import show_request
+from prodsys.actions.closing.certifying import build_certificate, build_handover
+from prodsys.actions.closing.collection import certify
+from prodsys.actions.queries.showing import show_request
 from prodsys.errors import FilesUnavailable, RucioUnavailable
 from prodsys.ledger.requests import newest_certificate
 from prodsys.ledger.session import transaction

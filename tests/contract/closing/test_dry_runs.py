@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from prodsys.actions.cleaning import abort_and_clean, written_dids
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.launching import LaunchAnswer, launch
-from prodsys.actions.planning import approve, plan
-from prodsys.actions.rehearsing import rehearse
-from prodsys.actions.showing import show_request
+from prodsys.actions.closing.cleaning import abort_and_clean, written_dids
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.queries.showing import show_request
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.runs.launching import LaunchAnswer, launch
 from prodsys.ddm.client import RucioClient
 from prodsys.errors import RucioUnavailable
 from prodsys.ledger.requests import get_request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from prodsys.actions.cloning import CloneOrder, clone
+from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.settings import REPOSITORY
 from tests.contract.closing.settled import SOURCE, new_id
 from tests.rucio_fixture import ACCOUNT

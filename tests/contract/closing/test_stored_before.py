@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prodsys.actions.closing import certify
+from prodsys.actions.closing.collection import certify
 from prodsys.ledger.requests import newest_certificate
 from prodsys.ledger.session import transaction
 from prodsys.model.names import Did

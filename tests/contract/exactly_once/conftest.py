@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from tests.chaos.nursery import Nursery, open_nursery
 from tests.chaos.stage import Stage, open_stage
 

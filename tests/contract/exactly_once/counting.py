@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prodsys.actions.context import Context
+from prodsys.actions.core.context import Context
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.ledger.tasks import newest_task

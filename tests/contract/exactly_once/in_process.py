@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import OperationalError
 
-from prodsys.actions.context import Clients, Context
+from prodsys.actions.core.context import Clients, Context
 from prodsys.errors import PandaUnavailable, ServiceUnavailable
 from prodsys.ledger.session import SessionFactory
 from prodsys.panda.client import PandaClient

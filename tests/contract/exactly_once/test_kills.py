@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.submission.submitting import ensure_submitted
 from tests.chaos.points import Point
 from tests.chaos.trials import Trouble
 from tests.chaos.worker import follow, persist

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.submitting import ensure_submitted
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.ledger.session import make_engine
 from prodsys.model.statuses import TaskStatus
 from tests.chaos.stage import PATIENT, Stage, drive, fill_ledger

@@ -18,9 +18,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, select, text, update
 
-from prodsys.actions import submitting
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.twin_watch import look_for_twins
+from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.submission import submitting
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import ServiceUnavailable
 from prodsys.ledger import turns
 from prodsys.ledger.session import transaction

@@ -8,8 +8,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from prodsys.actions.submitting import ensure_submitted
-from prodsys.actions.twin_watch import look_for_twins
+from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow
 from prodsys.model.statuses import DEAD, TaskStatus

@@ -16,8 +16,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from prodsys.actions.context import Context, clients_of, make_context
-from prodsys.actions.importing import import_intake
+from prodsys.actions.core.context import Context, clients_of, make_context
+from prodsys.actions.requests.importing import import_intake
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
 from prodsys.ledger.journal import LedgerJournal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prodsys.actions.findings import Finding, keep_findings, look_on
+from prodsys.actions.reconciliation.findings import Finding, keep_findings, look_on
 
 REQUEST = "PROD2025-016"
 

@@ -15,10 +15,10 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from starlette.testclient import TestClient
 
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Clients, Context, clients_of
-from prodsys.actions.importing import import_intake
-from prodsys.actions.planning import approve, plan
+from prodsys.actions.core.context import Clients, Context, clients_of
+from prodsys.actions.planning.planning import approve, plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.importing import import_intake
 from prodsys.errors import AirflowUnavailable, PandaUnavailable, RucioUnavailable
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files

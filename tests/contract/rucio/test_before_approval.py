@@ -7,12 +7,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from prodsys.actions.checking import check
-from prodsys.actions.cloning import CloneOrder, clone
-from prodsys.actions.context import Context
-from prodsys.actions.drafting import edit
-from prodsys.actions.planning import plan
-from prodsys.actions.rehearsing import rehearse
+from prodsys.actions.core.context import Context
+from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.planning.checking import check
+from prodsys.actions.planning.planning import plan
+from prodsys.actions.requests.cloning import CloneOrder, clone
+from prodsys.actions.requests.drafting import edit
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.connection import RucioConnection
 from prodsys.errors import RucioUnavailable, SpecInvalid

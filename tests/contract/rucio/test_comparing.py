@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rucio.client.ruleclient import RuleClient
 
-from prodsys.actions.comparing_rucio import compare_datasets, compare_rules
-from prodsys.actions.context import Context
-from prodsys.actions.findings import Finding, decide, keep_findings, look_on, open_findings
+from prodsys.actions.core.context import Context
+from prodsys.actions.reconciliation.findings import Finding, decide, keep_findings, look_on, open_findings
+from prodsys.actions.reconciliation.rucio_checks import compare_datasets, compare_rules
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.verbs import ensure_dataset_holds
 from prodsys.errors import FindingDecided, NotAllowed

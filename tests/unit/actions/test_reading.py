@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from prodsys.actions.reading import build_reading, groups_of
-from prodsys.actions.sources import Source
+from prodsys.actions.planning.input_discovery import build_reading, groups_of
+from prodsys.actions.planning.input_sources import Source
 from prodsys.ddm.facts import FileFact
 from prodsys.errors import DatasetConflict, InputsUnusable
 from prodsys.model import seeds as seeds_of

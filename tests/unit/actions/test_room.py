@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodsys.actions.outside import check_room, check_shared
+from prodsys.actions.planning.external_checks import check_room, check_shared
 from prodsys.ddm.facts import SharedQuota, Space
 from prodsys.errors import SpaceLacking
 from prodsys.intake.catalogue import load_catalogue

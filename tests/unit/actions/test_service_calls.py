@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from prodsys.actions.rehearsing import CHANGES, READS
+from prodsys.actions.core.dry_run import CHANGES, READS
 from prodsys.ddm.client import RucioClient
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.panda.client import PandaClient

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodsys.actions.twins import choose, elder_twin
+from prodsys.actions.submission.duplicate_tasks import choose, elder_twin
 from prodsys.model.outcome import TaskInfo
 from prodsys.model.statuses import TaskStatus
 

@@ -91,7 +91,7 @@ class DatasetRow(Base):
     step: Mapped[str | None]
     bunch: Mapped[int | None] = mapped_column(Integer)
     data_type: Mapped[str | None]
-    kind: Mapped[str]  # dataset | input | step container | request container
+    kind: Mapped[str]  # of `DataKind`
     files: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(default=0)
     events: Mapped[int] = mapped_column(default=0)
