@@ -109,7 +109,7 @@ chaos-submit: dev  ## Kill submissions 200 times, count in PanDA's tables what c
 docs: dev  ## Generate what is generated: the JSON Schemas of all files people write, the description of the REST API
 	@$(PRODSYS) spec schema
 	@$(PRODSYS) sandbox scenario schema --write
-	@$(BIN)/python -m prodsys.panel.schema
+	@$(BIN)/python -m prodsys.web.api.schema
 	@PYTHONPATH=plugins:. $(BIN)/python -m sandbox.stack.permissions_page
 
 lock: .venvs/uv/.installed-$(UV_VERSION)  ## Compile the lock files anew from the *.in files

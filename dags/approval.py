@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.doors import door
+from prodsys.building.standing import door
 from prodsys.operators.approve import AskOperator
 
 DOCS = """

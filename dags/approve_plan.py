@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG, Param
 
-from prodsys.building.doors import QUESTION_RIGHTS, QUESTIONS, door
 from prodsys.building.retries import request_retries
+from prodsys.building.standing import QUESTION_RIGHTS, QUESTIONS, door
 from prodsys.operators.approve import ApproveOperator
 
 DOCS = """

@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.doors import door
-from prodsys.operators.doors import CompareCataloguesOperator
+from prodsys.building.standing import door
+from prodsys.operators.standing import CompareCataloguesOperator
 
 DOCS = """
 Every hour compares what takes longer than a minute: replication rules and datasets of delivered requests with Rucio,

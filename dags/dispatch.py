@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.doors import door
-from prodsys.operators.doors import DispatchOperator
+from prodsys.building.standing import door
+from prodsys.operators.standing import DispatchOperator
 
 DOCS = """
 Every five minutes starts the runs of requests that were launched and wait as `ready`, by priority, within the limit of

@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.doors import door
-from prodsys.operators.doors import DropFolderOperator, SpecFolderOperator
+from prodsys.building.standing import door
+from prodsys.operators.standing import DropFolderOperator, SpecFolderOperator
 
 DOCS = """
 Imports request files every minute: the drop folder (`$PRODSYS_HOME/intake`; a file is taken when nobody has written to

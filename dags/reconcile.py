@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.doors import door
-from prodsys.operators.doors import ReconcileOperator
+from prodsys.building.standing import door
+from prodsys.operators.standing import ReconcileOperator
 
 DOCS = """
 Every minute compares the ledger with PanDA and Airflow. It mends what is safe (adopts the id of a task that turned up,

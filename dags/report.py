@@ -3,7 +3,7 @@
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import DAG, Param
 
-from prodsys.building.doors import LEDGER, REPORTS, door
+from prodsys.building.standing import LEDGER, REPORTS, door
 
 DOCS = """
 Runs the statements of `include/sql/reports` on the ledger every morning. Each result is the airflow task's XCom

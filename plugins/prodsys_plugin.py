@@ -14,7 +14,7 @@ from prodsys.hooks.warm import warm_up
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from prodsys.panel.person import Access, Person
+    from prodsys.web.person import Access, Person
 
 
 async def current_user(request: Request) -> Person:
@@ -28,8 +28,8 @@ async def current_user(request: Request) -> Person:
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
     from fastapi import HTTPException
 
-    from prodsys.panel.person import Person
-    from prodsys.panel.refusals import NotAuthenticated
+    from prodsys.web.person import Person
+    from prodsys.web.refusals import NotAuthenticated
 
     try:
         user = await get_user(request, None, await bearer_scheme(request))
@@ -49,7 +49,7 @@ def may(person: Person, access: Access) -> bool:
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 
-    from prodsys.panel.person import Access
+    from prodsys.web.person import Access
 
     entity = DagAccessEntity.AUDIT_LOG if access is Access.AUDIT else None
     manager: Any = get_auth_manager()
@@ -60,7 +60,7 @@ def may(person: Person, access: Access) -> bool:
 def _panel() -> list[dict[str, Any]]:
     from airflow.configuration import conf
 
-    from prodsys.panel.application import create_app
+    from prodsys.web.application import create_app
 
     base_url = conf.get("api", "base_url", fallback="")
     app = create_app(current_user, may, origins=(base_url,) if "://" in base_url else ())

@@ -14,7 +14,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 # Each room with the rooms it may import besides itself: those below it in
 #   errors < model < intake, panda, ddm, iam, orchestrator < ledger < actions < hooks < triggers < sensors, operators <
-#   building < dags; actions < panel, cli
+#   building < dags; actions < web, cli
 # `settings` and `transport` stand beside errors. Rooms on one line do not import each other.
 LINES = (
     ("errors", "settings", "transport"),
@@ -28,7 +28,7 @@ LINES = (
     ("building",),
     ("dags",),
 )
-SIDE = {"panel": "actions", "cli": "actions"}  # rooms that stand on another one, outside the line
+SIDE = {"web": "actions", "cli": "actions"}  # rooms that stand on another one, outside the line
 SANDBOX_MAY = {"model", "cli"}  # of the package, by DESIGN; what these stand on comes with them
 WITH_AIRFLOW = {"hooks", "triggers", "sensors", "operators", "building", "dags", "plugin file", "sandbox"}
 ONLY = {"pandaclient": {"panda"}, "rucio": {"ddm"}}
@@ -235,8 +235,8 @@ def test_nothing_happens_when_a_room_is_imported():
         ("intake", "from prodsys.panda import client"),
         ("panda", "from prodsys import ledger"),
         ("actions", "import prodsys.hooks.panda"),
-        ("cli", "from prodsys.panel.app import x"),
-        ("panel", "from prodsys.hooks import y"),
+        ("cli", "from prodsys.web.app import x"),
+        ("web", "from prodsys.hooks import y"),
         ("ledger", "import airflow"),
         ("actions", "def f():\n    from airflow.sdk import dag"),
         ("cli", "from importlib import import_module\nimport_module('airflow.models')"),
@@ -262,7 +262,7 @@ def test_the_rule_says_no(room, source):
         ("cli", "import prodsys.actions.planning.planning"),
         ("operators", "import prodsys.triggers.panda_task\nimport airflow.sdk"),
         ("dags", "from prodsys.building.dag_builder import build_dag"),
-        ("plugin file", "import airflow\nimport prodsys.panel.app"),
+        ("plugin file", "import airflow\nimport prodsys.web.app"),
         ("sandbox", "import prodsys.model.names\nimport prodsys.cli.output\nimport rucio.client"),
         ("panda", "import pandaclient.Client"),
     ],

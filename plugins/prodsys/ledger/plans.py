@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from prodsys.ledger.requests import find_plan
-from prodsys.ledger.rows.asked import PLAN_NUMBERS
+from prodsys.ledger.rows.requests import PLAN_NUMBERS
 from prodsys.ledger.tables import DatasetRow, PlanRow, StepRow, TaskRow
 from prodsys.model.estimate import Estimate
 from prodsys.model.plan import LOG, Plan

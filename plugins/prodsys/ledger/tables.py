@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from prodsys.ledger.rows.asked import (
+from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
+from prodsys.ledger.rows.comparisons import FindingRow, LookRow
+from prodsys.ledger.rows.data import (
+    CertificateRow,
+    DatasetRow,
+    FileRow,
+    InputFileRow,
+    LateFileRow,
+    LostFileRow,
+    RuleRow,
+)
+from prodsys.ledger.rows.execution import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
+from prodsys.ledger.rows.operations import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
+from prodsys.ledger.rows.requests import (
     ImportReportRow,
     PlanRow,
     PublicationRow,
@@ -13,19 +26,6 @@ from prodsys.ledger.rows.asked import (
     SeedClaimRow,
     SeedReuseRow,
 )
-from prodsys.ledger.rows.base import CONVENTION, SCHEMA, Base
-from prodsys.ledger.rows.brought import (
-    CertificateRow,
-    DatasetRow,
-    FileRow,
-    InputFileRow,
-    LateFileRow,
-    LostFileRow,
-    RuleRow,
-)
-from prodsys.ledger.rows.compared import FindingRow, LookRow
-from prodsys.ledger.rows.done import QuestionRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.ledger.rows.told import AuditRow, CallRow, HistoryTaskRow, IdempotencyRow, RunRow
 
 __all__ = [
     "CONVENTION",

@@ -11,7 +11,7 @@ import unicodedata
 
 from prodsys.errors import SpecInvalid
 
-# Lengths of all texts [characters]; the panel, Airflow's pages, the command line and the models take them from here.
+# Lengths of all texts [characters]; REST, Airflow's pages, the command line and the models take them from here.
 REASON_LENGTH = 2000  # why something was done, by REST and the command line
 COMMENT_LENGTH = 500  # the same in a box on Airflow's pages
 REUSE_LENGTH = 500  # why seeds are used again: it stands in the certificate

@@ -16,7 +16,7 @@ from prodsys.hooks.context import build_context
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.request import RequestSpec
-from prodsys.operators.doors import DropFolderOperator, SpecFolderOperator
+from prodsys.operators.standing import DropFolderOperator, SpecFolderOperator
 from prodsys.settings import REPOSITORY
 from tests.publishing import Ledger
 

@@ -68,7 +68,7 @@ def plan_of(site: Site, request_id: str) -> Plan:
 
 
 def order_by_hand(site: Site, request_id: str, kind: str, name: str, prefix: str) -> StepOrder:
-    """What a person types into the panel for one step."""
+    """What a person types into a form for one step."""
     plan = plan_of(site, request_id)
     step, profile = plan.step(kind), site.catalogue.profile
     return StepOrder(

@@ -24,12 +24,12 @@ from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine, make_session_factory
 from prodsys.model.specs import Catalogue
-from prodsys.panel.application import create_app
-from prodsys.panel.hands import roles_of
-from prodsys.panel.person import Access, Person
-from prodsys.panel.problems import install
-from prodsys.panel.refusals import NotAuthenticated
 from prodsys.settings import REPOSITORY, Settings
+from prodsys.web.application import create_app
+from prodsys.web.context_factory import roles_of
+from prodsys.web.person import Access, Person
+from prodsys.web.problems import install
+from prodsys.web.refusals import NotAuthenticated
 from tests.contract.actions.conftest import (  # noqa: F401 - fixtures
     DEMO,
     airflow,

@@ -265,8 +265,8 @@ def test_a_service_that_is_away_is_503_with_when_to_ask_again(at_airflow, airflo
 
 
 def test_no_more_acts_at_once_than_slots(draft, api):
-    panel = next(route.app for route in api.routes if route.path == "/prodsys")
-    slots = next(route.app for route in panel.routes if route.path == "/api/v1").state.slots
+    pages = next(route.app for route in api.routes if route.path == "/prodsys")
+    slots = next(route.app for route in pages.routes if route.path == "/api/v1").state.slots
     taken = [slots.one() for _ in range(6)]
     for one in taken:
         one.__enter__()

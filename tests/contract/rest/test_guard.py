@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prodsys.model.request import RequestSpec
-from prodsys.panel.acts import ACTS
+from prodsys.web.api.command_registry import ACTS
 from tests.contract.rest.conftest import API, BASE
 
 BODIES = {

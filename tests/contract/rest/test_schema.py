@@ -24,8 +24,8 @@ from prodsys.intake.catalogue import load_catalogue
 from prodsys.intake.files import read_files
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.session import make_engine, make_session_factory
-from prodsys.panel.schema import FILE, generated
 from prodsys.settings import REPOSITORY, Settings
+from prodsys.web.api.schema import FILE, generated
 from tests.contract.actions.conftest import DEMO, _migrate
 from tests.contract.rest.conftest import API, Mounted
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Boolean, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from prodsys.ledger.rows.asked import RequestRow
 from prodsys.ledger.rows.base import Base, now
-from prodsys.ledger.rows.done import StepRow
+from prodsys.ledger.rows.execution import StepRow
+from prodsys.ledger.rows.requests import RequestRow
 
 
 class FileRow(Base):

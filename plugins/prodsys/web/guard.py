@@ -17,9 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from prodsys.panel.person import Access, CurrentUser, May, Person
-from prodsys.panel.problems import ANSWERED, problem_of
-from prodsys.panel.refusals import AccessRefused, BodyTooLarge, OriginRefused
+from prodsys.web.person import Access, CurrentUser, May, Person
+from prodsys.web.problems import ANSWERED, problem_of
+from prodsys.web.refusals import AccessRefused, BodyTooLarge, OriginRefused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 BODY_LIMIT_BYTES = 256 * 1024

@@ -17,7 +17,7 @@ import json, sys
 from tests import airflow_environment
 from airflow import plugins_manager
 plugins_manager.ensure_plugins_loaded()
-before = "prodsys.panel.application" in sys.modules
+before = "prodsys.web.application" in sys.modules
 apps, _ = plugins_manager.get_fastapi_plugins()
 ours = [one for one in apps if one["name"] == "prodsys"]
 info = [one for one in plugins_manager.get_plugin_info() if one["name"] == "prodsys"]

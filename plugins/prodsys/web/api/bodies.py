@@ -12,8 +12,8 @@ from prodsys.model.policy import Answer as Options
 from prodsys.model.request import RequestSpec, Seeds
 from prodsys.model.statuses import ReuseKind
 from prodsys.model.text import ID_LENGTH, PRINTED, REASON_LENGTH, REUSE_LENGTH
-from prodsys.panel.moments import SoonMoment
-from prodsys.panel.views import DIGEST, REQUEST, View
+from prodsys.web.api.timestamps import SoonMoment
+from prodsys.web.api.views import DIGEST, REQUEST, View
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

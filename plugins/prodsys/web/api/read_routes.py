@@ -21,12 +21,12 @@ from prodsys.model.moves import Right
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.statuses import IntentState, RequestState, TaskStatus
-from prodsys.panel import views
-from prodsys.panel.asked import MAX_ID, NAME, Hands, OfRequest, RequestId, may_audit
-from prodsys.panel.guard import person_of
-from prodsys.panel.moments import Moment
-from prodsys.panel.paging import Limit, Offset, Page, Text, page, window_of
-from prodsys.panel.replies import reply
+from prodsys.web.api import views
+from prodsys.web.api.paging import Limit, Offset, Page, Text, page, window_of
+from prodsys.web.api.parameters import MAX_ID, NAME, Hands, OfRequest, RequestId, may_audit
+from prodsys.web.api.replies import reply
+from prodsys.web.api.timestamps import Moment
+from prodsys.web.guard import person_of
 
 router = APIRouter()
 Word = Annotated[str | None, Query(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -1,6 +1,6 @@
 """The OpenAPI description of the API: generated, and kept in docs/openapi for whoever writes a client.
 
-``python -m prodsys.panel.schema`` writes it; ``--check`` says whether the file is the one that the code gives.
+``python -m prodsys.web.api.schema`` writes it; ``--check`` says whether the file is the one that the code gives.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from prodsys.panel.problems import Problem, problem_responses
 from prodsys.settings import REPOSITORY
+from prodsys.web.problems import Problem, problem_responses
 
 FILE = REPOSITORY / "docs" / "openapi" / "prodsys-v1.json"
 MOUNTED = "/prodsys/api/v1"
@@ -109,10 +109,10 @@ def schema_text(api: FastAPI, root: str = MOUNTED) -> str:
 
 def generated() -> str:
     """The description of the API as the code stands."""
-    from prodsys.panel.application import create_api
-    from prodsys.panel.guard import Guards
-    from prodsys.panel.hands import HandsFromSettings
-    from prodsys.panel.person import Access, Person
+    from prodsys.web.application import create_api
+    from prodsys.web.context_factory import HandsFromSettings
+    from prodsys.web.guard import Guards
+    from prodsys.web.person import Access, Person
 
     async def nobody(_request: object) -> Person:
         return Person("nobody")

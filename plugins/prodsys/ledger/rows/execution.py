@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Boolean, ForeignKey, Identity, Index, Integer
 from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, ExcludeConstraint, MultiRange
 from sqlalchemy.orm import Mapped, mapped_column
 
-from prodsys.ledger.rows.asked import RequestRow
 from prodsys.ledger.rows.base import Base, now
+from prodsys.ledger.rows.requests import RequestRow
 
 
 class StepRow(Base):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from prodsys.errors import SettingMissing
-from prodsys.panel.hands import HandsFromSettings
-from prodsys.panel.person import Person
-from prodsys.panel.problems import kind_of
-from prodsys.panel.refusals import SpecsFaulty
 from prodsys.settings import Settings
+from prodsys.web.context_factory import HandsFromSettings
+from prodsys.web.person import Person
+from prodsys.web.problems import kind_of
+from prodsys.web.refusals import SpecsFaulty
 
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"  # nothing is contacted before it is used
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prodsys.panel.acts_before import BEFORE
-from prodsys.panel.acts_running import RUNNING
-from prodsys.panel.entry import Entry
+from prodsys.web.api.command import Entry
+from prodsys.web.api.commands_before_run import BEFORE
+from prodsys.web.api.commands_of_run import RUNNING
 
 ACTS: tuple[Entry, ...] = (*BEFORE, *RUNNING)

@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from prodsys.panel.acting import make_router
-from prodsys.panel.application import create_app
-from prodsys.panel.person import Access, Person
-from prodsys.panel.reading import router
-from prodsys.panel.refusals import NotAuthenticated
+from prodsys.web.api.command_routes import make_router
+from prodsys.web.api.read_routes import router
+from prodsys.web.application import create_app
+from prodsys.web.person import Access, Person
+from prodsys.web.refusals import NotAuthenticated
 
 API = "/prodsys/api/v1"
 ROUTES = sorted(

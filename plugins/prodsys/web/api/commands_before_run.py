@@ -17,8 +17,8 @@ from prodsys.ledger.seeds import Owned
 from prodsys.model.moves import Right
 from prodsys.model.request import RequestSpec
 from prodsys.model.written import plain
-from prodsys.panel import bodies
-from prodsys.panel.entry import ONE_REQUEST, Entry
+from prodsys.web.api import bodies
+from prodsys.web.api.command import ONE_REQUEST, Entry
 
 
 def _clone(ctx: Context, source: str, body: bodies.Clone) -> NewRequest:

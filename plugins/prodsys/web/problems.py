@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from prodsys import errors
-from prodsys.panel import refusals
+from prodsys.web import refusals
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

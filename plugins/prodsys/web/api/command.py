@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from prodsys.actions.core.context import Context
 from prodsys.model.moves import Right
-from prodsys.panel import bodies
+from prodsys.web.api import bodies
 
 ONE_REQUEST = "/requests/{request_id}"
 

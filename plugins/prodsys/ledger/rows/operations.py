@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, ForeignKey, Identity, Index, Integer, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from prodsys.ledger.rows.asked import RequestRow
 from prodsys.ledger.rows.base import Base, now
+from prodsys.ledger.rows.requests import RequestRow
 
 
 class RunRow(Base):

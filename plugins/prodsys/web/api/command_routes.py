@@ -23,13 +23,13 @@ from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answe
 from prodsys.model.request import RequestSpec, digest_of
 from prodsys.model.statuses import RequestState
 from prodsys.model.written import WrittenRequest
-from prodsys.panel.acts import ACTS
-from prodsys.panel.asked import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
-from prodsys.panel.bodies import Done
-from prodsys.panel.entry import Entry
-from prodsys.panel.problems import MEDIA_TYPE, problem_of, problem_responses
-from prodsys.panel.refusals import AnswerLost, ConditionMissing, TooBusy
-from prodsys.panel.replies import ANY, JSON, etag, tags_in
+from prodsys.web.api.bodies import Done
+from prodsys.web.api.command import Entry
+from prodsys.web.api.command_registry import ACTS
+from prodsys.web.api.parameters import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
+from prodsys.web.api.replies import ANY, JSON, etag, tags_in
+from prodsys.web.problems import MEDIA_TYPE, problem_of, problem_responses
+from prodsys.web.refusals import AnswerLost, ConditionMissing, TooBusy
 
 AT_ONCE = 6  # acts of one process: the others of its 40 threads, which are Airflow's too, stay free for quick answers
 LOOK_AGAIN_S = 5  # after a 202

@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from prodsys.model.moves import MOVES, Act
-from prodsys.panel.acting import endpoint_of
-from prodsys.panel.acts import ACTS
+from prodsys.web.api.command_registry import ACTS
+from prodsys.web.api.command_routes import endpoint_of
 
 BY_NAME = {entry.name: entry for entry in ACTS}
 PART_OF = {Act.DELAY: "launch"}  # launch at a time

@@ -9,8 +9,8 @@ from http import HTTPStatus
 import pytest
 
 from prodsys import errors
-from prodsys.panel.problems import KINDS, kind_of, problem_of
-from prodsys.panel.refusals import NotAuthenticated
+from prodsys.web.problems import KINDS, kind_of, problem_of
+from prodsys.web.refusals import NotAuthenticated
 
 
 def tree(root: type[BaseException] = errors.ProductionError) -> Iterator[type[BaseException]]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prodsys.ledger.searching import MAX_LIMIT, Found, Window
-from prodsys.panel.replies import reply
+from prodsys.web.api.replies import reply
 
 Item = TypeVar("Item", bound=BaseModel)
 MAX_OFFSET = 10_000_000

@@ -10,9 +10,9 @@ from prodsys.actions.core.context import Context, clients_of, make_context
 from prodsys.errors import FileUnreadable, SpecInvalid
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.model.policy import PolicySpec
-from prodsys.panel.person import Person
-from prodsys.panel.refusals import SpecsFaulty
 from prodsys.settings import Settings, read_settings
+from prodsys.web.person import Person
+from prodsys.web.refusals import SpecsFaulty
 
 HandsOf = Callable[[Person], Context]
 
@@ -40,7 +40,7 @@ class HandsFromSettings:
             if self._common is None:
                 settings = self._settings or read_settings()
                 try:
-                    self._common = settings, make_context("panel", frozenset(), settings)
+                    self._common = settings, make_context("web", frozenset(), settings)
                 except (SpecInvalid, FileUnreadable) as error:  # not the caller's fault
                     raise SpecsFaulty(str(error)) from error
             return self._common

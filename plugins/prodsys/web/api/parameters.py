@@ -12,10 +12,10 @@ from starlette.requests import Request
 from prodsys.actions.core.context import Context
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import canonical_id
-from prodsys.panel.guard import Guards, person_of
-from prodsys.panel.hands import HandsOf
-from prodsys.panel.person import Access
-from prodsys.panel.refusals import AccessRefused
+from prodsys.web.context_factory import HandsOf
+from prodsys.web.guard import Guards, person_of
+from prodsys.web.person import Access
+from prodsys.web.refusals import AccessRefused
 
 NAME = r"^[\x21-\x7e]+$"  # ids, names and DIDs hold no blank and nothing unprintable
 MAX_ID = 2**63 - 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
-from prodsys.panel import acting, finding_routes, reading
-from prodsys.panel.asked import known_query
-from prodsys.panel.guard import Gate, Guards
-from prodsys.panel.hands import HandsFromSettings, HandsOf
-from prodsys.panel.person import CurrentUser, May
-from prodsys.panel.problems import install
-from prodsys.panel.replies import JSON
-from prodsys.panel.schema import ABOUT, describe, schema_text
+from prodsys.web.api import command_routes, finding_routes, read_routes
+from prodsys.web.api.parameters import known_query
+from prodsys.web.api.replies import JSON
+from prodsys.web.api.schema import ABOUT, describe, schema_text
+from prodsys.web.context_factory import HandsFromSettings, HandsOf
+from prodsys.web.guard import Gate, Guards
+from prodsys.web.person import CurrentUser, May
+from prodsys.web.problems import install
 
 API = "/api/v1"
 
@@ -20,7 +20,7 @@ API = "/api/v1"
 def create_app(
     current_user: CurrentUser, may: May, *, origins: tuple[str, ...] = (), hands: HandsOf | None = None
 ) -> FastAPI:
-    """The application of the panel, to be mounted under ``/prodsys``.
+    """The application, to be mounted under ``/prodsys``.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def create_app(
 def create_api(guards: Guards, hands: HandsOf) -> FastAPI:
     """The API; the gate stands around the application that mounts it."""
     api = FastAPI(**ABOUT, dependencies=[Depends(known_query)], docs_url=None, redoc_url=None, openapi_url=None)
-    api.state.guards, api.state.hands, api.state.slots = guards, hands, acting.Slots()
-    api.include_router(reading.router)
+    api.state.guards, api.state.hands, api.state.slots = guards, hands, command_routes.Slots()
+    api.include_router(read_routes.router)
     api.include_router(finding_routes.router)
-    api.include_router(acting.make_router())
+    api.include_router(command_routes.make_router())
     describe(api)
 
     @api.get("/openapi.json", include_in_schema=False)

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from prodsys.actions.queries import listing
 from prodsys.model.statuses import Severity
-from prodsys.panel import views
-from prodsys.panel.asked import MAX_ID, Hands, OfRequest
-from prodsys.panel.paging import Limit, Offset, Page, page, window_of
-from prodsys.panel.replies import reply
+from prodsys.web.api import views
+from prodsys.web.api.paging import Limit, Offset, Page, page, window_of
+from prodsys.web.api.parameters import MAX_ID, Hands, OfRequest
+from prodsys.web.api.replies import reply
 
 router = APIRouter()
 

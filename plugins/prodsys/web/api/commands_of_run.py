@@ -14,8 +14,8 @@ from prodsys.actions.settlement import step_questions
 from prodsys.actions.submission import adopting
 from prodsys.actions.submission.adopting import AdoptAnswer
 from prodsys.model.moves import Right
-from prodsys.panel import bodies
-from prodsys.panel.entry import Entry, as_it_is
+from prodsys.web.api import bodies
+from prodsys.web.api.command import Entry, as_it_is
 
 
 def _abort(ctx: Context, request_id: str, body: bodies.End) -> Cleaned:
