@@ -73,3 +73,9 @@ def test_only_questions_about_plans_are_open_to_the_manager(parse: Parse) -> Non
     dags = parse(DAGS).dags
     assert dags["approve_plan"].access_control == access_control(QUESTION_ACCESS)
     assert {name for name, dag in dags.items() if dag.access_control} == {"approve_plan"}
+
+
+@pytest.mark.parametrize("dag_id", ["intake", "dispatch", "reconcile", "approval"])
+def test_what_people_wait_for_is_looked_at_every_minute(parse: Parse, dag_id: str) -> None:
+    """A launch over REST waits for no run: who launches before Airflow shows the DAG waits for the dispatcher."""
+    assert parse(DAGS).dags[dag_id].schedule == "* * * * *"
