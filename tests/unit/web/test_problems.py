@@ -19,7 +19,7 @@ def tree(root: type[BaseException] = errors.ProductionError) -> Iterator[type[Ba
         yield from tree(child)
 
 
-OURS = sorted({one for one in tree() if one.__module__ == "prodsys.errors"}, key=lambda one: one.__name__)
+OURS = sorted({one for one in tree() if one.__module__.startswith("prodsys.errors.")}, key=lambda one: one.__name__)
 
 
 def bare(kind: type[BaseException]) -> BaseException:
