@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from prodsys.actions.submission import submitting
-from prodsys.ledger import turns
+from prodsys.ledger import submission_leases
 from prodsys.ledger.tables import TaskRow
 
 
 def _no_compare_and_set() -> None:
     """Whoever comes sends, whoever has the turn."""
-    real = turns._update
-    turns._update = lambda session, task_row_id, values, *_: real(session, task_row_id, values)  # type: ignore[assignment]
+    real = submission_leases._update
+    submission_leases._update = lambda session, task_row_id, values, *_: real(session, task_row_id, values)  # type: ignore[assignment]
 
 
 def _no_search() -> None:

@@ -13,13 +13,15 @@ from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
 
 if TYPE_CHECKING:
     from prodsys.actions.core.context import Context
-    from prodsys.actions.core.panda_commands import Told
+    from prodsys.actions.core.panda_commands import CommandResult
 
 app = typer.Typer()
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
 
 
-def _command(act: Callable[[Context], Told], done: str, who: str | None, *, dry_run: bool, as_json: bool) -> None:
+def _command(
+    act: Callable[[Context], CommandResult], done: str, who: str | None, *, dry_run: bool, as_json: bool
+) -> None:
     answer, effects = do(acting(who), act, dry_run=dry_run)
     words = [
         f"{answer.request_id} is {answer.state}: {answer.message}" if answer.message else f"{answer.request_id} {done}"

@@ -20,9 +20,9 @@ def do(ctx: Context, act: Callable[[Context], Any], *, dry_run: bool) -> tuple[A
     """Answer of an action, and what a dry run would have told other services."""
     if not dry_run:
         return act(ctx), []
-    from prodsys.actions.core.dry_run import rehearse
+    from prodsys.actions.core.dry_run import run_dry
 
-    rehearsal = rehearse(ctx, act)
+    rehearsal = run_dry(ctx, act)
     return rehearsal.answer, rehearsal.effects
 
 

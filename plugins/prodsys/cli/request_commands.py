@@ -27,7 +27,7 @@ Who = Annotated[str | None, typer.Option("--as", help="Who acts; default: PRODSY
 
 
 def acting(who: str | None) -> Context:
-    """Hands of the acting person."""
+    """Context of the acting person."""
     from prodsys.actions.core.context import make_context
     from prodsys.cli.actor import account_name, current_actor
     from prodsys.ledger.session import signed

@@ -27,7 +27,7 @@ class RequestUnknown(LedgerError):
         super().__init__(f"request {request_id} is not in the ledger{hint}")
 
 
-class LedgerLacks(LedgerError):
+class NotFound(LedgerError):
     """The ledger has no such plan, task, dataset, certificate, question or finding."""
 
     def __init__(self, what: str, name: str) -> None:
@@ -67,7 +67,7 @@ class KeyBusy(LedgerError):
         super().__init__(f"the call with the idempotency key {key} is being worked on: ask again in a moment")
 
 
-class MoveRefused(LedgerError):
+class InvalidTransition(LedgerError):
     """The state of a request does not allow this action."""
 
     def __init__(self, request_id: str, state: str, action: str, possible: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ class RucioAnswerInvalid(RucioError):
         super().__init__(f"Rucio {call}: {kind}: {words} ({reason})")
 
 
-class SpaceLacking(RucioError):
+class InsufficientSpace(RucioError):
     """What a plan writes does not fit; nothing was reserved."""
 
     def __init__(self, request_id: str, rse: str, needed: int, free: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Hands for the actions that Airflow calls: ledger, PanDA and Rucio through Airflow's connections."""
+"""Contexts for the actions that Airflow calls: ledger, PanDA and Rucio through Airflow's connections."""
 
 from __future__ import annotations
 

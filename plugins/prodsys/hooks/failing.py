@@ -79,7 +79,7 @@ def final_errors_fail() -> Iterator[None]:
 
 
 @contextmanager
-def failures_told(ctx: Context, context: AirflowContext, request_id: str, task_id: str) -> Iterator[None]:
+def record_failures(ctx: Context, context: AirflowContext, request_id: str, task_id: str) -> Iterator[None]:
     """Write an error that ends the run into the ledger and on the run, before Airflow hears of it.
 
     That is done here and not by Airflow's callbacks: one that ran in the DAG processor makes it parse the file for ever

@@ -9,14 +9,14 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from prodsys.errors import IdTaken, MoveRefused, RequestUnknown
+from prodsys.errors import IdTaken, InvalidTransition, RequestUnknown
 from prodsys.ledger.expectation import check_expected
 from prodsys.ledger.tables import CertificateRow, PlanRow, RequestRow, RevisionRow, StepRow
-from prodsys.model.moves import Act, find_move, possible_acts
 from prodsys.model.names import canonical_id
 from prodsys.model.plan import Plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.statuses import DRIVEN, RequestState
+from prodsys.model.transitions import Action, find_move, possible_acts
 
 
 def find_request(session: Session, request_id: str, *, lock: bool = False) -> RequestRow | None:
@@ -74,7 +74,7 @@ def approved_plan_row(session: Session, request_id: str) -> PlanRow:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request has not been approved.
     """
     row = get_request(session, request_id)
@@ -121,17 +121,17 @@ def list_steps(session: Session, request_id: str) -> list[StepRow]:
     return list(session.scalars(wanted.order_by(StepRow.ordinal, StepRow.bunch)))
 
 
-def refusal(row: RequestRow, action: str) -> MoveRefused:
+def refusal(row: RequestRow, action: str) -> InvalidTransition:
     """The error for what the state of this request does not allow; it names the acts that are possible."""
-    return MoveRefused(row.request_id, row.state, action, possible_acts(RequestState(row.state)))
+    return InvalidTransition(row.request_id, row.state, action, possible_acts(RequestState(row.state)))
 
 
-def move(row: RequestRow, act: Act, reason: str = "") -> None:
-    """Change the state of a request by an act, when the table of moves allows it.
+def move(row: RequestRow, act: Action, reason: str = "") -> None:
+    """Change the state of a request by an act, when the table of transitions allows it.
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         It does not; the possible acts are named.
     """
     found = find_move(RequestState(row.state), act)

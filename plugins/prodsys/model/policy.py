@@ -9,10 +9,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from prodsys.errors import SpecInvalid
-from prodsys.model.moves import Right
 from prodsys.model.names import RequestId
 from prodsys.model.seeds import MAX_SEED
 from prodsys.model.spec_base import Pattern, Spec
+from prodsys.model.transitions import Permission
 
 Role = Literal["viewer", "submitter", "manager", "administrator"]
 
@@ -115,7 +115,7 @@ class PolicySpec(Spec):
         description="a person is asked when more of a site's opened files cannot be read than this [%]",
     )
     working_group: str
-    rights: dict[Right, tuple[Role, ...]] = Field(description="right -> roles that have it")
+    rights: dict[Permission, tuple[Role, ...]] = Field(description="right -> roles that have it")
     airflow_roles: dict[str, Role] = Field(
         default_factory=dict, description="role at Airflow -> role here, for pages and REST; others may only look"
     )
@@ -152,10 +152,10 @@ class PolicySpec(Spec):
 
     @model_validator(mode="after")
     def _every_right_is_somebodys(self) -> Self:
-        if lacking := [right for right in Right if not self.rights.get(right)]:
+        if lacking := [right for right in Permission if not self.rights.get(right)]:
             raise ValueError(f"rights must say who may {', '.join(lacking)}; give at least one role each")
         return self
 
-    def roles_with(self, right: Right) -> tuple[Role, ...]:
+    def roles_with(self, right: Permission) -> tuple[Role, ...]:
         """Roles that have a right."""
         return self.rights[right]

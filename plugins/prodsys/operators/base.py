@@ -1,4 +1,4 @@
-"""What all operators have in common: hands to act with, the right to drive, and the words left behind by a failure."""
+"""What all operators have in common: the context, the ownership of the run, and the record of a failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.failing import final_errors_fail, record_failures
 from prodsys.hooks.outages import WaitsForServices, outages_waited
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class RequestOperator(WaitsForServices, ServiceOperator):
 
         with final_errors_fail():
             ctx = build_context(who=WHO)
-            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
+            with record_failures(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 return self.act(ctx, context)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from prodsys.errors import AirflowRefused, AnswerRefused, NotAllowed, StepFailed
-from prodsys.hooks.failing import TryAgain, failures_told, final_errors_fail
+from prodsys.hooks.failing import TryAgain, final_errors_fail, record_failures
 from prodsys.hooks.outages import outages_waited
 from prodsys.hooks.panda import PandaHook
 from prodsys.hooks.run_notes import note_run
@@ -83,7 +83,7 @@ class SettleOperator(StepOperator):
         from prodsys.hooks.context import build_context
 
         self._deadline_ts, self._asked = deadline_ts, asked
-        with final_errors_fail(), failures_told(build_context(who=WHO), context, self.request_id, self.task_id):
+        with final_errors_fail(), record_failures(build_context(who=WHO), context, self.request_id, self.task_id):
             check_in_time(event)
         return self.execute(context)
 
@@ -118,7 +118,7 @@ class SettleOperator(StepOperator):
         ctx = build_context(who=WHO)
         with (
             final_errors_fail(),
-            failures_told(ctx, context, self.request_id, self.task_id),
+            record_failures(ctx, context, self.request_id, self.task_id),
             outages_waited(self, ctx, context),
         ):
             question = self._take(ctx, context, event, question_id)

@@ -22,7 +22,7 @@ class RunInfo:
     conf: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def ended_for_good(self) -> bool:
+    def is_terminal(self) -> bool:
         """Whether Airflow will do nothing more of it by itself."""
         return self.airflow_state in ("success", "failed")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 
 from prodsys.errors import IdentityUnavailable, PandaUnavailable, TaskEnded, TaskUnknown
-from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.failing import final_errors_fail, record_failures
 from prodsys.hooks.links import PandaTaskLink
 from prodsys.hooks.outages import WaitsForServices, outages_waited
 from prodsys.hooks.panda import PandaHook
@@ -64,7 +64,7 @@ class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
         """JEDI task id when the task is final already; else wait. Every try starts here."""
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
+            with record_failures(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 target = self._target(ctx)
                 now = {"jedi_task_id": target.jedi_task_id, "status": str(_status_now(ctx, target))}
         return self.resume(context, now, time.time() + ctx.catalogue.profile.times.wait_max_s)
@@ -78,7 +78,7 @@ class PandaTaskSensor(WaitsForServices, BaseSensorOperator):
         """
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
+            with record_failures(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 target = self._target(ctx)
                 still: WaitTarget | None = target
                 try:

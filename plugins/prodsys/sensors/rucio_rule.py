@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator
 
 from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import IdentityUnavailable, RucioError, RucioUnavailable
-from prodsys.hooks.failing import failures_told, final_errors_fail
+from prodsys.hooks.failing import final_errors_fail, record_failures
 from prodsys.hooks.outages import WaitsForServices, outages_waited
 from prodsys.hooks.rucio import RucioHook
 from prodsys.triggers.rule import COMPLETE, RucioRuleTrigger
@@ -57,7 +57,7 @@ class RucioRuleSensor(WaitsForServices, BaseSensorOperator):
         """Number of rules once all are complete; goes on waiting when they are not."""
         with final_errors_fail():
             ctx = self._hands()
-            with failures_told(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
+            with record_failures(ctx, context, self.request_id, self.task_id), outages_waited(self, ctx, context):
                 rules = self._rules(ctx)
                 complete = self._look(ctx, rules)
                 status, reason = self._read(event)

@@ -1,4 +1,4 @@
-"""Hands of the calling person: specs and ledger of this process, roles by policy, a journal in his name."""
+"""Context of the calling person: specs and ledger of this process, roles by policy, a journal in his name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prodsys.settings import Settings, read_settings
 from prodsys.web.person import Person
 from prodsys.web.refusals import SpecsFaulty
 
-HandsOf = Callable[[Person], Context]
+ContextFactory = Callable[[Person], Context]
 
 
 def roles_of(policy: PolicySpec, person: Person) -> frozenset[str]:
@@ -22,15 +22,15 @@ def roles_of(policy: PolicySpec, person: Person) -> frozenset[str]:
     return frozenset(policy.airflow_roles[one] for one in person.airflow_roles if one in policy.airflow_roles)
 
 
-class HandsFromSettings:
-    """Hands from the settings of this process; specs are read once, when the first call comes."""
+class SettingsContextFactory:
+    """Contexts from the settings of this process; specs are read once, when the first call comes."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings, self._lock = settings, threading.Lock()
         self._common: tuple[Settings, Context] | None = None
 
     def __call__(self, person: Person) -> Context:
-        """Hands of one person, for one call."""
+        """Context of one person, for one call."""
         settings, common = self._read()
         clients = clients_of(settings, common.catalogue, LedgerJournal(common.sessions, person.name))
         return replace(common, who=person.name, roles=roles_of(common.catalogue.policy, person), clients=clients)

@@ -9,7 +9,7 @@ import pytest
 
 from prodsys.actions.closing.reopening import accept, recover, retry
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.request_snapshot import expect, show_look
+from prodsys.actions.core.request_snapshot import expect, show_snapshot
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
@@ -25,7 +25,7 @@ from prodsys.actions.settlement.step_questions import (
     open_questions,
     wake_answered,
 )
-from prodsys.errors import AirflowUnavailable, AnswerRefused, MoveRefused, RequestChanged
+from prodsys.errors import AirflowUnavailable, AnswerRefused, InvalidTransition, RequestChanged
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow
@@ -129,7 +129,7 @@ def test_a_request_runs_as_long_as_its_run_and_fails_with_the_words_of_every_bun
         assert enter(running, REQUEST, 1, *RUN).drive, "another lane works"
         assert request(running).state == RequestState.RUNNING
     assert request(running).reason == "bunch 1 is broken; bunch 2 is broken"
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         retry(running, REQUEST)
     note_failure(running, REQUEST, *RUN, "its run is failed")
     assert request(running).state == RequestState.FAILED
@@ -230,16 +230,16 @@ def test_an_abort_whose_giver_died_is_carried_out_by_whoever_would_ask_again(run
 
 def test_nobody_is_asked_about_a_request_that_was_aborted_meanwhile(running: Context) -> None:
     abort(running, REQUEST, "wrong geometry")
-    with pytest.raises(MoveRefused, match="asking a person is not possible"):
+    with pytest.raises(InvalidTransition, match="asking a person is not possible"):
         asked(running, 1)
     assert open_questions(running, REQUEST) == ()
 
 
 def test_an_answer_is_taken_on_the_picture_that_was_seen_and_no_other(running: Context) -> None:
     question = asked(running, 1)
-    seen = expect(running, REQUEST, (show_look(running, REQUEST).tag,))
+    seen = expect(running, REQUEST, (show_snapshot(running, REQUEST).tag,))
     asked(running, 2)
     with pytest.raises(RequestChanged):
         answer(seen, question.question_id, Answer.ACCEPT, "enough")
-    now = expect(replace(running, who="deputy"), REQUEST, (show_look(running, REQUEST).tag,))
+    now = expect(replace(running, who="deputy"), REQUEST, (show_snapshot(running, REQUEST).tag,))
     assert answer(now, question.question_id, Answer.ACCEPT, "enough").answered_by == "deputy"

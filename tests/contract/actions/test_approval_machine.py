@@ -14,7 +14,7 @@ from prodsys.actions.planning.checking import check
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.runs.controlling import withdraw
-from prodsys.errors import MoveRefused, PlanChanged
+from prodsys.errors import InvalidTransition, PlanChanged
 from prodsys.ledger.publications import active_publications, current_version
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, PlanRow, RequestRow
@@ -54,7 +54,7 @@ def test_in_any_order_what_is_published_was_approved_by_two_persons_as_it_is(ctx
         def check(self) -> None:
             try:
                 check(self.hands(), self.request_id)
-            except MoveRefused:
+            except InvalidTransition:
                 assert self.state in {"planned", "approved"}
 
         @rule(who=PERSONS)
@@ -68,14 +68,14 @@ def test_in_any_order_what_is_published_was_approved_by_two_persons_as_it_is(ctx
         def plan(self, who: str) -> None:
             try:
                 assert plan(self.hands(who), self.request_id).state == "planned"
-            except MoveRefused:
+            except InvalidTransition:
                 assert self.state == "approved"
 
         def approve(self, who: str) -> None:
             before = self.state
             try:
                 answer = approve(self.hands(who), self.request_id)
-            except MoveRefused:
+            except InvalidTransition:
                 assert before in {"draft", "checked"}
             except PlanChanged:
                 assert before == "planned"
@@ -100,7 +100,7 @@ def test_in_any_order_what_is_published_was_approved_by_two_persons_as_it_is(ctx
             before = self.state
             try:
                 withdraw(self.hands(who), self.request_id, "second thoughts")
-            except MoveRefused:
+            except InvalidTransition:
                 assert before in {"draft", "checked"}
             else:
                 self.signed.pop(self.newest.digest, None)

@@ -20,7 +20,7 @@ from prodsys.actions.planning.approving import (
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.runs.controlling import withdraw
-from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, PlanChanged, SpecInvalid
+from prodsys.errors import AirflowUnavailable, InvalidTransition, NotAllowed, PlanChanged, SpecInvalid
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow
 from prodsys.model.approval import COMMENT_LENGTH, short
@@ -272,7 +272,7 @@ def test_a_rejected_plan_must_be_made_again_and_the_reason_stands_with_the_reque
     assert state(hands) == "checked"
     assert audit(hands, "reject") == [("manager", "reject")]
     assert "rejected by manager: too many seeds" in plan_question(hands, REQUEST).closed
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         approve(hands.acting_as("manager", "manager"), REQUEST, digest)
     ask_about_plans(hands)
     assert board.open_runs == []
@@ -305,7 +305,7 @@ def test_who_rejects_has_the_right_a_reason_and_the_plan_in_sight(hands, digest)
     with pytest.raises(PlanChanged):
         reject(manager, REQUEST, "no", "sha256:0")
     approve(manager, REQUEST, digest)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         reject(manager, REQUEST, "no", digest)
 
 

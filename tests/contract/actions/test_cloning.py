@@ -8,8 +8,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from prodsys.actions.core.dry_run import rehearse
-from prodsys.actions.core.request_snapshot import expect, show_look
+from prodsys.actions.core.dry_run import run_dry
+from prodsys.actions.core.request_snapshot import expect, show_snapshot
 from prodsys.actions.queries.showing import show_audit, show_claims, show_request
 from prodsys.actions.queries.showing_seeds import show_shared_seeds
 from prodsys.actions.requests.cloning import CloneOrder, clone
@@ -18,7 +18,7 @@ from prodsys.actions.requests.importing import import_intake
 from prodsys.actions.requests.seed_reuse import declare_reuse
 from prodsys.errors import (
     ConfigurationChanged,
-    MoveRefused,
+    InvalidTransition,
     NotAllowed,
     RequestChanged,
     RequestUnknown,
@@ -101,7 +101,7 @@ def test_a_clone_is_pinned_and_freed_again(ctx):
 
 
 def test_a_rehearsed_clone_is_shown_and_not_made(ctx):
-    assert rehearse(ctx, lambda hands: clone(hands, NEWEST, None, SMALL)).answer.request_id == "PROD2025-017"
+    assert run_dry(ctx, lambda hands: clone(hands, NEWEST, None, SMALL)).answer.request_id == "PROD2025-017"
     with pytest.raises(RequestUnknown):
         show_request(ctx, "PROD2025-017")
 
@@ -133,7 +133,7 @@ def test_an_extension_goes_on_behind_all_seeds_of_its_configuration_and_says_who
     assert {one.field for one in made.changes} == changed
     assert [one["action"] for one in show_audit(ctx, made.request_id)] == ["extend"]
     assert extend(ctx, "PROD2025-013", made.request_id, seed_count=10) == made
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         clone(ctx, "PROD2025-013", made.request_id, CloneOrder(seed_count=10))
 
 
@@ -191,7 +191,7 @@ def test_a_rehearsed_reuse_is_shown_and_not_declared(ctx, sharing):
         assert declare_reuse(hands, sharing, "PROD2025-015", ReuseKind.COMPARE, "why")
         return show_request(hands, sharing)
 
-    assert rehearse(ctx, declare).answer["reuse"]
+    assert run_dry(ctx, declare).answer["reuse"]
     assert show_request(ctx, sharing)["reuse"] == []
 
 
@@ -213,7 +213,7 @@ def test_nonsense_is_not_declared(ctx, sharing, owner, kind, reason, error, word
 
 
 def test_history_declares_nothing(ctx):
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         declare_reuse(ctx, "PROD2025-012", "PROD2025-011", ReuseKind.SUPERSEDES, "it is larger")
 
 
@@ -284,7 +284,7 @@ def test_a_clone_of_a_request_that_reads_keeps_its_seeds_and_owns_none(ctx, read
 @pytest.mark.parametrize("make", [lambda ctx: clone(ctx, NEWEST, None, SMALL), lambda ctx: extend(ctx, NEWEST)])
 def test_what_is_made_of_a_request_is_made_of_the_picture_that_was_seen(ctx, make):
     """Compared once more when the original is locked: somebody else was faster than the answer to the first look."""
-    seen = show_look(ctx, NEWEST)
+    seen = show_snapshot(ctx, NEWEST)
     hands = expect(ctx, NEWEST, (seen.tag,))
     with transaction(ctx.sessions) as session:
         session.get_one(RequestRow, NEWEST).priority = 7

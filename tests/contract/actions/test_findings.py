@@ -10,12 +10,19 @@ from sqlalchemy import text, update
 from typer.testing import CliRunner
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
-from prodsys.actions.reconciliation.findings import Finding, decide, keep_findings, look_at, look_on, open_findings
+from prodsys.actions.core.dry_run import run_dry
+from prodsys.actions.reconciliation.findings import (
+    Finding,
+    check_request,
+    decide,
+    keep_findings,
+    open_findings,
+    run_check,
+)
 from prodsys.actions.reconciliation.hourly_checks import compare_catalogues
 from prodsys.actions.reconciliation.plan_checks import damaged_plans, damaged_publications, is_intact
 from prodsys.cli.main import app
-from prodsys.errors import LedgerLacks, SpecInvalid
+from prodsys.errors import NotFound, SpecInvalid
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, FindingRow, PlanRow, PublicationRow, RequestRow
 from prodsys.model.statuses import Severity
@@ -37,7 +44,7 @@ def kept(ctx: Context, *found: Finding) -> list[Finding]:
     def comparison(_ctx: Context, _repair: bool) -> Iterator[Finding]:
         yield from found
 
-    return keep_findings(ctx, [look_on(comparison, ctx, True)], closing=True)
+    return keep_findings(ctx, [run_check(comparison, ctx, True)], closing=True)
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ def test_a_mistake_of_ours_in_one_request_is_a_finding_and_the_others_are_looked
         yield Finding(REQUEST, "first", "", False)
         raise KeyError("status")
 
-    found = [*look_at(REQUEST, broken()), *look_at("other", iter([Finding("other", "second", "", False)]))]
+    found = [*check_request(REQUEST, broken()), *check_request("other", iter([Finding("other", "second", "", False)]))]
     assert [one.what for one in found] == ["first", "it could not be compared", "second"]
     assert (found[1].cause, found[1].severity) == ("KeyError: 'status'", Severity.ERROR)
 
@@ -110,7 +117,7 @@ def test_a_comparison_that_broke_closes_nothing_it_did_not_see(here: Context) ->
         raise RuntimeError("no more")
         yield first
 
-    keep_findings(here, [look_on(comparison, here, True)], closing=True)
+    keep_findings(here, [run_check(comparison, here, True)], closing=True)
     assert [one.what for one in open_findings(here)] == ["a run is gone", "comparison could not be compared"]
     kept(here)
     assert open_findings(here) == ()
@@ -137,14 +144,14 @@ def test_what_was_decided_and_went_away_is_told_when_it_comes_again(here: Contex
 
 def test_a_decision_leaves_an_audit_line_and_can_be_tried(here: Context) -> None:
     (told,) = kept(here, Finding(REQUEST, "it is STUCK", "", False))
-    assert rehearse(here, lambda hands: decide(hands, told.finding_id, "known")).answer.decided_by == "manager"
+    assert run_dry(here, lambda hands: decide(hands, told.finding_id, "known")).answer.decided_by == "manager"
     assert open_findings(here) == (told,)
     decide(here, told.finding_id, "known")
     with transaction(here.sessions) as session:
         line = session.query(AuditRow).filter_by(action="decide finding").one()
     assert (line.who, line.request_id) == ("manager", REQUEST)
     assert line.detail == {"finding": told.finding_id, "what": "it is STUCK", "reason": "known"}
-    with pytest.raises(LedgerLacks, match="no finding 4711"):
+    with pytest.raises(NotFound, match="no finding 4711"):
         decide(here, 4711, "known")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prodsys.actions.queries.showing import show_claims, show_list, show_request
 from prodsys.actions.requests.drafting import draft
 from prodsys.actions.requests.importing import create_request, lock_for, revision_row
-from prodsys.errors import MoveRefused
+from prodsys.errors import InvalidTransition
 from prodsys.ledger.requests import get_request, get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.request import Configuration, RequestSpec
@@ -130,7 +130,7 @@ def test_of_two_who_write_one_new_id_with_other_configurations_the_second_is_tol
         thread.join(timeout=1)
         assert thread.is_alive()
     thread.join(timeout=30)
-    assert [type(one) for one in refused] == [MoveRefused]
+    assert [type(one) for one in refused] == [InvalidTransition]
 
 
 def test_history_that_was_moved_by_an_adoption_is_imported_again_without_a_fault(ctx, import_demo):

@@ -14,7 +14,7 @@ from prodsys.actions.queries.showing import show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.requests.drafting import draft, edit, revise
 from prodsys.actions.requests.extending import extend
-from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
+from prodsys.errors import InvalidTransition, RequestChanged, SpecInvalid
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.model.request import Configuration, RequestSpec
@@ -139,11 +139,11 @@ def test_an_edit_changes_one_field_and_makes_a_revision(ctx):
 
 
 def test_history_and_what_is_approved_are_not_edited(ctx):
-    with pytest.raises((SpecInvalid, MoveRefused)):
+    with pytest.raises((SpecInvalid, InvalidTransition)):
         edit(ctx, "PROD2025-012", {"priority": 800})
     plan(ctx, REQUEST)
     approve(ctx, REQUEST)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         edit(ctx, REQUEST, {"priority": 800})
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
@@ -75,6 +75,6 @@ def test_a_rehearsal_waits_for_nobody(approved, airflow):
     profile = approved.catalogue.profile.model_copy(update={"times": times})
     patient = replace(approved, catalogue=approved.catalogue.model_copy(update={"profile": profile}))
     airflow.digest, began = "sha256:another", time.monotonic()
-    answer = rehearse(patient, lambda hands: launch(hands, "DEMO2025-016")).answer
+    answer = run_dry(patient, lambda hands: launch(hands, "DEMO2025-016")).answer
     assert "does not show its DAG yet" in answer.message
     assert time.monotonic() - began < 20

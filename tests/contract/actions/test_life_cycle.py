@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from prodsys.actions.closing.cleaning import abort_and_clean
 from prodsys.actions.closing.reopening import retry
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.runs.aborting import abort
@@ -19,7 +19,7 @@ from prodsys.actions.runs.launching import dag_id_of, dispatch, launch
 from prodsys.actions.runs.pausing import pause, resume
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.submission.intents import ensure_intents
-from prodsys.errors import AirflowUnavailable, MoveRefused, NotAllowed, SpecInvalid
+from prodsys.errors import AirflowUnavailable, InvalidTransition, NotAllowed, SpecInvalid
 from prodsys.ledger.publications import active_publications, current_version
 from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
@@ -79,13 +79,13 @@ def test_an_approval_can_be_taken_back_until_the_run_is_started(approved, airflo
     assert published(approved) == [REQUEST]
     assert withdraw(approved, REQUEST, "the field map is wrong").state == "planned"
     assert published(approved) == []
-    with pytest.raises(MoveRefused, match="possible now: plan, approve, reject, abort"):
+    with pytest.raises(InvalidTransition, match="possible now: plan, approve, reject, abort"):
         launch(approved, REQUEST)
     plan(approved, REQUEST)
     approve(approved, REQUEST)
     assert published(approved) == [REQUEST]
     launch(approved, REQUEST)
-    with pytest.raises(MoveRefused, match="whose run was started"):
+    with pytest.raises(InvalidTransition, match="whose run was started"):
         withdraw(approved, REQUEST, "too late")
 
 
@@ -95,7 +95,9 @@ def test_an_approval_is_not_taken_back_from_what_has_run(approved, airflow):
     with pytest.raises(AirflowUnavailable):
         retry(approved, REQUEST)
     assert state(approved) == "ready"
-    with pytest.raises(MoveRefused, match=r"whose run was started or that has a task.*possible now: delay, abort"):
+    with pytest.raises(
+        InvalidTransition, match=r"whose run was started or that has a task.*possible now: delay, abort"
+    ):
         withdraw(approved, REQUEST, "its seeds are spent")
     assert published(approved) == [REQUEST]
 
@@ -104,12 +106,12 @@ def test_an_approval_is_not_taken_back_from_what_has_a_task_or_a_certificate(app
     put(approved, state="ready")
     with transaction(approved.sessions) as session:
         session.add(_adopted(get_step(session, REQUEST, "SIM").step_id))
-    with pytest.raises(MoveRefused, match="that has a task"):
+    with pytest.raises(InvalidTransition, match="that has a task"):
         withdraw(approved, REQUEST, "a task was adopted")
     with transaction(approved.sessions) as session:
         session.query(TaskRow).delete()
         session.add(CertificateRow(request_id=REQUEST, certificate_revision=1, digest="d", body={}, path="c.json"))
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         withdraw(approved, REQUEST, "it has delivered")
 
 
@@ -136,14 +138,14 @@ def test_what_a_certificate_has_promised_is_not_cleaned_away_with_an_abort(appro
     put(approved, state="ready")
     with transaction(approved.sessions) as session:
         session.add(CertificateRow(request_id=REQUEST, certificate_revision=1, digest="d", body={}, path="c.json"))
-    with pytest.raises(MoveRefused, match="what a certificate has promised"):
+    with pytest.raises(InvalidTransition, match="what a certificate has promised"):
         abort_and_clean(approved, REQUEST, "enough")
     assert state(approved) == "ready"
     assert abort(approved, REQUEST, "enough").state == "aborted"
 
 
 def test_what_has_ended_is_archived_and_leaves_the_bundle(approved):
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         archive(approved, REQUEST)
     put(approved, state="complete", launched_at=datetime.now(UTC))
     assert archive(approved, REQUEST).state == "archived"
@@ -163,7 +165,7 @@ def test_a_priority_is_changed_until_the_request_is_over(approved):
         with pytest.raises(SpecInvalid, match="from 1 to 1000"):
             set_priority(approved, REQUEST, wrong)
     put(approved, state="aborted")
-    with pytest.raises(MoveRefused, match="possible now: archive"):
+    with pytest.raises(InvalidTransition, match="possible now: archive"):
         set_priority(approved, REQUEST, 900)
 
 
@@ -186,7 +188,7 @@ def test_an_abort_that_overtakes_a_pause_leaves_no_dag_asleep(approved, airflow)
 
 
 def test_pausing_rests_the_dag_and_resuming_wakes_it(approved, airflow):
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         pause(approved, REQUEST)
     put(approved, state="running")
     assert pause(approved, REQUEST, "network maintenance").state == "paused"
@@ -231,7 +233,7 @@ def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflo
         assert launch(hands, REQUEST).started
         return state(hands)
 
-    rehearsal = rehearse(approved, start)
+    rehearsal = run_dry(approved, start)
     assert rehearsal.answer == "ready"
     assert rehearsal.effects == [
         "airflow start run prod__DEMO2025-016 DEMO2025-016-r1 conf={} note=launched by manager"
@@ -240,14 +242,14 @@ def test_a_rehearsal_says_what_would_happen_and_changes_nothing(approved, airflo
 
 
 def test_a_rehearsal_refuses_what_the_act_refuses(approved):
-    with pytest.raises(MoveRefused):
-        rehearse(approved, lambda hands: finish(hands, REQUEST))
+    with pytest.raises(InvalidTransition):
+        run_dry(approved, lambda hands: finish(hands, REQUEST))
     with pytest.raises(NotAllowed):
-        rehearse(replace(approved, roles=frozenset({"viewer"})), lambda hands: pause(hands, REQUEST))
+        run_dry(replace(approved, roles=frozenset({"viewer"})), lambda hands: pause(hands, REQUEST))
 
 
 def test_no_lock_is_left_by_a_rehearsal(approved):
-    rehearse(approved, lambda hands: set_priority(hands, REQUEST, 901))
+    run_dry(approved, lambda hands: set_priority(hands, REQUEST, 901))
     with transaction(approved.sessions) as session:
         session.execute(text("set local lock_timeout = '200ms'"))
         assert session.get(RequestRow, REQUEST, with_for_update=True).priority == 900

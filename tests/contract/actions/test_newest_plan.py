@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.core.request_snapshot import show_snapshot
 from prodsys.actions.planning.planning import plan
 from prodsys.ledger.migrate import alembic_config
 from prodsys.ledger.requests import find_plan
@@ -49,7 +49,7 @@ def test_a_plan_of_a_slow_host_is_the_newest_when_it_was_made_last(ctx: Context)
     second = plan(with_sample_files(ctx, 7), REQUEST)
     assert second.digest != first.digest
     assert [change.field for change in second.changes] == ["sample_files"]
-    assert newest(ctx) == show_look(ctx, REQUEST).body["plan"]["digest"] == second.digest
+    assert newest(ctx) == show_snapshot(ctx, REQUEST).body["plan"]["digest"] == second.digest
 
 
 def test_a_plan_that_is_made_once_more_is_the_newest_again(ctx: Context) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.checking import check
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
@@ -18,7 +18,7 @@ from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.requests.history_import import import_history, show_history
 from prodsys.actions.requests.seed_reuse import declare_reuse
 from prodsys.actions.runs.controlling import withdraw
-from prodsys.errors import MoveRefused, NotAllowed, PlanChanged, SpecInvalid, TrialMissing
+from prodsys.errors import InvalidTransition, NotAllowed, PlanChanged, SpecInvalid, TrialMissing
 from prodsys.intake.history import read_history, read_units
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, DatasetRow, PlanRow, RequestRow, StepRow, TaskRow
@@ -108,7 +108,7 @@ def test_what_is_checked_may_still_change_and_is_a_draft_then(ctx, import_demo, 
 
 def test_what_is_planned_is_not_checked_and_a_viewer_checks_nothing(ctx):
     plan(ctx, REQUEST)
-    with pytest.raises(MoveRefused, match="possible now: plan, approve"):
+    with pytest.raises(InvalidTransition, match="possible now: plan, approve"):
         check(ctx, REQUEST)
     with pytest.raises(NotAllowed):
         check(ctx.acting_as("visitor", "viewer"), REQUEST)
@@ -349,7 +349,7 @@ def test_above_the_size_of_policy_a_second_person_must_approve(strict):
 def test_nothing_runs_on_the_first_of_two_approvals(strict):
     plan(strict, REQUEST)
     approve(strict, REQUEST)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         withdraw(replace(strict, who="deputy"), "PROD2025-016", "x")
     assert show_request(strict, REQUEST)["steps"] == []
 
@@ -402,7 +402,7 @@ def test_the_size_that_was_shown_decides(ctx):
 
 # --- dry runs ---------------------------------------------------------------------------------------------------------
 def test_a_rehearsed_plan_and_approval_change_nothing(ctx):
-    assert rehearse(ctx, lambda hands: approve(hands, REQUEST, plan(hands, REQUEST).digest)).answer.state == "approved"
+    assert run_dry(ctx, lambda hands: approve(hands, REQUEST, plan(hands, REQUEST).digest)).answer.state == "approved"
     assert (state(ctx), acts(ctx)) == ("draft", ["clone"])
     with transaction(ctx.sessions) as session:
         assert session.query(PlanRow).count() == 0

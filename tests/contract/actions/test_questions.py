@@ -13,7 +13,7 @@ from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.runs.launching import dag_id_of, launch
 from prodsys.actions.runs.run_ownership import enter, note_failure
 from prodsys.actions.settlement.step_questions import Question, answer, ask, expire, find_question, open_questions
-from prodsys.errors import AnswerRefused, MoveRefused, NotAllowed, NothingMissing, SpecInvalid
+from prodsys.errors import AnswerRefused, InvalidTransition, NotAllowed, NothingMissing, SpecInvalid
 from prodsys.ledger.requests import approved_plan, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, StepRow
@@ -173,9 +173,9 @@ def test_a_failed_request_is_started_again_under_another_run_once(running: Conte
 
 def test_what_runs_or_lacks_nothing_is_not_opened_again(running: Context) -> None:
     for act in (lambda: retry(running, REQUEST), lambda: recover(running, REQUEST)):
-        with pytest.raises(MoveRefused):
+        with pytest.raises(InvalidTransition):
             act()
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         accept(running, REQUEST, "why not")
     with pytest.raises(SpecInvalid, match="needs one"):
         accept(running, REQUEST, "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.approving import reject
 from prodsys.actions.planning.planning import plan
 from prodsys.actions.queries.showing import show_audit, show_claims, show_list, show_request
@@ -301,7 +301,7 @@ def test_an_import_does_not_change_what_a_template_made(ctx):
 
 
 def test_a_rehearsal_makes_nothing(ctx):
-    assert len(rehearse(ctx, lambda hands: catch_up(hands, make(), now=NOW)).answer) == 3
+    assert len(run_dry(ctx, lambda hands: catch_up(hands, make(), now=NOW)).answer) == 3
     assert children(ctx) == {}
     assert not show_template(ctx, make(), now=NOW).registered
 

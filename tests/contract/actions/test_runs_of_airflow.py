@@ -15,7 +15,7 @@ from prodsys.actions.queries.showing import show_request
 from prodsys.actions.reconciliation.airflow_checks import ended_runs
 from prodsys.actions.reconciliation.reconciling import _runs
 from prodsys.actions.runs.launching import dag_id_of, launch
-from prodsys.actions.runs.run_ownership import enter, leave, note_failure
+from prodsys.actions.runs.run_ownership import enter, note_failure, release_run
 from prodsys.ledger.requests import approved_plan_row, get_request
 from prodsys.ledger.session import transaction
 from tests.contract.actions.airflow_api import Airflow
@@ -47,7 +47,7 @@ def states(ctx: Context) -> list[str]:
 
 def test_a_run_that_ended_well_is_said_to_have(running: Context) -> None:
     with transaction(running.sessions) as session:
-        leave(session, REQUEST, "ended complete", "success")  # as certify does
+        release_run(session, REQUEST, "ended complete", "success")  # as certify does
     assert states(running) == ["success"]
 
 
@@ -67,7 +67,7 @@ def test_the_run_of_an_aborted_request_ends_by_itself_and_the_ledger_hears_how(
 ) -> None:
     with transaction(running.sessions) as session:
         get_request(session, REQUEST).state = "aborted"
-        leave(session, REQUEST, "aborted by manager")
+        release_run(session, REQUEST, "aborted by manager")
     assert list(ended_runs(running, True)) == []
     assert states(running) == ["running"], "it has not found out yet"
     if ends:

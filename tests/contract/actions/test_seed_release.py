@@ -16,7 +16,7 @@ from prodsys.actions.requests.importing import import_intake
 from prodsys.actions.requests.seed_release import reached_panda
 from prodsys.actions.runs.aborting import abort
 from prodsys.actions.runs.controlling import withdraw
-from prodsys.errors import IdTaken, MoveRefused, SeedsTaken, SpecInvalid
+from prodsys.errors import IdTaken, InvalidTransition, SeedsTaken, SpecInvalid
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import list_steps
 from prodsys.ledger.seeds import claimed_by
@@ -168,7 +168,7 @@ def test_a_deleted_draft_is_out_of_sight_and_its_id_stays_taken(ctx):
 def test_what_is_approved_is_not_deleted(ctx):
     plan(ctx, REQUEST)
     approve(ctx, REQUEST)
-    with pytest.raises(MoveRefused, match=r"possible now: .*withdraw"):
+    with pytest.raises(InvalidTransition, match=r"possible now: .*withdraw"):
         delete(ctx, REQUEST)
 
 

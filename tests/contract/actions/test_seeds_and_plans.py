@@ -12,7 +12,7 @@ from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_claims, show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.requests.seed_reuse import declare_reuse
-from prodsys.errors import MoveRefused, NotAllowed, PlanChanged, RequestUnknown, SeedsTaken, SpecInvalid
+from prodsys.errors import InvalidTransition, NotAllowed, PlanChanged, RequestUnknown, SeedsTaken, SpecInvalid
 from prodsys.ledger.seeds import to_range
 from prodsys.ledger.tables import PublicationRow, SeedClaimRow, StepRow
 from prodsys.model.seeds import SeedRange, parse_seeds
@@ -40,7 +40,7 @@ def test_the_same_clone_again_is_the_same(ctx):
 
 def test_an_id_that_means_something_else_is_not_cloned_over(ctx):
     clone(ctx, "PROD2025-016", "DEMO2025-016", SMALL)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         clone(ctx, "PROD2025-015", "DEMO2025-016", SMALL)
 
 
@@ -140,13 +140,13 @@ def test_approval_binds_to_the_plan_that_was_shown(ctx):
 
 
 def test_history_is_not_launchable(ctx):
-    with pytest.raises(MoveRefused) as caught:
+    with pytest.raises(InvalidTransition) as caught:
         plan(ctx, "PROD2025-012")
     assert caught.value.possible == ("adopt", "archive")
 
 
 def test_nothing_is_approved_without_a_plan(ctx):
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         approve(ctx, "PROD2025-016")
 
 

@@ -15,7 +15,7 @@ from prodsys.actions.requests.extending import extend
 from prodsys.actions.runs.controlling import withdraw
 from prodsys.actions.runs.launching import launch
 from prodsys.actions.submission.intents import ensure_intents
-from prodsys.errors import MoveRefused
+from prodsys.errors import InvalidTransition
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.searching import RequestFilter, TaskFilter, Window
 from prodsys.ledger.session import transaction
@@ -112,7 +112,7 @@ def test_withdrawing_says_what_was_withdrawn(approved):
 
 def test_an_act_that_is_refused_is_named_as_it_was_asked(ctx, import_demo):
     import_demo("requests_sheet.csv")
-    with pytest.raises(MoveRefused, match=r"^withdraw is not possible while PROD2025-016 is draft"):
+    with pytest.raises(InvalidTransition, match=r"^withdraw is not possible while PROD2025-016 is draft"):
         withdraw(ctx, "PROD2025-016", "x")
 
 

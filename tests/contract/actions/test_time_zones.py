@@ -10,7 +10,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.core.request_snapshot import show_snapshot
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.runs.launching import dag_id_of, launch
 from prodsys.actions.runs.run_ownership import enter
@@ -77,7 +77,7 @@ def test_the_command_line_prints_the_due_time_in_utc(
 
 
 def test_what_programs_read_carries_the_offset_of_utc(approved: Context) -> None:
-    look, shown = show_look(approved, REQUEST).body, show_request(approved, REQUEST)
+    look, shown = show_snapshot(approved, REQUEST).body, show_request(approved, REQUEST)
     moments = [look["created_at"], look["changed_at"], look["plan"]["approved_at"], look["plan"]["planned_at"]]
     moments += [line["at"] for line in show_audit(approved, REQUEST)]
     assert shown

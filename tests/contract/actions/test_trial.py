@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.planning.trial import start_trial
 from prodsys.actions.queries.showing import show_audit, show_claims, show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
-from prodsys.errors import MoveRefused, NotAllowed, RequestUnknown, SpecInvalid, TrialMissing
+from prodsys.errors import InvalidTransition, NotAllowed, RequestUnknown, SpecInvalid, TrialMissing
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, RequestRow
 from prodsys.model.seeds import parse_seeds
@@ -90,12 +90,12 @@ def test_a_trial_and_a_clone_with_the_same_id_at_once_make_one_request(ctx):
             if number % 2:
                 return start_trial(ctx, MASS, "TEST2025-050").trial
             return clone(ctx, MASS, "TEST2025-050", CloneOrder(seed_count=2)).request_id
-        except MoveRefused as refused:
+        except InvalidTransition as refused:
             return type(refused).__name__
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, range(8)))
-    assert sorted(set(answers)) == ["MoveRefused", "TEST2025-050"]
+    assert sorted(set(answers)) == ["InvalidTransition", "TEST2025-050"]
 
 
 def test_a_trial_may_have_another_id_and_fewer_seeds(ctx):
@@ -103,7 +103,7 @@ def test_a_trial_may_have_another_id_and_fewer_seeds(ctx):
     assert (answer.trial, answer.seeds) == ("TEST2025-077", "40001-40002")
     assert start_trial(ctx, MASS, "TEST2025-077").seeds == "40001-40002", "it stands as it was made"
     clone(ctx, MASS, "TEST2025-078", CloneOrder(seed_count=2))
-    with pytest.raises(MoveRefused, match="a trial of PROD2025-016 under this id"):
+    with pytest.raises(InvalidTransition, match="a trial of PROD2025-016 under this id"):
         start_trial(ctx, MASS, "TEST2025-078")
 
 
@@ -118,12 +118,12 @@ def test_a_file_with_a_request_of_the_same_id_does_not_overwrite_a_trial(ctx, im
 
 def test_a_trial_of_a_trial_or_of_something_launched_is_refused(ctx):
     trial = start_trial(ctx, MASS).trial
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         start_trial(ctx, trial)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         start_trial(ctx, "PROD2025-012")
     put(ctx, MASS, "running")
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         start_trial(ctx, MASS)
 
 
@@ -145,7 +145,7 @@ def test_a_trial_itself_needs_no_trial(ctx):
 
 
 def test_a_rehearsed_trial_leaves_nothing(ctx):
-    assert rehearse(ctx, lambda hands: start_trial(hands, MASS)).answer.state == "planned"
+    assert run_dry(ctx, lambda hands: start_trial(hands, MASS)).answer.state == "planned"
     with pytest.raises(RequestUnknown):
         show_request(ctx, "TEST2025-001")
 

@@ -51,7 +51,7 @@ def patiently(done: Callable[[], T | None], what: str) -> T:
     return answer
 
 
-def take_wheel(ctx: Context, request_id: str) -> None:
+def acquire_run(ctx: Context, request_id: str) -> None:
     """As the gate of the run that was started last."""
     take_place(ctx.sessions, request_id)
     answer = enter(ctx, request_id, 1, *newest_run(ctx, request_id))
@@ -117,7 +117,7 @@ class Course:
 
     def run(self, between: Callable[[str], None] = lambda kind: None) -> CertifyAnswer:
         """To the certificate; ``between`` is called with the step when its task has ended, before it is settled."""
-        take_wheel(self.site.context(), self.request_id)
+        acquire_run(self.site.context(), self.request_id)
         for kind in ("SIM", "RECO"):
             self.run_task(kind)
             between(kind)

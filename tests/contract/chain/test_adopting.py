@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import inspect
 
 from prodsys.actions.closing.collection import CertifyAnswer, ensure_collected
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.requests.importing import import_intake
 from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.submission.adopting import adopt
 from prodsys.actions.submission.submitting import ensure_submitted
-from prodsys.errors import DatasetConflict, MoveRefused, NotAdoptable, NotAllowed, SpecInvalid, TaskUnknown
+from prodsys.errors import DatasetConflict, InvalidTransition, NotAdoptable, NotAllowed, SpecInvalid, TaskUnknown
 from prodsys.intake.result import Accepted, Intake
 from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
@@ -132,7 +132,7 @@ def test_a_running_request_of_the_book_goes_on_to_its_certificate(site: Site) ->
     prefix = plan.sample.dataset("SIM", "X", 7).removesuffix(".X")
     task = made_by_hand(site, build_sim_map(order_by_hand(site, request_id, "SIM", name, prefix)))
     ctx = site.context()
-    assert rehearse(ctx, lambda hands: adopt(hands, request_id, "SIM", task)).answer.state == "ready"
+    assert run_dry(ctx, lambda hands: adopt(hands, request_id, "SIM", task)).answer.state == "ready"
     assert show_request(ctx, request_id)["state"] == "recorded"
 
     answer = adopt(ctx, request_id, "SIM", task)
@@ -269,7 +269,7 @@ def test_what_does_not_fit_is_refused_with_every_difference(site: Site) -> None:
         adopt(ctx, request_id, "SIM", 10**9)
     with pytest.raises(SpecInvalid, match="has no MERGE"):
         adopt(ctx, request_id, "MERGE", task)
-    with pytest.raises(MoveRefused, match="the book calls it done, not running"):
+    with pytest.raises(InvalidTransition, match="the book calls it done, not running"):
         adopt(ctx, BOOK, "SIM", task)
     with pytest.raises(NotAllowed):
         adopt(ctx.acting_as("visitor", "viewer"), request_id, "SIM", task)

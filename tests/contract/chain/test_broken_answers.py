@@ -44,7 +44,7 @@ from prodsys.panda.client import PandaClient
 from prodsys.settings import REPOSITORY
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.chain.broken_answers import KINDS, WHOLE, BrokenWire, Damage, random_damage
-from tests.contract.chain.driving import Course, patiently, take_wheel
+from tests.contract.chain.driving import Course, acquire_run, patiently
 from tests.contract.chain.productions import ALWAYS, Order, Production, prepare, rules_of
 from tests.contract.chain.site import Site, read_catalogue, running
 from tests.rucio_fixture import RucioServer
@@ -166,7 +166,7 @@ def resting(site: Site) -> dict[str, Resting]:
 
     def run(name: str) -> Resting:
         made = prepared[name]
-        take_wheel(made.site.context(), made.request_id)
+        acquire_run(made.site.context(), made.request_id)
         made.course.run_task("SIM")
         if name != "read":
             return Resting(made, "SIM", frozenset(made.seeds[place] for place in made.order.fail_always))
@@ -301,7 +301,7 @@ def test_a_search_of_a_panda_that_cannot_read_sends_nothing_again(
     del resting
     request_id = f"DEMO2025-{1985 if table == 'jedi_tasks' else 1986}"
     site.approved(request_id, seed_count=1)
-    take_wheel(site.context(), request_id)
+    acquire_run(site.context(), request_id)
     site.sandbox.play({"match": {"task": rf"^{request_id}\."}, "lose_reply": {"times": 1}})
     quick = {"answer_max_s": 0.2, "call_timeout_s": 0.1, "doubt_max_s": 0.1}
     ctx = site.context(**quick)

@@ -16,7 +16,7 @@ from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_step_tasks, seeds_of_task
 from prodsys.model.names import Did
 from prodsys.model.statuses import Verdict
-from tests.contract.chain.driving import take_wheel, wait_for_rules, wait_for_task
+from tests.contract.chain.driving import acquire_run, wait_for_rules, wait_for_task
 from tests.contract.chain.site import EVENTS, Site
 
 REQUEST = "DEMO2025-940"
@@ -26,7 +26,7 @@ def test_every_bunch_goes_its_own_way_and_all_end_in_one_certificate(sites: dict
     site = sites["rucio"]
     seeds = site.approved(REQUEST, seed_count=5, bunches=2)
     ctx = site.context()
-    take_wheel(ctx, REQUEST)
+    acquire_run(ctx, REQUEST)
     for bunch in (2, 1):  # one does not wait for the other
         for kind in ("SIM", "RECO"):
             assert len(ensure_submitted(ctx, REQUEST, kind, bunch)) == 1

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.actions.runs.aborting import abort
 from prodsys.actions.runs.controlling import finish, set_priority
-from prodsys.actions.runs.pausing import pause, rest, resume
+from prodsys.actions.runs.pausing import pause, resume, suspend
 from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import PandaUnavailable, RequestUnavailable, TaskUnknown
 from prodsys.ledger.requests import get_request
@@ -21,7 +21,7 @@ from prodsys.ledger.session import transaction
 from prodsys.model.statuses import FINAL, JobStatus, TaskStatus
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
-from tests.contract.chain.driving import patiently, take_wheel, wait_for_task
+from tests.contract.chain.driving import acquire_run, patiently, wait_for_task
 from tests.contract.chain.productions import SLOW_ONES
 from tests.contract.chain.site import Calls, Site
 
@@ -43,7 +43,7 @@ def hands(sites: dict[str, Site], started: object, airflow: Airflow) -> Iterator
 def running(site: Site, ctx: Context, request_id: str) -> int:
     """JEDI id of the SIM task of a request whose jobs run, slowly."""
     site.approved(request_id, seed_count=3)
-    take_wheel(site.context(), request_id)
+    acquire_run(site.context(), request_id)
 
     def submitted() -> int | None:
         try:
@@ -88,7 +88,7 @@ def test_a_pause_that_panda_had_not_heard_is_said_again_by_the_reconciler(
     sites: dict[str, Site], hands: Context
 ) -> None:
     task = running(sites["none"], hands, SLOW_ONES[1])
-    rehearsal = rehearse(hands, lambda stage: pause(stage, SLOW_ONES[1]))  # the ledger's part alone
+    rehearsal = run_dry(hands, lambda stage: pause(stage, SLOW_ONES[1]))  # the ledger's part alone
     assert rehearsal.answer.state == "paused"
     assert rehearsal.effects == [f"airflow pause dag prod__{SLOW_ONES[1]}", f"panda pause {task}"]
     assert hands.panda.get_status(task) is not TaskStatus.PAUSED
@@ -156,7 +156,7 @@ def test_a_kill_is_sent_once_and_no_pause_after_it(sites: dict[str, Site], hands
         return [call for call, target in calls.lines if target == str(task) and call in {"task/kill", "task/pause"}]
 
     assert abort(watched, request_id, "enough").tasks == (task,)
-    assert rest(watched, request_id).already == (task,)
+    assert suspend(watched, request_id).already == (task,)
     until(hands, task, TaskStatus.ABORTING)
     assert abort(watched, request_id, "enough").already == (task,)
     assert sent() == ["task/kill"]

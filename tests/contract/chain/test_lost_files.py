@@ -27,7 +27,7 @@ from prodsys.model.outcome import SeedState
 from prodsys.model.statuses import RequestState, TaskStatus, Verdict
 from sandbox.rucio.configuration import ROOT_LOGIN
 from tests.contract.chain.damage import spoil
-from tests.contract.chain.driving import Course, patiently, take_wheel
+from tests.contract.chain.driving import Course, acquire_run, patiently
 from tests.contract.chain.productions import Production
 from tests.contract.chain.site import TIMEOUT_S
 from tests.contract.chain.test_restarting import failed, run_again, with_airflow
@@ -172,7 +172,7 @@ def test_a_file_that_rucio_lists_and_its_storage_lacks_makes_counting_wait(produ
     with with_airflow(production) as (ctx, _):
         settle_again(ctx, production.request_id, "an audit")
     ctx = production.site.context()
-    take_wheel(ctx, production.request_id)
+    acquire_run(ctx, production.request_id)
     with pytest.raises(FilesUnavailable, match=rf"storage JINR_EOS is not available: 1 of 1 files .*{lfn}"):
         settle_step(ctx, production.request_id, "SIM")
     assert production.outcomes("SIM")[seed].state == SeedState.DELIVERED, "what is known is not overwritten"

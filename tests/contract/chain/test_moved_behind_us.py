@@ -9,7 +9,7 @@ import pytest
 
 from prodsys.actions.closing.collection import certify, ensure_collected, ensure_rules
 from prodsys.actions.closing.reopening import reopen_running, settle_again
-from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.reconciliation.duplicate_task_watch import find_duplicate_tasks
 from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.submission.waiting import record_status, tasks_at_rest
@@ -17,7 +17,7 @@ from prodsys.errors import StepReopened
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import find_task, list_tasks
 from prodsys.model.statuses import DEAD, FINAL, RequestState, TaskStatus
-from tests.contract.chain.driving import Course, patiently, take_wheel, wait_for_rules
+from tests.contract.chain.driving import Course, acquire_run, patiently, wait_for_rules
 from tests.contract.chain.productions import Production
 from tests.contract.chain.test_adopting import made_by_hand
 from tests.contract.chain.test_restarting import run_again, with_airflow
@@ -69,7 +69,7 @@ def test_no_certificate_is_written_over_a_task_that_works_again(produced) -> Non
     assert production.finished().state == RequestState.ACCEPTED
     with with_airflow(production) as (hands, _):
         settle_again(hands, request_id, "an audit")
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     course = Course(production.site, request_id)
     for kind in ("SIM", "RECO"):
         course.run_task(kind)
@@ -141,7 +141,7 @@ def test_a_second_reconstruction_of_the_same_simulation_by_hand_is_named_and_not
     ours = production.task("RECO")
     renamed = json.dumps(ours.task_map).replace(f"{production.request_id}.RECO", "by.hand.second.RECO")
     by_hand = made_by_hand(production.site, json.loads(renamed))
-    [told] = [one for one in look_for_twins(ctx, repair=True) if one.request_id == production.request_id]
+    [told] = [one for one in find_duplicate_tasks(ctx, repair=True) if one.request_id == production.request_id]
     assert f"task {by_hand} (by.hand.second.RECO)" in told.what
     assert f"reads what {ours.task_name} reads" in told.what
     assert (told.repaired, told.cause) == (False, "a second task on the same input")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.checking import check
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.planning.trial import start_trial
@@ -18,7 +18,7 @@ from prodsys.actions.requests.importing import import_intake
 from prodsys.actions.settlement.settling import settle_step
 from prodsys.actions.submission.intents import ensure_intents
 from prodsys.ddm.client import RucioClient
-from prodsys.errors import NamesTaken, PandaUnavailable, RucioUnavailable, SpaceLacking, TrialMissing
+from prodsys.errors import InsufficientSpace, NamesTaken, PandaUnavailable, RucioUnavailable, TrialMissing
 from prodsys.intake.files import read_files
 from prodsys.ledger.history import list_trials
 from prodsys.ledger.migrate import migrate
@@ -29,7 +29,7 @@ from prodsys.model.policy import TrialRule
 from prodsys.model.statuses import RequestState
 from prodsys.settings import REPOSITORY
 from sandbox.rucio.configuration import QUOTA_BYTES, ROOT_LOGIN
-from tests.contract.chain.driving import Course, patiently, take_wheel
+from tests.contract.chain.driving import Course, acquire_run, patiently
 from tests.contract.chain.site import BOOK, EVENTS, ROBOT, TIMEOUT_S, Site, running
 from tests.rucio_fixture import ROOT_PASSWORD
 
@@ -87,7 +87,7 @@ def test_a_name_that_stands_in_rucio_is_refused_before_anybody_relies_on_it(site
 def test_a_task_name_that_somebody_used_is_refused_and_the_request_s_own_is_not(site, draft):
     ctx = draft("DEMO2027-963")
     site.approved("DEMO2027-964")
-    take_wheel(site.context(), "DEMO2027-964")
+    acquire_run(site.context(), "DEMO2027-964")
     [task] = ensure_intents(ctx, "DEMO2027-964", "SIM")
     ctx.panda.submit(task.task_map | {"taskName": "DEMO2027-963.SIM"})
     patiently(lambda: ctx.panda.find_tasks("DEMO2027-963.SIM") or None, "the alien task")
@@ -101,7 +101,7 @@ def test_a_task_name_that_somebody_used_is_refused_and_the_request_s_own_is_not(
 def test_what_cannot_fit_is_refused_with_storage_need_and_room(draft, quota):
     ctx = draft("DEMO2027-965")
     quota("PNPI_EOS", 1_000)
-    with pytest.raises(SpaceLacking, match="quota leaves") as caught:
+    with pytest.raises(InsufficientSpace, match="quota leaves") as caught:
         plan(ctx, "DEMO2027-965")
     assert caught.value.rse == "PNPI_EOS"
     assert caught.value.needed > 3 * EVENTS * 1_000, (
@@ -146,11 +146,11 @@ def test_a_service_that_is_away_is_no_silent_pass(site, draft):
 
 def test_a_rehearsed_plan_really_asks_and_changes_nothing(draft, quota):
     ctx = draft("DEMO2027-968")
-    rehearsal = rehearse(ctx, lambda hands: plan(hands, "DEMO2027-968"))
+    rehearsal = run_dry(ctx, lambda hands: plan(hands, "DEMO2027-968"))
     assert (rehearsal.answer.state, rehearsal.effects) == ("planned", [])
     quota("JINR_EOS", 1)
-    with pytest.raises(SpaceLacking):
-        rehearse(ctx, lambda hands: plan(hands, "DEMO2027-968"))
+    with pytest.raises(InsufficientSpace):
+        run_dry(ctx, lambda hands: plan(hands, "DEMO2027-968"))
 
 
 def test_settle_keeps_what_the_jobs_of_a_step_took(sites, postgres, rucio_server, tmp_path):
@@ -161,7 +161,7 @@ def test_settle_keeps_what_the_jobs_of_a_step_took(sites, postgres, rucio_server
         site = replace(sites["none"], sandbox=box, sessions=make_session_factory(url), database_url=url)
         import_intake(site.context(), read_files([SHEET], site.catalogue))
         site.approved("DEMO2027-972")
-        take_wheel(site.context(), "DEMO2027-972")
+        acquire_run(site.context(), "DEMO2027-972")
         Course(site, "DEMO2027-972").run_task("SIM")
         settle_step(site.context(), "DEMO2027-972", "SIM")
     with transaction(site.sessions) as session:

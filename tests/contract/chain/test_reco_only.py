@@ -31,7 +31,7 @@ from prodsys.model.names import Did
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import VersionSpec
 from prodsys.model.statuses import RequestState, ReuseKind
-from tests.contract.chain.driving import Course, take_wheel
+from tests.contract.chain.driving import Course, acquire_run
 from tests.contract.chain.productions import SEGV
 from tests.contract.chain.site import BOOK, EVENTS, Site
 
@@ -79,7 +79,7 @@ def run(site: Site, request_id: str) -> dict[str, Any]:
     """From its approval to its certificate."""
     ctx = site.context()
     approve(ctx, request_id)
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     course = Course(site, request_id)
     course.run_task("RECO")
     course.settle("RECO")
@@ -125,7 +125,7 @@ def test_two_that_were_planned_side_by_side_are_not_both_approved(site, simulate
         approve(site.context(), "DEMO2026-985")
     abort(site.context(), "DEMO2026-984", "the other one is wanted")
     assert approve(site.context(), "DEMO2026-985").state == "approved"
-    take_wheel(site.context(), "DEMO2026-985")
+    acquire_run(site.context(), "DEMO2026-985")
     _each_bunch_reads_its_own(site, "DEMO2026-985")
     abort(site.context(), "DEMO2026-985", "neither")
     assert all(simulated not in str(did) for did in written_dids(site.context(), "DEMO2026-985"))
@@ -151,7 +151,7 @@ def test_a_reconstruction_before_its_simulation_has_ended_is_refused(site):
     site.approved("DEMO2026-986", 2)
     with pytest.raises(InputsUnusable, match=r"DEMO2026-986\.SIM: it has not ended .*DEMO2026-986 is approved: wait"):
         reader(site, "DEMO2026-986", "DEMO2026-987")
-    take_wheel(site.context(), "DEMO2026-986")
+    acquire_run(site.context(), "DEMO2026-986")
     ensure_submitted(site.context(), "DEMO2026-986", "SIM")
     with pytest.raises(InputsUnusable, match=r"task DEMO2026-986\.SIM may still write"):
         plan(site.context(), "DEMO2026-987")

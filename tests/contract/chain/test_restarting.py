@@ -12,13 +12,20 @@ import pytest
 
 from prodsys.actions.closing.reopening import accept, recover, retry, settle_again
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.actions.runs.run_ownership import note_failure
 from prodsys.actions.settlement.settling import settle_step
 from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.actions.submission.waiting import recovery_granted, task_to_wait_for
-from prodsys.errors import AttemptOpen, DatasetConflict, MoveRefused, NothingMissing, PandaUnavailable, TaskUnknown
+from prodsys.errors import (
+    AttemptOpen,
+    DatasetConflict,
+    InvalidTransition,
+    NothingMissing,
+    PandaUnavailable,
+    TaskUnknown,
+)
 from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow
@@ -28,7 +35,7 @@ from prodsys.model.outcome import SeedState
 from prodsys.model.statuses import FINAL, RequestState, Verdict
 from prodsys.orchestrator.client import AirflowClient
 from tests.contract.actions.airflow_api import Airflow, serve
-from tests.contract.chain.driving import Course, newest_run, patiently, take_wheel, wait_for_task
+from tests.contract.chain.driving import Course, acquire_run, newest_run, patiently, wait_for_task
 from tests.contract.chain.productions import SLOW_ONES, Order, Production, prepare
 from tests.contract.chain.site import Site
 
@@ -70,7 +77,7 @@ def test_what_was_complete_is_not_recovered_into_containers_that_are_closed(prod
         with pytest.raises(DatasetConflict, match=r"it is closed .*, nothing that is recovered can join it"):
             recover(hands, production.request_id)
 
-    rehearse(production.site.context(), be_refused)
+    run_dry(production.site.context(), be_refused)
 
 
 def test_a_closed_partial_is_recovered_into_the_same_containers_and_gets_a_new_revision(produced) -> None:
@@ -99,11 +106,11 @@ def test_a_complete_request_has_nothing_to_recover_and_a_failed_one_is_not_settl
     production = produced("registered")
     production.finished()
     with with_airflow(production) as (ctx, airflow):
-        with pytest.raises((MoveRefused, NothingMissing)):
+        with pytest.raises((InvalidTransition, NothingMissing)):
             recover(ctx, production.request_id)
-        with pytest.raises(MoveRefused):
+        with pytest.raises(InvalidTransition):
             retry(ctx, production.request_id)
-        with pytest.raises(MoveRefused):
+        with pytest.raises(InvalidTransition):
             accept(ctx, production.request_id, "why not")
         assert airflow.started == []
 
@@ -131,7 +138,7 @@ def test_a_failed_request_whose_task_brought_nothing_is_recovered_by_a_person(pr
     site, task = production.site, production.task("SIM")
     ctx = site.context()
     course = Course(site, production.request_id)
-    take_wheel(ctx, production.request_id)
+    acquire_run(ctx, production.request_id)
     course.run_task("SIM")
     with pytest.raises(Exception, match="stop as failed"):
         course.conclude("SIM")
@@ -142,12 +149,12 @@ def test_a_failed_request_whose_task_brought_nothing_is_recovered_by_a_person(pr
 def test_a_retry_runs_a_step_again_whose_task_ended_without_output(sites: dict[str, Site], started: object) -> None:
     production = prepare(sites["none"], "killed", Order(946, "none", seeds=2))
     ctx, request_id = production.site.context(), production.request_id
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     [task] = patiently(lambda: _submitted(ctx, request_id), "the submission")
     patiently(lambda: _seen(ctx, request_id), "the task")
     failed(production)
     with with_airflow(production) as (hands, _):
-        shown = rehearse(hands, lambda stage: retry(stage, request_id)).answer
+        shown = run_dry(hands, lambda stage: retry(stage, request_id)).answer
         assert shown.message.startswith("goes on where it stands; started"), "it works"
         ctx.panda.kill(task)
         wait_for_task(ctx, request_id, "SIM")
@@ -155,7 +162,7 @@ def test_a_retry_runs_a_step_again_whose_task_ended_without_output(sites: dict[s
         assert retry(hands, request_id).message.startswith(
             f"goes on where it stands; runs again SIM: seeds {first}-{last}; "
         )
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     assert recovery_granted(ctx, request_id, "SIM"), "the wait does not end at the task that was killed"
     settled = settle_step(ctx, request_id, "SIM")
     assert settled.wait.task_name == f"{request_id}.SIM.2"
@@ -166,7 +173,7 @@ def test_recovery_waits_for_a_task_that_may_still_bring_its_seeds(sites: dict[st
     site, request_id = sites["none"], SLOW_ONES[3]
     site.approved(request_id)
     ctx = site.context()
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     patiently(lambda: _submitted(ctx, request_id), "the submission")
     note_failure(ctx, request_id, f"prod__{request_id}", f"{request_id}-r1", "something else went wrong")
     patiently(lambda: _seen(ctx, request_id), "the task")

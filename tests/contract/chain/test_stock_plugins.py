@@ -33,7 +33,7 @@ from prodsys.panda.task_map import datasets_of_map
 from sandbox.panda import tables as t
 from sandbox.stack.postgres import PostgresHandle
 from tests.contract.chain.conftest import make_site
-from tests.contract.chain.driving import patiently, take_wheel
+from tests.contract.chain.driving import acquire_run, patiently
 from tests.contract.chain.productions import Order, Production, prepare, rules_of
 from tests.contract.chain.site import EVENTS, Site
 from tests.rucio_fixture import RucioServer
@@ -253,7 +253,7 @@ def test_a_name_that_cannot_be_matched_is_an_error_at_the_first_look_and_nothing
     site, request_id = places["stock-lenient"], "DEMO2025-1965"
     site.approved(request_id)
     ctx = site.context()
-    take_wheel(ctx, request_id)
+    acquire_run(ctx, request_id)
     [jedi_task_id] = ensure_submitted(ctx, request_id, "SIM")
     ended = _until(ctx, jedi_task_id, {TaskStatus.DONE})
     _rename_outputs(site, jedi_task_id)

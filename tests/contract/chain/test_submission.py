@@ -18,7 +18,7 @@ from prodsys.ledger.tasks import newest_task
 from prodsys.model.statuses import IntentState, TaskStatus
 from prodsys.settings import REPOSITORY
 from sandbox.stack.ports import free_port
-from tests.contract.chain.driving import patiently, take_wheel, wait_for_task
+from tests.contract.chain.driving import acquire_run, patiently, wait_for_task
 from tests.contract.chain.productions import LOST_REPLIES
 
 
@@ -39,7 +39,7 @@ def site(sites, started):
 
 def running_request(site, request_id):
     site.approved(request_id, seed_count=2)
-    take_wheel(site.context(), request_id)
+    acquire_run(site.context(), request_id)
     return request_id
 
 

@@ -27,11 +27,11 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, PlanRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act
 from prodsys.model.names import Did
 from prodsys.model.plan import Plan, PlannedDataset
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import EventSource, IntentState, Verdict
+from prodsys.model.transitions import Action
 from tests.contract.actions.airflow_api import Airflow
 from tests.rucio_fixture import RucioServer
 
@@ -83,7 +83,7 @@ def _approve_stored(ctx: Context, request_id: str, body: dict[str, Any]) -> str:
         stored = PlanRow(**key, body=body, planned_by=ctx.who, approved_by=ctx.who)
         session.add(stored)
         session.flush()
-        move(row, Act.APPROVE)
+        move(row, Action.APPROVE)
         publish_plan(session, ctx.who, row, stored, Plan.model_validate(body))
     return digest
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from prodsys.actions.closing.cleaning import abort_and_clean, written_dids
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
@@ -73,7 +73,7 @@ def stage(settled, url, rucio_server) -> Iterator[tuple[Context, Looks, str]]:
 
 def test_abort_and_clean_asks_rucio_with_no_row_locked(stage) -> None:
     ctx, looks, request_id = stage
-    found = rehearse(ctx, lambda hands: abort_and_clean(hands, request_id, "why"))
+    found = run_dry(ctx, lambda hands: abort_and_clean(hands, request_id, "why"))
     assert len(found.answer.expiring) == 5, "the datasets; there are no containers yet"
     assert [effect for effect in found.effects if effect.startswith("rucio expire")] == [
         f"rucio expire {did} 86400" for did in found.answer.expiring
@@ -98,7 +98,7 @@ def test_an_act_that_writes_and_asks_in_turns_locks_nothing_either(stage) -> Non
         assert hands.rucio.ping()
         return sum(info is not None for info in there)
 
-    assert rehearse(ctx, back_and_forth).answer == 5
+    assert run_dry(ctx, back_and_forth).answer == 5
     assert looks.locked == []
     shown = show_request(ctx, request_id)
     assert shown["reason"] == ""
@@ -111,7 +111,7 @@ def test_a_launch_asks_airflow_while_nobody_is_kept_from_dispatching(hands, airf
     airflow.digest = approve(hands, request_id).digest
     settled = Settled(hands, request_id, ("", ""))
     with watched(settled, url, rucio_server.url, rucio_server.client) as (ctx, looks):
-        found = rehearse(ctx, lambda stage: launch(stage, request_id))
+        found = run_dry(ctx, lambda stage: launch(stage, request_id))
     assert isinstance(found.answer, LaunchAnswer)
     assert found.answer.started
     assert [effect.split()[:3] for effect in found.effects] == [["airflow", "start", "run"]]
@@ -122,7 +122,7 @@ def test_a_launch_asks_airflow_while_nobody_is_kept_from_dispatching(hands, airf
 
 def test_what_a_service_answers_is_asked_once_however_often_the_act_begins_again(stage) -> None:
     ctx, looks, request_id = stage
-    rehearse(ctx, lambda hands: abort_and_clean(hands, request_id, "why"))
+    run_dry(ctx, lambda hands: abort_and_clean(hands, request_id, "why"))
     dids = [call for call in looks.calls if call.startswith("GET /dids/")]
     assert len(dids) == len(set(dids))
 
@@ -131,6 +131,6 @@ def test_an_outage_is_an_answer_too(stage, url) -> None:
     ctx, looks, request_id = stage
     away = replace(ctx, clients=replace(ctx.clients, rucio=lambda: RucioClient(NOBODY, "production", lambda: "t", 0.2)))
     with pytest.raises(RucioUnavailable):
-        rehearse(away, lambda hands: abort_and_clean(hands, request_id, "why"))
+        run_dry(away, lambda hands: abort_and_clean(hands, request_id, "why"))
     assert looks.locked == []
     assert show_request(ctx, request_id)["state"] == "running"

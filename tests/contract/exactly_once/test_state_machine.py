@@ -18,11 +18,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, select, text, update
 
-from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.reconciliation.duplicate_task_watch import find_duplicate_tasks
 from prodsys.actions.submission import submitting
 from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.errors import ServiceUnavailable
-from prodsys.ledger import turns
+from prodsys.ledger import submission_leases
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import TaskRow
 from prodsys.model.statuses import IntentState
@@ -326,7 +326,7 @@ class Submission(RuleBasedStateMachine):
         self.network.late.clear()
 
     def _reconcile(self):
-        list(look_for_twins(self.ctx, repair=True))
+        list(find_duplicate_tasks(self.ctx, repair=True))
         self.panda.execute()
         self.excused = False
 
@@ -406,7 +406,7 @@ def test_these_orders_end_well(world, order):
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_the_machine_notices_a_submission_that_is_wrong_on_purpose(world, monkeypatch, name):
     """By chance it finds each of the three too, in some hundred orders; these plays are the shortest."""
-    for module, attribute in ((turns, "_update"), (submitting, "_settle_doubt"), (submitting, "_submit")):
+    for module, attribute in ((submission_leases, "_update"), (submitting, "_settle_doubt"), (submitting, "_submit")):
         monkeypatch.setattr(module, attribute, getattr(module, attribute))  # put back at the end
     SABOTAGES[name]()
     with pytest.raises(AssertionError):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from prodsys.actions.reconciliation.duplicate_task_watch import look_for_twins
+from prodsys.actions.reconciliation.duplicate_task_watch import find_duplicate_tasks
 from prodsys.actions.submission.submitting import ensure_submitted
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow
@@ -72,7 +72,7 @@ def audit_of(ctx, request_id, action):
 
 
 def findings(ctx, request_id, **options):
-    return [one for one in look_for_twins(ctx, **options) if one.request_id == request_id]
+    return [one for one in find_duplicate_tasks(ctx, **options) if one.request_id == request_id]
 
 
 def test_of_fifty_twins_in_one_second_one_lives_and_the_ledger_finds_it(stage, ctx, nursery, request_id):
@@ -177,7 +177,7 @@ def test_of_twins_that_two_refiners_let_live_the_lowest_stays(many_refiners, sta
     until_shown(panda, *twins.values(), *ours.values())
     both = [one for one in ids if not {panda.get_status(twins[one]), panda.get_status(ours[one])} & DEAD]
     assert both, "no two twins were refined at once"
-    list(look_for_twins(ctx, repair=True))
+    list(find_duplicate_tasks(ctx, repair=True))
     for one in ids:
         follow(ctx, one, KIND)
         until_dead(panda, max(twins[one], ours[one]))

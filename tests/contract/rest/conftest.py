@@ -63,7 +63,7 @@ class Mounted:
 
     context: Context | None = None
 
-    def hands(self, person: Person) -> Context:
+    def make_context(self, person: Person) -> Context:
         assert self.context is not None
         roles = roles_of(self.context.catalogue.policy, person)
         return replace(self.context, who=person.name, roles=roles)
@@ -72,7 +72,7 @@ class Mounted:
     def root(self) -> FastAPI:
         root = FastAPI(openapi_url=None)
         install(root)
-        root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), hands=self.hands))
+        root.mount("/prodsys", create_app(token_user, airflow_lets, origins=(BASE,), make_context=self.make_context))
         return root
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prodsys.actions.reconciliation.findings import Finding, keep_findings, look_on
+from prodsys.actions.reconciliation.findings import Finding, keep_findings, run_check
 
 REQUEST = "PROD2025-016"
 
@@ -17,7 +17,7 @@ def numbers(ctx) -> list[int]:
         yield Finding(REQUEST, "rule r1 expires", "changed in Rucio", False, "decide", subject="r1")
         yield Finding("", "PanDA could not be compared", "it is down", False, "wait")
 
-    return [one.finding_id for one in keep_findings(ctx, [look_on(comparison, ctx, True)], closing=True)]
+    return [one.finding_id for one in keep_findings(ctx, [run_check(comparison, ctx, True)], closing=True)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
+from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.planning.checking import check
 from prodsys.actions.planning.planning import plan
 from prodsys.actions.requests.cloning import CloneOrder, clone
@@ -59,7 +59,7 @@ def test_a_first_request_of_a_year_is_told_who_makes_its_scope(ctx, root):
     with pytest.raises(SpecInvalid, match=f"no scope {MISSING}"):
         plan(ctx, REQUEST)
     with pytest.raises(SpecInvalid, match=f"no scope {MISSING}"):
-        rehearse(ctx, lambda hands: plan(hands, REQUEST))
+        run_dry(ctx, lambda hands: plan(hands, REQUEST))
     root.call("add_scope", MISSING, lambda rucio: rucio.add_scope(ACCOUNT, MISSING))
     assert faults(ctx) == []
     assert plan(ctx, REQUEST).plan.partition == MISSING

@@ -9,7 +9,7 @@ import pytest
 from rucio.client.ruleclient import RuleClient
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.reconciliation.findings import Finding, decide, keep_findings, look_on, open_findings
+from prodsys.actions.reconciliation.findings import Finding, decide, keep_findings, open_findings, run_check
 from prodsys.actions.reconciliation.rucio_checks import compare_datasets, compare_rules
 from prodsys.ddm.client import RucioClient
 from prodsys.ddm.verbs import ensure_dataset_holds
@@ -71,10 +71,10 @@ class Delivered:
         )
 
     def rules(self) -> list[Finding]:
-        return keep_findings(self.ctx, [look_on(compare_rules, self.ctx, True)], closing=False)
+        return keep_findings(self.ctx, [run_check(compare_rules, self.ctx, True)], closing=False)
 
     def datasets(self) -> list[Finding]:
-        return keep_findings(self.ctx, [look_on(compare_datasets, self.ctx, True)], closing=False)
+        return keep_findings(self.ctx, [run_check(compare_datasets, self.ctx, True)], closing=False)
 
     def row(self, rule_id: str) -> RuleRow:
         with transaction(self.ctx.sessions) as session:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from prodsys.actions.planning.external_checks import check_room, check_shared
 from prodsys.ddm.facts import SharedQuota, Space
-from prodsys.errors import SpaceLacking
+from prodsys.errors import InsufficientSpace
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.model.estimate import Estimate, build_estimate
 from prodsys.model.plan import Plan, build_plan
@@ -34,7 +34,7 @@ def spaces(*found: Space) -> dict[str, Space]:
 def fits(plan: Plan, *found: Space, estimate: Estimate = ESTIMATE) -> bool:
     try:
         check_room(plan, estimate, spaces(*found))
-    except SpaceLacking:
+    except InsufficientSpace:
         return False
     return True
 
@@ -65,7 +65,7 @@ def test_of_three_storages_two_must_have_room():
 
 
 def test_the_error_names_storage_need_and_room():
-    with pytest.raises(SpaceLacking, match="quota leaves") as caught:
+    with pytest.raises(InsufficientSpace, match="quota leaves") as caught:
         check_room(on(2, HERE, THERE), ESTIMATE, spaces(Space(HERE, free=5 * VOLUME, quota_left=7), Space(THERE)))
     assert (caught.value.rse, caught.value.needed, caught.value.free) == (HERE, VOLUME, 7)
 
@@ -107,5 +107,5 @@ def test_a_quota_over_several_storages_must_take_what_cannot_lie_elsewhere(copie
     if answer:
         check_shared(on(copies, HERE, THERE), ESTIMATE, quotas)
     else:
-        with pytest.raises(SpaceLacking, match="over them"):
+        with pytest.raises(InsufficientSpace, match="over them"):
             check_shared(on(copies, HERE, THERE), ESTIMATE, quotas)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodsys.actions.submission.duplicate_tasks import choose, elder_twin
+from prodsys.actions.submission.duplicate_tasks import choose, original_of_duplicate
 from prodsys.model.outcome import TaskInfo
 from prodsys.model.statuses import TaskStatus
 
@@ -41,4 +41,4 @@ def test_the_lowest_that_lives_or_brought_something_stays(statuses, kept, others
     ],
 )
 def test_jedis_words_name_the_elder(words, elder):
-    assert elder_twin(words) == elder
+    assert original_of_duplicate(words) == elder

@@ -1,11 +1,11 @@
-"""The table of moves: every state can be reached, and left for the archive; what is not in it is refused."""
+"""The table of transitions: every state can be reached, and left for the archive; what is not in it is refused."""
 
 from __future__ import annotations
 
 import pytest
 
-from prodsys.model.moves import MOVES, Act, Right, find_move, possible_acts
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+from prodsys.model.transitions import MOVES, Action, Permission, find_move, possible_acts
 
 STARTS = {RequestState.DRAFT, RequestState.RECORDED}
 
@@ -27,7 +27,7 @@ def test_every_state_can_be_reached_and_ends_in_the_archive() -> None:
 def test_an_act_means_one_thing_in_a_state() -> None:
     pairs = [(state, move.act) for move in MOVES for state in move.sources]
     assert len(pairs) == len(set(pairs))
-    assert {move.act for move in MOVES} == set(Act)
+    assert {move.act for move in MOVES} == set(Action)
 
 
 def test_nothing_runs_that_was_not_approved_and_launched() -> None:
@@ -36,8 +36,8 @@ def test_nothing_runs_that_was_not_approved_and_launched() -> None:
     assert into_ready == {RequestState.APPROVED, RequestState.DELAYED, RequestState.RECORDED} | again
     into_approved = {state for move in MOVES if move.target is RequestState.APPROVED for state in move.sources}
     assert into_approved == {RequestState.PLANNED}
-    assert find_move(RequestState.RECORDED, Act.PLAN) is None
-    assert find_move(RequestState.RECORDED, Act.LAUNCH) is None
+    assert find_move(RequestState.RECORDED, Action.PLAN) is None
+    assert find_move(RequestState.RECORDED, Action.LAUNCH) is None
 
 
 @pytest.mark.parametrize("state", list(RequestState))
@@ -47,10 +47,10 @@ def test_what_people_may_do_is_named(state: RequestState) -> None:
     for act in acts:
         move = find_move(state, act)
         assert move is not None
-        assert isinstance(move.right, Right)
+        assert isinstance(move.right, Permission)
 
 
 def test_the_machinery_alone_closes_and_fails() -> None:
     machine = {move.act for move in MOVES if move.right is None}
-    machine -= {Act.REVISE, Act.RECORD}  # what importing and editing do to the state
-    assert machine == {Act.FAULT, Act.DRIVE, Act.CLOSE, Act.COMPLETE, Act.COMPLETE_PARTLY, Act.FAIL}
+    machine -= {Action.REVISE, Action.RECORD}  # what importing and editing do to the state
+    assert machine == {Action.FAULT, Action.DRIVE, Action.CLOSE, Action.COMPLETE, Action.COMPLETE_PARTLY, Action.FAIL}

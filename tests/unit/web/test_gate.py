@@ -39,7 +39,7 @@ async def token_user(request: Any) -> Person:
     return Person(name)
 
 
-def no_hands(person: Person) -> NoReturn:
+def no_context(person: Person) -> NoReturn:
     raise RuntimeError(f"secret internals: postgresql://prodsys:password@db for {person.name}")
 
 
@@ -49,7 +49,7 @@ def client() -> Iterator[TestClient]:
         return person.name == "viewer" and access is Access.LOOK
 
     root = FastAPI(openapi_url=None)
-    root.mount("/prodsys", create_app(token_user, may, hands=no_hands))
+    root.mount("/prodsys", create_app(token_user, may, make_context=no_context))
     with TestClient(root) as opened:
         yield opened
 

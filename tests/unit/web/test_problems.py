@@ -46,7 +46,7 @@ def test_names_of_problems_are_unique():
     ("error", "status", "members"),
     [
         (
-            errors.MoveRefused("PROD2025-016", "planned", "pause", ["plan", "approve"]),
+            errors.InvalidTransition("PROD2025-016", "planned", "pause", ["plan", "approve"]),
             409,
             {"request_id": "PROD2025-016", "state": "planned", "action": "pause", "possible": ["plan", "approve"]},
         ),

@@ -1,16 +1,16 @@
-"""The registry of acts: nothing that the table of moves lets people do is missing, and every entry can be called."""
+"""The registry of actions: all that the table of transitions lets people do is in it, and every entry can be called."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import BaseModel
 
-from prodsys.model.moves import MOVES, Act
+from prodsys.model.transitions import MOVES, Action
 from prodsys.web.api.command_registry import ACTS
 from prodsys.web.api.command_routes import endpoint_of
 
 BY_NAME = {entry.name: entry for entry in ACTS}
-PART_OF = {Act.DELAY: "launch"}  # launch at a time
+PART_OF = {Action.DELAY: "launch"}  # launch at a time
 
 
 def test_every_act_of_people_has_an_entry_with_its_right():

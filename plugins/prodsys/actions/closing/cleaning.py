@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.panda_commands import Told
+from prodsys.actions.core.panda_commands import CommandResult
 from prodsys.actions.runs.aborting import abort
 from prodsys.actions.submission.output_datasets import known_outputs, planned_outputs
 from prodsys.ledger.journal import write_audit
@@ -15,10 +15,10 @@ from prodsys.ledger.requests import find_plan, get_request, list_steps, newest_c
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_step_tasks
-from prodsys.model.moves import Right
 from prodsys.model.names import Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import RequestState
+from prodsys.model.transitions import Permission
 
 GRACE_S = 24 * 3600  # until what was cleaned away is gone: a day to find out that it was a mistake
 
@@ -27,7 +27,7 @@ GRACE_S = 24 * 3600  # until what was cleaned away is gone: a day to find out th
 class Cleaned:
     """An aborted request, the tasks that were told, and what expires."""
 
-    told: Told
+    told: CommandResult
     expiring: tuple[str, ...]
 
 
@@ -36,7 +36,7 @@ def abort_and_clean(ctx: Context, request_id: str, reason: str) -> Cleaned:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request has ended in another way, or has a certificate: what it delivered is not taken away like this.
     """
     with transaction(ctx.sessions) as session:
@@ -59,7 +59,7 @@ def abort_and_clean(ctx: Context, request_id: str, reason: str) -> Cleaned:
 
 def written_dids(ctx: Context, request_id: str) -> tuple[Did, ...]:
     """Containers, datasets and inputs that the request, or PanDA for it, may have registered; containers first."""
-    ctx.check_right("look at what was written", Right.ABORT)
+    ctx.check_permission("look at what was written", Permission.ABORT)
     with transaction(ctx.sessions) as session:
         stored = find_plan(session, request_id)
         if stored is None:

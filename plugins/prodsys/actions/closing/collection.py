@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.closing.certificate_files import certificate_path, files_of, is_written, staged
 from prodsys.actions.closing.certifying import build_certificate, build_handover, certificate_row
 from prodsys.actions.core.context import Context
-from prodsys.actions.runs.run_ownership import leave, start_closing
+from prodsys.actions.runs.run_ownership import release_run, start_closing
 from prodsys.actions.settlement.container_checks import check_room
 from prodsys.ddm.policies import plan_rules
 from prodsys.ddm.verbs import ensure_rules as make_rules
@@ -26,10 +26,10 @@ from prodsys.ledger.tables import CertificateRow, DatasetRow, RuleRow, StepRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
 from prodsys.model import seeds as seeds_of
 from prodsys.model.certificate import Certificate
-from prodsys.model.moves import Act
 from prodsys.model.names import DataKind, DataName, Did
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import DELIVERED, GOOD, RequestState, RuleState, Verdict
+from prodsys.model.transitions import Action
 
 
 @dataclass(frozen=True)
@@ -264,10 +264,10 @@ def _end(session: Session, ctx: Context, certificate: Certificate, issued: Certi
         return False
     for step in list_steps(session, row.request_id):
         _check_at_rest(session, step)
-    move(row, Act.COMPLETE if certificate.verdict is Verdict.FULL else Act.COMPLETE_PARTLY)
+    move(row, Action.COMPLETE if certificate.verdict is Verdict.FULL else Action.COMPLETE_PARTLY)
     row.closed_at = certificate.closed_at
     session.add(issued)
-    leave(session, row.request_id, f"ended {row.state}", "success")
+    release_run(session, row.request_id, f"ended {row.state}", "success")
     write_audit(session, ctx.who, "certify", row.request_id, state=row.state, certificate=issued.path)
     return True
 

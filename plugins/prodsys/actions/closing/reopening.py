@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.runs.launching import LaunchAnswer, start
-from prodsys.actions.runs.run_ownership import leave
+from prodsys.actions.runs.run_ownership import release_run
 from prodsys.actions.settlement.container_checks import check_room_for_more
 from prodsys.actions.settlement.step_questions import answer, last_answer, open_questions
 from prodsys.actions.submission.finished_seeds import grant_seeds, is_own_missing, to_run_again
@@ -21,12 +21,12 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
 from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks, seeds_of_task
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.reasons import show_some
 from prodsys.model.statuses import DELIVERED, FINAL, WITH_OUTPUT, IntentState, RequestState, TaskStatus
 from prodsys.model.text import clean_reason
+from prodsys.model.transitions import Action, Permission, find_move
 
 Prepared = tuple[Mapping[str, object], str]  # words of the audit line, and what is said of it
 
@@ -48,12 +48,12 @@ def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request has not failed.
     PandaUnavailable
         A step brought nothing, and PanDA does not say whether its tasks have ended.
     """
-    ctx.check_right("retry", Right.REPAIR)
+    ctx.check_permission("retry", Permission.REPAIR)
     fruitless = _fruitless(ctx, request_id)
 
     def grant(session: Session, _: RequestRow) -> Prepared:
@@ -61,7 +61,7 @@ def retry(ctx: Context, request_id: str, *, wait: bool = True) -> Restarted:
         words = f"; runs again {_in_words(again)}" if again else ""
         return {"again": again} if again else {}, f"goes on where it stands{words}"
 
-    return _again(ctx, request_id, Act.RETRY, grant, wait=wait)
+    return _again(ctx, request_id, Action.RETRY, grant, wait=wait)
 
 
 def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = True) -> Restarted:
@@ -75,12 +75,12 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
         Every seed came, or what is missing was never run.
     AttemptOpen
         A task on these seeds may still bring them: what was delivered cannot be established.
-    MoveRefused
+    InvalidTransition
         The request runs, or cannot be opened again.
     DatasetConflict
         It was complete once, and its containers are closed.
     """
-    ctx.check_right("recover", Right.REPAIR)
+    ctx.check_permission("recover", Permission.REPAIR)
     reason = clean_reason(reason)
     if answered := _as_answer(ctx, request_id, Answer.RECOVER, reason):
         return answered
@@ -96,7 +96,7 @@ def recover(ctx: Context, request_id: str, reason: str = "", *, wait: bool = Tru
         said += [f"runs again {_in_words(rest)}"] if rest else []
         return {"missing": missing, "late": late, "reason": reason}, "; ".join(said)
 
-    return _again(ctx, request_id, Act.RECOVER, grant, wait=wait)
+    return _again(ctx, request_id, Action.RECOVER, grant, wait=wait)
 
 
 def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
@@ -110,10 +110,10 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         The reason is missing.
     NothingMissing
         There is nothing to waive, or nothing came at all.
-    MoveRefused
+    InvalidTransition
         The request has not failed.
     """
-    ctx.check_right("accept a partial result", Right.ACCEPT)
+    ctx.check_permission("accept a partial result", Permission.ACCEPT)
     reason = clean_reason(reason)
     if not reason:
         raise SpecInvalid("reason", "accepting a partial result needs one", "it stands in the certificate")
@@ -121,8 +121,8 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         return answered
 
     def waive(session: Session, row: RequestRow) -> Prepared:
-        if find_move(RequestState(row.state), Act.ACCEPT) is None:
-            raise refusal(row, Act.ACCEPT)
+        if find_move(RequestState(row.state), Action.ACCEPT) is None:
+            raise refusal(row, Action.ACCEPT)
         steps = [step for step in list_steps(session, request_id) if step.seeds_delivered and _missing(session, step)]
         if not steps:
             raise NothingMissing(request_id)
@@ -132,7 +132,7 @@ def accept(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> 
         words = {"reason": reason, "steps": [step.kind for step in steps]}
         return words, f"goes on without {_in_words(waived)} (waived by {ctx.who}: {reason})"
 
-    return _again(ctx, request_id, Act.ACCEPT, waive, wait=wait)
+    return _again(ctx, request_id, Action.ACCEPT, waive, wait=wait)
 
 
 def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = True) -> Restarted:
@@ -140,12 +140,12 @@ def settle_again(ctx: Context, request_id: str, reason: str, *, wait: bool = Tru
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request is not closed.
     """
-    ctx.check_right("settle again", Right.REPAIR)
+    ctx.check_permission("settle again", Permission.REPAIR)
     reason = clean_reason(reason)
-    return _again(ctx, request_id, Act.REOPEN, lambda *_: ({"reason": reason}, "is settled again"), wait=wait)
+    return _again(ctx, request_id, Action.REOPEN, lambda *_: ({"reason": reason}, "is settled again"), wait=wait)
 
 
 def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
@@ -153,15 +153,15 @@ def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request does not run.
     """
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if not _is_on_its_way(row):
-            leave(session, request_id, reason[:500], "failed")
-            move(row, Act.FAIL, reason)
-            _restart(session, ctx, row, Act.RETRY, {"reason": reason})
+            release_run(session, request_id, reason[:500], "failed")
+            move(row, Action.FAIL, reason)
+            _restart(session, ctx, row, Action.RETRY, {"reason": reason})
     try:
         return _start(ctx, request_id, "is settled again", wait=False)
     except ServiceUnavailable as error:  # the dispatcher will
@@ -169,7 +169,7 @@ def reopen_running(ctx: Context, request_id: str, reason: str) -> Restarted:
 
 
 def _again(
-    ctx: Context, request_id: str, act: Act, prepare: Callable[[Session, RequestRow], Prepared], *, wait: bool
+    ctx: Context, request_id: str, act: Action, prepare: Callable[[Session, RequestRow], Prepared], *, wait: bool
 ) -> Restarted:
     """Open a request again under a new run, unless that was done a moment ago; ``prepare`` changes the ledger first."""
     with transaction(ctx.sessions) as session:
@@ -186,7 +186,7 @@ def _is_on_its_way(row: RequestRow) -> bool:
     return RequestState(row.state) is RequestState.READY and row.runs > 1
 
 
-def _restart(session: Session, ctx: Context, row: RequestRow, act: Act, words: Mapping[str, object]) -> None:
+def _restart(session: Session, ctx: Context, row: RequestRow, act: Action, words: Mapping[str, object]) -> None:
     move(row, act)
     row.runs, row.launched_at, row.closed_at = row.runs + 1, None, None
     write_audit(session, ctx.who, act, row.request_id, run=row.runs, **words)
@@ -225,7 +225,7 @@ def _check_final(ctx: Context, request_id: str) -> None:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
         if not (_is_on_its_way(row) or RequestState(row.state) in {RequestState.FAILED, *DELIVERED}):
-            raise refusal(row, Act.RECOVER)
+            raise refusal(row, Action.RECOVER)
         steps = list_steps(session, request_id)
         tasks = [task for step in steps for task in list_step_tasks(session, step.step_id)]
         missing = any(_missing(session, step) for step in steps)

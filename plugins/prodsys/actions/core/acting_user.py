@@ -6,7 +6,7 @@ from prodsys.actions.core.context import Context
 
 
 def acting_at_airflow(ctx: Context, person: str) -> Context:
-    """Hands of a person whom Airflow has let answer; without any role that is known here they may do nothing.
+    """Context of a person whom Airflow has let answer; without any role that is known here they may do nothing.
 
     That Airflow took the answer says little: its own roles `User` and `Op` may answer every question.
 

@@ -14,9 +14,9 @@ from prodsys.iam.tokens import ClientCredentials
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.journal import LedgerJournal
 from prodsys.ledger.session import SessionFactory, make_session_factory
-from prodsys.model.moves import Right
 from prodsys.model.specs import Catalogue
 from prodsys.model.text import person_name
+from prodsys.model.transitions import Permission
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.panda.client import PandaClient
 from prodsys.settings import Settings, read_settings
@@ -33,7 +33,7 @@ class Clients:
 
 @dataclass(frozen=True)
 class Context:
-    """Hands of one acting person or service."""
+    """What an action needs: the acting person or service, ledger, services, specs."""
 
     who: str
     roles: frozenset[str]
@@ -44,7 +44,7 @@ class Context:
     monitor_url: str
     rse_root: Path | None = None
     cvmfs: Path = Path("/cvmfs")  # where it is mounted, if it is
-    rehearsing: bool = False  # a dry run: what it waits for would never come
+    dry_run: bool = False  # a dry run: what it waits for would never come
 
     def __post_init__(self) -> None:
         """A person has one name, however it was typed."""
@@ -66,10 +66,10 @@ class Context:
         return self.clients.airflow()
 
     def acting_as(self, who: str, *roles: str) -> Self:
-        """The same hands for another person."""
+        """The same context for another person."""
         return replace(self, who=who, roles=frozenset(roles))
 
-    def check_right(self, action: str, right: Right) -> None:
+    def check_permission(self, action: str, right: Permission) -> None:
         """NotAllowed unless the acting person has a role with this right (a service has `service`)."""
         allowed = self.catalogue.policy.roles_with(right)
         if not self.roles & {*allowed, "service"}:

@@ -54,7 +54,7 @@ CHANGES: Mapping[str, frozenset[str]] = {
     "airflow": _calls("pause_dag unpause_dag start_run clear_run set_run_state set_run_note answer_hitl"),
 }
 """Service -> methods of its client that change something; a dry run writes them down."""
-LOCK_WAIT_S = 5  # for somebody who changes what is rehearsed
+LOCK_WAIT_S = 5  # for somebody who changes what is tried
 ROUNDS = 10_000  # times an act is begun again, each with one more answer
 _LOCKS_NOTHING = """
 select pg_current_xact_id_if_assigned() is null
@@ -64,7 +64,7 @@ Question = tuple[str, str, str]  # service, call, arguments
 
 
 @dataclass
-class Rehearsal(Generic[T]):
+class DryRun(Generic[T]):
     """Answer of an act that was not done, and what it would have done outside the ledger."""
 
     answer: T
@@ -111,7 +111,7 @@ def _raise(error: ProductionError) -> None:
     raise error
 
 
-class _Spectator:
+class _RecordingClient:
     """A client whose calls that change something are written down instead of made."""
 
     def __init__(self, name: str, client: Any, stage: _Stage) -> None:
@@ -152,7 +152,7 @@ class _Stage:
         return answer()
 
 
-def rehearse(ctx: Context, act: Callable[[Context], T]) -> Rehearsal[T]:
+def run_dry(ctx: Context, act: Callable[[Context], T]) -> DryRun[T]:
     """What an act would answer and do; its changes of the ledger are seen by itself alone and undone at the end.
 
     Raises
@@ -172,7 +172,7 @@ def rehearse(ctx: Context, act: Callable[[Context], T]) -> Rehearsal[T]:
     raise LedgerUnavailable(f"after {ROUNDS} answers of other services the dry run still asks for more")
 
 
-def _play(ctx: Context, act: Callable[[Context], T], answers: _Answers) -> Rehearsal[T]:
+def _play(ctx: Context, act: Callable[[Context], T], answers: _Answers) -> DryRun[T]:
     """One round: the act in a transaction that is rolled back."""
     with translated(), ctx.sessions.kw["bind"].connect() as connection, connection.begin() as outer:
         _bound(connection)
@@ -180,10 +180,10 @@ def _play(ctx: Context, act: Callable[[Context], T], answers: _Answers) -> Rehea
             connection, class_=Session, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
         stage = _Stage(connection, answers)
-        hands = replace(ctx, sessions=sessions, clients=_spectators(ctx, stage), rehearsing=True)
-        answer = act(hands)
+        inside = replace(ctx, sessions=sessions, clients=_recording_clients(ctx, stage), dry_run=True)
+        answer = act(inside)
         outer.rollback()
-        return Rehearsal(answer, stage.effects)
+        return DryRun(answer, stage.effects)
 
 
 def _bound(connection: Connection) -> None:
@@ -192,8 +192,8 @@ def _bound(connection: Connection) -> None:
         connection.execute(text("select set_config(:name, :value, true)"), {"name": name, "value": value})
 
 
-def _spectators(ctx: Context, stage: _Stage) -> Clients:
+def _recording_clients(ctx: Context, stage: _Stage) -> Clients:
     def watched(name: str) -> Any:
-        return lambda: _Spectator(name, getattr(ctx, name), stage)
+        return lambda: _RecordingClient(name, getattr(ctx, name), stage)
 
     return Clients(panda=watched("panda"), rucio=watched("rucio"), airflow=watched("airflow"))

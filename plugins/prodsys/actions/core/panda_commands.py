@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Told:
+class CommandResult:
     """State of the request, the tasks that took the command, and those that did not, with PanDA's words.
 
     ``already`` are tasks that were not told: they rest or end already, a killed one aborts for minutes.
@@ -32,7 +32,7 @@ class Told:
     already: tuple[int, ...] = ()
 
 
-def tell_tasks(ctx: Context, request_id: str, command: Callable[[int], object]) -> Told:
+def send_command(ctx: Context, request_id: str, command: Callable[[int], object]) -> CommandResult:
     """Give every task that is not known to be final a command; one for which it returns False was not told.
 
     Raises
@@ -50,10 +50,10 @@ def tell_tasks(ctx: Context, request_id: str, command: Callable[[int], object]) 
             (already if command(jedi_task_id) is False else told).append(jedi_task_id)
         except (PandaRefused, TaskUnknown) as error:  # it has ended, does so already, or is not refined yet
             refused[jedi_task_id] = str(error)
-    return Told(request_id, state, tuple(told), refused, already=tuple(already))
+    return CommandResult(request_id, state, tuple(told), refused, already=tuple(already))
 
 
-def kill_tasks(ctx: Context, request_id: str) -> Told:
+def kill_tasks(ctx: Context, request_id: str) -> CommandResult:
     """Kill what is alive: nothing is sent to a task that aborts already, or took a kill a moment ago.
 
     A killed task is `aborting` for five minutes while its jobs end. One that rests was paused after the kill, which
@@ -64,7 +64,7 @@ def kill_tasks(ctx: Context, request_id: str) -> Told:
     PandaUnavailable
         PanDA is away; saying it again goes on.
     """
-    return tell_tasks(ctx, request_id, lambda jedi_task_id: kill_task(ctx, jedi_task_id))
+    return send_command(ctx, request_id, lambda jedi_task_id: kill_task(ctx, jedi_task_id))
 
 
 def kill_task(ctx: Context, jedi_task_id: int) -> bool:
@@ -108,7 +108,7 @@ def _killed_at(ctx: Context, jedi_task_id: int) -> datetime | None:
         return task.killed_at if task is not None else None
 
 
-def pause_tasks(ctx: Context, request_id: str) -> Told:
+def pause_tasks(ctx: Context, request_id: str) -> CommandResult:
     """Let what works rest, but never a task that was killed: PanDA would forget the kill, and it would rest for ever.
 
     Raises
@@ -116,7 +116,7 @@ def pause_tasks(ctx: Context, request_id: str) -> Told:
     PandaUnavailable
         PanDA is away; saying it again goes on.
     """
-    return tell_tasks(ctx, request_id, lambda jedi_task_id: _pause(ctx, jedi_task_id))
+    return send_command(ctx, request_id, lambda jedi_task_id: _pause(ctx, jedi_task_id))
 
 
 def _pause(ctx: Context, jedi_task_id: int) -> bool:

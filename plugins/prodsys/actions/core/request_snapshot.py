@@ -18,10 +18,10 @@ from prodsys.ledger.expectation import Expectation, expecting
 from prodsys.ledger.requests import get_request, get_revision
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, PlanRow, QuestionRow, RequestRow, StepRow
-from prodsys.model.moves import possible_acts
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import RequestState
 from prodsys.model.times import utc_iso
+from prodsys.model.transitions import possible_acts
 
 COPIED = (
     "request_id", "state", "reason", "recorded_status", "campaign", "priority", "revision", "requester", "cloned_from",
@@ -33,7 +33,7 @@ TAG_LENGTH = 32
 
 
 @dataclass(frozen=True)
-class Look:
+class RequestSnapshot:
     """A request and the tag of this picture of it."""
 
     body: dict[str, Any]
@@ -45,7 +45,7 @@ def iso(when: datetime | None) -> str | None:
     return utc_iso(when) if when else None
 
 
-def look_at(session: Session, row: RequestRow) -> Look:
+def take_snapshot(session: Session, row: RequestRow) -> RequestSnapshot:
     """What a decision about a request depends on, as plain values with stable keys."""
     session.flush()  # the plan is read past the session
     revision = get_revision(session, row.request_id)
@@ -62,7 +62,7 @@ def look_at(session: Session, row: RequestRow) -> Look:
         "open_questions": _open_questions(session, row.request_id),
         "acts": [str(act) for act in possible_acts(RequestState(row.state))],
     }
-    return Look(body, tag_of(body))
+    return RequestSnapshot(body, tag_of(body))
 
 
 def tag_of(body: dict[str, Any]) -> str:
@@ -86,14 +86,14 @@ def _open_questions(session: Session, request_id: str) -> list[int]:
     return list(session.scalars(wanted.order_by(QuestionRow.question_id)))
 
 
-def show_look(ctx: Context, request_id: str) -> Look:
+def show_snapshot(ctx: Context, request_id: str) -> RequestSnapshot:
     """A request as it stands."""
     with transaction(ctx.sessions) as session:
-        return look_at(session, get_request(session, request_id))
+        return take_snapshot(session, get_request(session, request_id))
 
 
 def expect(ctx: Context, request_id: str, tags: tuple[str, ...]) -> Context:
-    """Hands that act on the request only as it was seen: compared now, and again when the action has locked it.
+    """A context that acts on the request only as it was seen: compared now, and again when the action has locked it.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def expect(ctx: Context, request_id: str, tags: tuple[str, ...]) -> Context:
     """
 
     def current(session: Session, row: RequestRow) -> str:
-        return look_at(session, row).tag
+        return take_snapshot(session, row).tag
 
     seen = Expectation(request_id, tags, current)
     with transaction(ctx.sessions) as session:

@@ -21,7 +21,7 @@ from prodsys.actions.requests.seed_claims import lock_with_seeds
 from prodsys.actions.requests.seed_release import release_unused
 from prodsys.errors import (
     AirflowRefused,
-    MoveRefused,
+    InvalidTransition,
     PlanChanged,
     ProductionError,
     RequestUnknown,
@@ -44,10 +44,10 @@ from prodsys.model.approval import (
     fault_of_answer,
     short,
 )
-from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason, same_person
+from prodsys.model.transitions import Action, Permission, find_move
 from prodsys.orchestrator.entries import RunInfo
 
 OPEN_RUNS = ("queued", "running")
@@ -103,13 +103,13 @@ def waiting_questions(ctx: Context) -> tuple[PlanQuestion, ...]:
 
 
 def _approvable() -> list[str]:
-    return [str(state) for state in RequestState if find_move(state, Act.APPROVE)]
+    return [str(state) for state in RequestState if find_move(state, Action.APPROVE)]
 
 
 def _question(session: Session, ctx: Context, row: RequestRow, digest: str = "") -> PlanQuestion:
     stored = find_plan(session, row.request_id)
     wanted = digest or (stored.digest if stored else "")
-    if stored is None or find_move(RequestState(row.state), Act.APPROVE) is None:
+    if stored is None or find_move(RequestState(row.state), Action.APPROVE) is None:
         return PlanQuestion(Subject(row.request_id, wanted, ""), closed=_in_words(row, stored))
     shown = Plan.model_validate(stored.body)
     if closed := _why_stale(session, ctx, shown, stored.digest, wanted):
@@ -168,7 +168,7 @@ def ask(ctx: Context, subject: Subject, said: str = "", asking: str = "") -> str
         run_id = subject.run_id(number)
         if run_id != asking:
             run = ctx.airflow.start_run(DAG_ID, run_id, conf, note=said or f"asks whether {subject.line} is approved")
-            if not run.ended_for_good:
+            if not run.is_terminal:
                 break
     return run_id
 
@@ -206,7 +206,7 @@ def take_answer(
         if choice == Choice.REJECT:
             return Taken(f"{request_id} is {reject(acting, request_id, comment, digest).state}: {comment}")
         return _approve(acting, request_id, digest, comment)
-    except (MoveRefused, PlanChanged) as late:  # somebody was faster
+    except (InvalidTransition, PlanChanged) as late:  # somebody was faster
         return Taken(str(late))
     except ServiceUnavailable:
         raise
@@ -243,10 +243,10 @@ def reject(ctx: Context, request_id: str, reason: str, digest: str | None = None
         No reason is given.
     PlanChanged
         ``digest`` is not that of the newest plan: look again.
-    MoveRefused
+    InvalidTransition
         No plan waits for an approval.
     """
-    ctx.check_right("reject a plan", Right.APPROVE)
+    ctx.check_permission("reject a plan", Permission.APPROVE)
     reason = clean_reason(reason)
     if not reason:
         raise SpecInvalid("reason", "a plan is not rejected without a word", "say what has to change")
@@ -254,13 +254,15 @@ def reject(ctx: Context, request_id: str, reason: str, digest: str | None = None
         row = lock_with_seeds(session, request_id)
         stored = find_plan(session, request_id)
         if stored is None:
-            raise refusal(row, Act.REJECT)
+            raise refusal(row, Action.REJECT)
         if digest and digest != stored.digest:
             raise PlanChanged(request_id, digest, stored.digest)
         words = f"plan {short(stored.digest)} was rejected by {ctx.who}: {reason}"
         if RequestState(row.state) is not RequestState.CHECKED or row.reason != words:  # else it is said again
-            move(row, Act.REJECT, words)
+            move(row, Action.REJECT, words)
             forget_first_approval(session, request_id)
             free = seeds_of.show(release_unused(session, row, for_good=False))
-            write_audit(session, ctx.who, Act.REJECT, request_id, digest=stored.digest, reason=reason, seeds_free=free)
+            write_audit(
+                session, ctx.who, Action.REJECT, request_id, digest=stored.digest, reason=reason, seeds_free=free
+            )
         return Rejection(request_id, row.state, row.reason)

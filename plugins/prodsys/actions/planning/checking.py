@@ -18,23 +18,23 @@ from prodsys.actions.requests.seed_claims import find_open_seeds, seed_warnings
 from prodsys.errors import (
     DatasetConflict,
     InputsUnusable,
+    InsufficientSpace,
     NamesTaken,
     ProductionError,
     RequestUnknown,
     SampleExists,
     SeedsTaken,
-    SpaceLacking,
     SpecInvalid,
 )
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_spec, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
-from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RequestState
+from prodsys.model.transitions import Action, Permission, find_move
 from prodsys.model.written import faults_of_request
 
 
@@ -70,16 +70,16 @@ def check(ctx: Context, request_id: str) -> CheckAnswer:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         It is planned or past that: plan looks at the same and more.
     PandaUnavailable, RucioUnavailable, FilesUnavailable
         Who must be asked does not answer: try again.
     """
-    ctx.check_right("check", Right.PLAN)
+    ctx.check_permission("check", Permission.PLAN)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
-        if find_move(RequestState(row.state), Act.CHECK) is None:
-            raise refusal(row, Act.CHECK)
+        if find_move(RequestState(row.state), Action.CHECK) is None:
+            raise refusal(row, Action.CHECK)
         spec, revision = get_spec(session, request_id), row.revision
         found = [*spec_faults(spec, ctx.catalogue), *_seed_findings(session, spec)]
         found += [Finding(request_id, one, fault=False) for one in configuration_questions(session, spec)]
@@ -96,11 +96,11 @@ def _move(session: Session, who: str, row: RequestRow, found: list[Finding]) -> 
     faults = [str(one) for one in found if one.fault]
     before = row.state
     if not faults:
-        move(row, Act.CHECK)
-    elif find_move(RequestState(row.state), Act.FAULT):
-        move(row, Act.FAULT, faults[0])
+        move(row, Action.CHECK)
+    elif find_move(RequestState(row.state), Action.FAULT):
+        move(row, Action.FAULT, faults[0])
     if row.state != before:
-        write_audit(session, who, Act.CHECK, row.request_id, faults=faults)
+        write_audit(session, who, Action.CHECK, row.request_id, faults=faults)
 
 
 def spec_faults(spec: RequestSpec, catalogue: Catalogue) -> Iterator[Finding]:
@@ -154,7 +154,7 @@ def _outside_findings(ctx: Context, spec: RequestSpec, revision: int, own: Own) 
             yield Finding(spec.request_id, warning, fault=False)
     except SpecInvalid as error:
         yield Finding(error.place, error.message, error.remedy)
-    except (NamesTaken, SpaceLacking, InputsUnusable, SampleExists, DatasetConflict, RequestUnknown) as error:
+    except (NamesTaken, InsufficientSpace, InputsUnusable, SampleExists, DatasetConflict, RequestUnknown) as error:
         yield Finding(spec.request_id, _words(error))
 
 

@@ -19,7 +19,7 @@ from prodsys.model.plan import LOG, Plan
 from prodsys.model.reading import InputFile
 from prodsys.model.statuses import RequestState
 
-OVER = frozenset(
+ENDED_WITHOUT_SAMPLE = frozenset(
     {RequestState.ABORTED, RequestState.DELETED, RequestState.RECORDED}
 )  # those bring nothing (that the ledger knows of)
 BROUGHT = frozenset({RequestState.COMPLETE, RequestState.ACCEPTED, RequestState.FAILED, RequestState.ARCHIVED})
@@ -45,7 +45,7 @@ def refuse_doubles(session: Session, plan: Plan, files: Collection[InputFile]) -
         others[writer] = {one.seed for one in files}
     for other, seeds in others.items():
         row = find_request(session, other)
-        if row is None or RequestState(row.state) in OVER:
+        if row is None or RequestState(row.state) in ENDED_WITHOUT_SAMPLE:
             continue
         if seeds & _had(session, other, kind, seeds, ended=RequestState(row.state) in BROUGHT):
             raise SampleExists(plan.request_id, other, row.state, _datasets(session, other, kind))

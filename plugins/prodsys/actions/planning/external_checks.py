@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from prodsys.actions.core.context import Context
 from prodsys.actions.planning.external_rights import check_scope, check_storages
 from prodsys.ddm.facts import SharedQuota, Space
-from prodsys.errors import FilesUnavailable, NamesTaken, SettingMissing, SpaceLacking, SpecInvalid
+from prodsys.errors import FilesUnavailable, InsufficientSpace, NamesTaken, SettingMissing, SpecInvalid
 from prodsys.ledger.plans import own_names, promised_bytes
 from prodsys.model.estimate import Estimate
 from prodsys.model.names import TaskName
@@ -54,7 +54,7 @@ def look_outside(ctx: Context, plan: Plan, estimate: Estimate, own: Own) -> tupl
         A script or an image is not on CVMFS; the scope or a storage is not in Rucio, or not ours to write to.
     NamesTaken
         A name the plan writes is in use, and not by this request.
-    SpaceLacking
+    InsufficientSpace
         The data do not fit on the storages.
     PandaUnavailable, RucioUnavailable, FilesUnavailable
         Nobody answers: try again.
@@ -176,7 +176,7 @@ def _find_room(ctx: Context, plan: Plan, estimate: Estimate, promised: Mapping[s
 
 
 def check_room(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space]) -> None:
-    """SpaceLacking when the copies cannot fit, or not what jobs write first to a storage that keeps no copy.
+    """InsufficientSpace when the copies cannot fit, or not what jobs write first to a storage that keeps no copy.
 
     A storage takes one copy at most, so what it can help with is its room, and never more than the volume.
     """
@@ -184,23 +184,23 @@ def check_room(plan: Plan, estimate: Estimate, spaces: Mapping[str, Space]) -> N
     rooms = {rse: _room(spaces[rse]) for rse in plan.rules.rses}
     if sum(min(room, volume) for room, _ in rooms.values()) < volume * plan.rules.copies:
         rse = min(rooms, key=lambda one: rooms[one][0])
-        raise SpaceLacking(plan.request_id, rse, volume, int(rooms[rse][0]), rooms[rse][1])
+        raise InsufficientSpace(plan.request_id, rse, volume, int(rooms[rse][0]), rooms[rse][1])
     written = {step.kind: step.volume_bytes for step in estimate.steps}
     for rse, space in spaces.items():
         needed = sum(written[step.kind] for step in plan.steps if step.rse == rse)
         if space.free is not None and space.free < needed:
-            raise SpaceLacking(plan.request_id, rse, needed, space.free, "free are")
+            raise InsufficientSpace(plan.request_id, rse, needed, space.free, "free are")
 
 
 def check_shared(plan: Plan, estimate: Estimate, quotas: Iterable[SharedQuota]) -> None:
-    """SpaceLacking when a quota over several storages cannot take the copies that must lie on them."""
+    """InsufficientSpace when a quota over several storages cannot take the copies that must lie on them."""
     for quota in quotas:
         inside = quota.rses & set(plan.rules.rses)
         outside = len(plan.rules.rses) - len(inside)
         needed = estimate.volume_bytes * max(0, plan.rules.copies - outside)
         if needed > quota.left:
             words = "the account's quota over them leaves"
-            raise SpaceLacking(plan.request_id, quota.rse_expression, needed, quota.left, words)
+            raise InsufficientSpace(plan.request_id, quota.rse_expression, needed, quota.left, words)
 
 
 def _room(space: Space) -> tuple[float, str]:

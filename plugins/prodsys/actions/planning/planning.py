@@ -30,11 +30,11 @@ from prodsys.ledger.requests import find_plan, get_request, get_revision, get_sp
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow, StepRow
 from prodsys.model.estimate import Estimate
-from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.plan_changes import Change
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import same_person
+from prodsys.model.transitions import Action, Permission, find_move
 
 
 @dataclass(frozen=True)
@@ -55,26 +55,26 @@ def plan(ctx: Context, request_id: str) -> PlanAnswer:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request is past planning, or history.
     SeedsTaken
         Some of its seeds belong to others and no reuse is declared.
     SpecInvalid
         A chain, software or partition that the specs do not know, a script or image that is not on CVMFS.
-    NamesTaken, SpaceLacking
+    NamesTaken, InsufficientSpace
         A name it writes is in use; its data do not fit.
     InputsUnusable, SampleExists
         What it reads is not there, or not complete; somebody has reconstructed it with the same configuration.
     PandaUnavailable, RucioUnavailable, FilesUnavailable
         Who must be asked does not answer: try again.
     """
-    ctx.check_right("plan", Right.PLAN)
+    ctx.check_permission("plan", Permission.PLAN)
     built, own, reading = _build(ctx, request_id)
     estimate = foresee(ctx, built)
     said = look_outside(ctx, built, estimate, own)
     with transaction(ctx.sessions) as session:
         row = lock_with_seeds(session, request_id)
-        move(row, Act.PLAN)
+        move(row, Action.PLAN)
         now = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, built.reading)
         if now.digest() != built.digest():  # somebody revised it while we looked around
             raise PlanChanged(request_id, built.digest(), now.digest())
@@ -107,8 +107,8 @@ def _build(ctx: Context, request_id: str) -> tuple[Plan, Own, Reading | None]:
     """The plan, the names that the request made itself, and what it reads."""
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
-        if find_move(RequestState(row.state), Act.PLAN) is None:
-            raise refusal(row, Act.PLAN)
+        if find_move(RequestState(row.state), Action.PLAN) is None:
+            raise refusal(row, Action.PLAN)
         ctx.catalogue.policy.check_prefix(request_id)
         built = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue)
         find_open_seeds(session, built.spec)
@@ -145,14 +145,14 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
     SeedsTaken
         Its seeds came free by a withdrawal, and somebody took some of them.
     """
-    ctx.check_right("approve", Right.APPROVE)
+    ctx.check_permission("approve", Permission.APPROVE)
     with transaction(ctx.sessions) as session:
         row = lock_with_seeds(session, request_id)
         stored = find_plan(session, request_id)
         if RequestState(row.state) is RequestState.APPROVED and stored and stored.digest == (digest or stored.digest):
             return _answer(session, row, stored)
-        if stored is None or find_move(RequestState(row.state), Act.APPROVE) is None:
-            raise refusal(row, Act.APPROVE)
+        if stored is None or find_move(RequestState(row.state), Action.APPROVE) is None:
+            raise refusal(row, Action.APPROVE)
         shown = Plan.model_validate(stored.body)
         current = build_plan(get_spec(session, request_id), row.revision, ctx.catalogue, shown.reading)
         if current.digest() != stored.digest or (digest and digest != stored.digest):
@@ -165,7 +165,7 @@ def approve(ctx: Context, request_id: str, digest: str | None = None) -> PlanAns
             raise missing
         if waits_for := _sign(session, ctx, stored, core_hours, volume):
             return _answer(session, row, stored, waits_for)
-        move(row, Act.APPROVE)
+        move(row, Action.APPROVE)
         publish_plan(session, ctx.who, row, stored, current)
         return _answer(session, row, stored)
 

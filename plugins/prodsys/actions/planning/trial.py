@@ -15,7 +15,7 @@ from prodsys.actions.core.context import Context
 from prodsys.actions.planning.planning import PlanAnswer, plan
 from prodsys.actions.requests.importing import Origin, create_request
 from prodsys.actions.requests.seed_claims import cover_seeds
-from prodsys.errors import MoveRefused, SpecInvalid
+from prodsys.errors import InvalidTransition, SpecInvalid
 from prodsys.ledger.history import Trial, list_trials
 from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.journal import write_audit
@@ -23,11 +23,11 @@ from prodsys.ledger.requests import find_request, get_request, get_spec, refusal
 from prodsys.ledger.seeds import add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Right, possible_acts
 from prodsys.model.names import RequestId
 from prodsys.model.policy import TrialRule
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import RecordedStatus, RequestState, ReuseKind
+from prodsys.model.transitions import Permission, possible_acts
 from prodsys.model.written import check_request, read_request
 
 MAY_BE_TRIED = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.APPROVED})
@@ -54,7 +54,7 @@ def start_trial(
     Parameters
     ----------
     ctx
-        Hands of the acting person.
+        Context of the acting person.
     request_id
         The mass production, not launched yet.
     trial_id
@@ -64,15 +64,15 @@ def start_trial(
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request is launched or past that, or the id is in use by something else.
     SpecInvalid
         Policy has no rule of trials for it, or the prefix of the trial's id is unknown.
     SeedsTaken
         Seeds of the request belong to others.
     """
-    ctx.check_right("make a trial", Right.CREATE)
-    ctx.check_right("plan", Right.PLAN)
+    ctx.check_permission("make a trial", Permission.CREATE)
+    ctx.check_permission("plan", Permission.PLAN)
     if trial_id is not None:
         trial_id = str(RequestId.parse(trial_id))
         ctx.catalogue.policy.check_prefix(trial_id)
@@ -158,7 +158,7 @@ def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -
         refuse_deleted(found)
         if found.trial_of != spec.request_id:
             ways = possible_acts(RequestState(found.state))
-            raise MoveRefused(found.request_id, found.state, f"a trial of {spec.request_id} under this id", ways)
+            raise InvalidTransition(found.request_id, found.state, f"a trial of {spec.request_id} under this id", ways)
         return RequestState(found.state), get_spec(session, tried.request_id)
     cover_seeds(session, spec)
     create_request(session, who, tried, {"trial of": spec.request_id}, Origin(trial_of=spec.request_id))

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.core.request_snapshot import iso
-from prodsys.errors import LedgerLacks
+from prodsys.errors import NotFound
 from prodsys.ledger import searching
 from prodsys.ledger.accounts import SeedAccount, seed_accounts
 from prodsys.ledger.requests import get_request, list_steps, newest_certificate
@@ -129,13 +129,13 @@ def show_plan(ctx: Context, digest: str) -> Values:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         No plan has this digest.
     """
     with transaction(ctx.sessions) as session:
         row = searching.find_plan_of_digest(session, digest)
         if row is None:
-            raise LedgerLacks("plan", digest)
+            raise NotFound("plan", digest)
         return _plan(row, row.body) | {"body": row.body, "estimate": row.estimate or {}}
 
 
@@ -160,7 +160,7 @@ def show_certificate_of(ctx: Context, request_id: str, revision: int | None = No
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         The request has none yet, or not this one.
     """
     with transaction(ctx.sessions) as session:
@@ -168,7 +168,7 @@ def show_certificate_of(ctx: Context, request_id: str, revision: int | None = No
         key = (request_id, revision)
         row = newest_certificate(session, request_id) if revision is None else session.get(CertificateRow, key)
         if row is None:
-            raise LedgerLacks("certificate", request_id if revision is None else f"{request_id} revision {revision}")
+            raise NotFound("certificate", request_id if revision is None else f"{request_id} revision {revision}")
         plain = _copied(row, "request_id", "certificate_revision", "digest", "path", "body")
         return plain | {"issued_at": iso(row.issued_at), "verdict": row.body.get("verdict", "")}
 
@@ -185,13 +185,13 @@ def show_task(ctx: Context, task_name: str) -> Values:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         No task has this name.
     """
     with transaction(ctx.sessions) as session:
         found = searching.search_tasks(session, TaskFilter(task_name=task_name), Window(limit=1)).rows
         if not found:
-            raise LedgerLacks("task", task_name)
+            raise NotFound("task", task_name)
         return _task(ctx, *found[0]) | {"task_map": found[0][1].task_map}
 
 
@@ -257,13 +257,13 @@ def show_dataset(ctx: Context, did: str) -> Values:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         No request has such a dataset.
     """
     with transaction(ctx.sessions) as session:
         row = session.get(DatasetRow, did)
         if row is None:
-            raise LedgerLacks("dataset", did)
+            raise NotFound("dataset", did)
         rules = session.scalars(select(RuleRow).where(RuleRow.did == did).order_by(RuleRow.rule_id))
         return _dataset(row) | {"rules": [_rule(rule) for rule in rules]}
 
@@ -272,7 +272,7 @@ def list_files(ctx: Context, did: str, window: Window) -> Found[Values]:
     """Files of a dataset in the order of seeds, as their jobs reported them."""
     with transaction(ctx.sessions) as session:
         if session.get(DatasetRow, did) is None:
-            raise LedgerLacks("dataset", did)
+            raise NotFound("dataset", did)
         return _shown(searching.search_files(session, Did.parse(did).name, window), _file)
 
 
@@ -323,13 +323,13 @@ def show_question(ctx: Context, question_id: int) -> Values:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         Nobody asked it.
     """
     with transaction(ctx.sessions) as session:
         found = searching.find_question(session, question_id)
         if found is None:
-            raise LedgerLacks("question", str(question_id))
+            raise NotFound("question", str(question_id))
         return _question(*found)
 
 
@@ -363,13 +363,13 @@ def show_finding(ctx: Context, finding_id: int) -> Values:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         There is none of this number.
     """
     with transaction(ctx.sessions) as session:
         row = session.get(FindingRow, finding_id)
         if row is None:
-            raise LedgerLacks("finding", str(finding_id))
+            raise NotFound("finding", str(finding_id))
         return _finding(row)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.reconciliation.findings import Finding, look_at
+from prodsys.actions.reconciliation.findings import Finding, check_request
 from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import state_of
 from prodsys.ledger.session import transaction
@@ -25,7 +25,7 @@ def resting_dags(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Requests that run while their DAG is paused: who resumed it died midway, or somebody paused it in Airflow."""
     dags = _dags_of(ctx, AWAKE)
     for dag_id in sorted(ctx.airflow.list_paused_dags() & dags.keys()) if dags else ():
-        yield from look_at(dags[dag_id], _unpause(ctx, dag_id, dags[dag_id], repair))
+        yield from check_request(dags[dag_id], _unpause(ctx, dag_id, dags[dag_id], repair))
 
 
 def _unpause(ctx: Context, dag_id: str, request_id: str, repair: bool) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def runs_after_abort(ctx: Context, repair: bool) -> Iterator[Finding]:
     dags = _dags_of(ctx, {RequestState.ABORTED}, RequestRow.request_id.in_(ids), RequestRow.changed_at < before)
     for run in living:
         if run.dag_id in dags:
-            yield from look_at(dags[run.dag_id], _end(ctx, run.dag_id, run.dag_run_id, dags[run.dag_id], repair))
+            yield from check_request(dags[run.dag_id], _end(ctx, run.dag_id, run.dag_run_id, dags[run.dag_id], repair))
 
 
 def _end(ctx: Context, dag_id: str, dag_run_id: str, request_id: str, repair: bool) -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def ended_runs(ctx: Context, repair: bool) -> Iterator[Finding]:
         left = session.execute(wanted.order_by(RunRow.entered_at.desc()).limit(RUNS_A_LOOK)).all() if repair else []
     for dag_id, dag_run_id in left:
         run = ctx.airflow.get_run(dag_id, dag_run_id)
-        if run is None or run.ended_for_good:
+        if run is None or run.is_terminal:
             _write_end(ctx, dag_id, dag_run_id, state_of(run))
     yield from ()
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.reconciliation.findings import Finding, look_at
-from prodsys.actions.submission.duplicate_tasks import differences, kill_twin, recognise, replace_task
+from prodsys.actions.reconciliation.findings import Finding, check_request
+from prodsys.actions.submission.duplicate_tasks import differences, kill_duplicate, recognise, replace_task
 from prodsys.errors import SpecInvalid
-from prodsys.ledger import turns
+from prodsys.ledger import submission_leases
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, TaskRow
@@ -44,7 +44,7 @@ class _Known:
         )
 
 
-def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) -> Iterator[Finding]:
+def find_duplicate_tasks(ctx: Context, repair: bool, window_s: float | None = None) -> Iterator[Finding]:
     """Every live task that works on seeds of ours and is not the one the ledger knows.
 
     With ``repair`` a twin of ours (the whole map is equal) is killed, the lowest stays; a task that the ledger had lost
@@ -70,7 +70,7 @@ def look_for_twins(ctx: Context, repair: bool, window_s: float | None = None) ->
         else:
             yield from _namesake(ctx, _with_map(ctx, task), info, repair)
     yield from _strangers(ctx, known, strangers)
-    yield from look_for_doubts(ctx, repair)
+    yield from find_uncertain_submissions(ctx, repair)
 
 
 def _read_ledger(ctx: Context) -> _Known:
@@ -120,7 +120,7 @@ def _twin(ctx: Context, task: TaskRow, info: TaskInfo, about: str, repair: bool)
     cause = "sent under another user name, or refined by two refiners at once"
     if info.status in FINAL:
         if repair:
-            kill_twin(ctx, task, task.jedi_task_id or 0, info)
+            kill_duplicate(ctx, task, task.jedi_task_id or 0, info)
         advice = "it has ended: its outputs are in the datasets of this request, look for seeds delivered twice"
         return Finding(_request_of(task.task_name), what, cause, False, advice, _subject(info), "ended")
     if repair:
@@ -138,7 +138,7 @@ def _end_twins(ctx: Context, task: TaskRow) -> None:
 def _forgotten(ctx: Context, task: TaskRow, info: TaskInfo, repair: bool) -> Iterator[Finding]:
     """PanDA has our task, the ledger has no id: its answer was lost, or the ledger is a copy of an earlier day."""
     with transaction(ctx.sessions) as session:
-        sending = turns.has_time(session, task)
+        sending = submission_leases.has_time(session, task)
     if sending:  # its answer may still come; twins are ended without waiting for it
         if repair:
             recognise(ctx, task, ctx.panda.find_tasks(task.task_name))
@@ -155,25 +155,25 @@ def _settle(ctx: Context, task: TaskRow) -> bool:
     if found is None:
         return False
     with transaction(ctx.sessions) as session:
-        adopted = turns.record_found(session, task, found)
+        adopted = submission_leases.record_found(session, task, found)
         if adopted:
             detail = {"task_name": task.task_name, "jedi_task_id": found}
             write_audit(session, ctx.who, "adopt", _request_of(task.task_name), **detail)
     return adopted
 
 
-def look_for_doubts(ctx: Context, repair: bool) -> Iterator[Finding]:
+def find_uncertain_submissions(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Doubts that nobody settles, since their request is not driven any more: the task may run all the same."""
     others = [str(RequestState.RUNNING), str(RequestState.ARCHIVED)]
     with transaction(ctx.sessions) as session:
         doubts = list_all_tasks(session, TaskRow.intent.in_(UNSETTLED), RequestRow.state.not_in(others))
     for task, request in doubts:
-        yield from look_at(request.request_id, _doubt(ctx, task, request.state, repair))
+        yield from check_request(request.request_id, _doubt(ctx, task, request.state, repair))
 
 
 def _doubt(ctx: Context, task: TaskRow, state: str, repair: bool) -> Iterator[Finding]:
     with transaction(ctx.sessions) as session:
-        if turns.has_time(session, task):
+        if submission_leases.has_time(session, task):
             return
     if repair and _settle(ctx, _with_map(ctx, task)):
         what = f"{task.task_name} was sent before its request was {state}, and runs"

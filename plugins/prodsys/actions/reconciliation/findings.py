@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from prodsys.actions.core.context import Context
-from prodsys.errors import FindingDecided, LedgerLacks, LedgerUnavailable, ProductionError, ServiceUnavailable
+from prodsys.errors import FindingDecided, LedgerUnavailable, NotFound, ProductionError, ServiceUnavailable
 from prodsys.ledger import findings as stored
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FindingRow
-from prodsys.model.moves import Right
 from prodsys.model.statuses import Severity
 from prodsys.model.text import clean_reason
 from prodsys.model.times import utc_minutes
+from prodsys.model.transitions import Permission
 
 LOG = logging.getLogger(__name__)
 NOT_COMPARED = "not compared"  # fact of a finding that only says so
@@ -56,7 +56,7 @@ class Finding:
         return self.look, self.subject or self.request_id, self.fact or self.what
 
 
-Look = Callable[[Context, bool], Iterator[Finding]]
+Check = Callable[[Context, bool], Iterator[Finding]]
 """One comparison; the second argument says whether safe disagreements are mended."""
 
 
@@ -69,7 +69,7 @@ class Looked:
     whole: bool
 
 
-def look_on(look: Look, ctx: Context, repair: bool) -> Looked:
+def run_check(look: Check, ctx: Context, repair: bool) -> Looked:
     """Make a comparison; an error that ends it is a finding too, so that the others are made all the same."""
     name, found, error = look.__name__.strip("_"), list[Finding](), None
     try:
@@ -83,7 +83,7 @@ def look_on(look: Look, ctx: Context, repair: bool) -> Looked:
     return Looked(name, tuple(found), error is None and not any(one.fact == NOT_COMPARED for one in found))
 
 
-def look_at(request_id: str, found: Iterable[Finding]) -> Iterator[Finding]:
+def check_request(request_id: str, found: Iterable[Finding]) -> Iterator[Finding]:
     """The findings about one request; an error is one too, and ends the look at this request alone.
 
     Raises
@@ -162,19 +162,19 @@ def decide(ctx: Context, finding_id: int, reason: str) -> Finding:
 
     Raises
     ------
-    LedgerLacks
+    NotFound
         There is no finding of this number.
     FindingDecided
         Somebody else decided it, or its cause went away.
     SpecInvalid
         The reason holds a control character, or is too long.
     """
-    ctx.check_right("decide a finding", Right.REPAIR)
+    ctx.check_permission("decide a finding", Permission.REPAIR)
     reason = clean_reason(reason)
     with transaction(ctx.sessions) as session:
         row = session.get(FindingRow, finding_id, with_for_update=True)
         if row is None:
-            raise LedgerLacks("finding", str(finding_id))
+            raise NotFound("finding", str(finding_id))
         if row.decided_by is None and row.closed_at is None:
             stored.decide_finding(session, row, ctx.who, reason)
             detail = {"finding": finding_id, "what": row.what, "reason": reason}

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 
 from prodsys.actions.closing.reopening import retry, settle_again
 from prodsys.actions.core.context import Context
-from prodsys.actions.reconciliation.findings import Finding, look_at
+from prodsys.actions.reconciliation.findings import Finding, check_request
 from prodsys.actions.submission.waiting import has_ended, record_status
 from prodsys.errors import ProductionError
 from prodsys.ledger.findings import get_look, set_look
@@ -40,7 +40,7 @@ def statuses(ctx: Context, repair: bool) -> Iterator[Finding]:
     for task, request in _tasks(ctx, seen or {}, now):
         status = (seen or {})[task.jedi_task_id or 0]
         if status not in {TaskStatus.UNSEEN, TaskStatus.UNKNOWN, task.status}:  # a word nobody knows is no news
-            yield from look_at(request.request_id, _moved(ctx, task, request, status, repair))
+            yield from check_request(request.request_id, _moved(ctx, task, request, status, repair))
     if repair and seen is not None:
         with transaction(ctx.sessions) as session:
             set_look(session, LOOK, seen_until=now)
@@ -154,7 +154,7 @@ def unsettled(ctx: Context, repair: bool) -> Iterator[Finding]:
         )
     found = {request.request_id: task for task, request in rows if is_open(task)}
     for request_id, task in found.items():
-        yield from look_at(request_id, _settle_open(ctx, request_id, task, repair))
+        yield from check_request(request_id, _settle_open(ctx, request_id, task, repair))
 
 
 def _settle_open(ctx: Context, request_id: str, task: TaskRow, repair: bool) -> Iterator[Finding]:

@@ -14,15 +14,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.panda_commands import kill_tasks, tell_tasks
+from prodsys.actions.core.panda_commands import kill_tasks, send_command
 from prodsys.actions.reconciliation.airflow_checks import ended_runs, resting_dags, runs_after_abort
 from prodsys.actions.reconciliation.airflow_marks import end_bunches, has_bunches, is_fresh, list_marks, mark_of_request
-from prodsys.actions.reconciliation.duplicate_task_watch import look_for_doubts
-from prodsys.actions.reconciliation.findings import Finding, Look, keep_findings, look_at, look_on
+from prodsys.actions.reconciliation.duplicate_task_watch import find_uncertain_submissions
+from prodsys.actions.reconciliation.findings import Check, Finding, check_request, keep_findings, run_check
 from prodsys.actions.reconciliation.panda_checks import statuses, unsettled
 from prodsys.actions.runs.aborting import abort
 from prodsys.actions.runs.launching import dag_id_of, run_id_of
-from prodsys.actions.runs.pausing import rest
+from prodsys.actions.runs.pausing import suspend
 from prodsys.actions.runs.run_ownership import note_failure, state_of
 from prodsys.actions.settlement.step_questions import wake_answered
 from prodsys.errors import ProductionError
@@ -41,9 +41,10 @@ def reconcile(ctx: Context, *, repair: bool) -> list[Finding]:
 
     What is down or refuses hides only its part.
     """
-    here: list[Look] = [_runs, _lost_starts, statuses, unsettled, _aborted, _paused, _asleep, _unheard]
+    here: list[Check] = [_runs, _lost_starts, statuses, unsettled, _aborted, _paused, _asleep, _unheard]
     looked = [
-        look_on(look, ctx, repair) for look in (*here, resting_dags, runs_after_abort, ended_runs, look_for_doubts)
+        run_check(look, ctx, repair)
+        for look in (*here, resting_dags, runs_after_abort, ended_runs, find_uncertain_submissions)
     ]
     if repair:
         return keep_findings(ctx, looked, closing=True)
@@ -55,12 +56,12 @@ def _runs(ctx: Context, repair: bool) -> Iterator[Finding]:
     with transaction(ctx.sessions) as session:
         driven = session.scalars(select(RunRow).where(RunRow.driving)).all()
     for row in driven:
-        yield from look_at(row.request_id, _run(ctx, row, repair))
+        yield from check_request(row.request_id, _run(ctx, row, repair))
 
 
 def _run(ctx: Context, row: RunRow, repair: bool) -> Iterator[Finding]:
     run = ctx.airflow.get_run(row.dag_id, row.dag_run_id)
-    over = run is None or run.ended_for_good
+    over = run is None or run.is_terminal
     marks: Sequence[StandingFailure] = ()
     if run is not None and (run.airflow_state == FAILED or (not over and has_bunches(ctx, row.request_id))):
         marks = list_marks(ctx, row, run)
@@ -130,7 +131,7 @@ def _aborted(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Aborted requests with tasks that live on: PanDA was down, or did not know them yet."""
     not_ended = TaskRow.status.is_(None) | TaskRow.status.not_in([str(status) for status in FINAL])
     for request_id in _with_tasks(ctx, RequestState.ABORTED, not_ended) if repair else ():
-        yield from look_at(request_id, _kill(ctx, request_id))
+        yield from check_request(request_id, _kill(ctx, request_id))
 
 
 def _kill(ctx: Context, request_id: str) -> Iterator[Finding]:
@@ -142,23 +143,23 @@ def _paused(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Paused requests with tasks that go on: PanDA was down, or JEDI had not refined them yet."""
     for request_id in _with_tasks(ctx, RequestState.PAUSED, TaskRow.status != TaskStatus.PAUSED):
         if repair:
-            yield from look_at(request_id, _rest(ctx, request_id))
+            yield from check_request(request_id, _rest(ctx, request_id))
 
 
 def _rest(ctx: Context, request_id: str) -> Iterator[Finding]:
-    if told := rest(ctx, request_id).tasks:
+    if told := suspend(ctx, request_id).tasks:
         yield Finding(request_id, f"tasks {told} went on while it is paused", "the pause had not arrived", True)
 
 
 def _asleep(ctx: Context, repair: bool) -> Iterator[Finding]:
     """Running requests with tasks that rest: who resumed it died midway, or somebody paused them in the monitor."""
     for request_id in _with_tasks(ctx, RequestState.RUNNING, TaskRow.status == TaskStatus.PAUSED):
-        yield from look_at(request_id, _wake(ctx, request_id, repair))
+        yield from check_request(request_id, _wake(ctx, request_id, repair))
 
 
 def _wake(ctx: Context, request_id: str, repair: bool) -> Iterator[Finding]:
     if repair:
-        tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
+        send_command(ctx, request_id, lambda task: ctx.panda.resume(task))
     what, cause = "its tasks rest in PanDA while it is running", "the resume had not arrived, or they were paused there"
     yield Finding(request_id, what, cause, repair, f"to let it rest: prodsys request pause {request_id}")
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.reconciliation.findings import NOT_COMPARED, Finding, look_at
+from prodsys.actions.reconciliation.findings import NOT_COMPARED, Finding, check_request
 from prodsys.ddm.facts import RuleInfo
 from prodsys.ddm.questions import SINGLE_RULES
 from prodsys.ledger.findings import close_others, close_subjects, decided_facts
@@ -48,7 +48,7 @@ def compare_rules(ctx: Context, repair: bool) -> Iterator[Finding]:
             compared.append(row)
             ends = agreed.get(row.rule_id, ())
             look = _compare_rule(ctx, row, known.get(row.rule_id), ends, now, seen)
-            found += _about(row.rule_id, f"rule {row.rule_id} of {row.did}", look_at(row.request_id, look))
+            found += _about(row.rule_id, f"rule {row.rule_id} of {row.did}", check_request(row.request_id, look))
     finally:
         _note_rules(ctx, compared, seen, found, repair)
     yield from found
@@ -179,7 +179,7 @@ def compare_datasets(ctx: Context, repair: bool) -> Iterator[Finding]:  # noqa: 
         try:
             for row in rows[start : start + AT_ONCE]:
                 asked.append(row.did)
-                wrong = _about(row.did, row.did, look_at(row.request_id, _compare_dataset(ctx, row)))
+                wrong = _about(row.did, row.did, check_request(row.request_id, _compare_dataset(ctx, row)))
                 found += wrong
                 right += [] if wrong else [row.did]
         finally:

@@ -9,19 +9,19 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.requests.importing import Origin, create_request
-from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
+from prodsys.errors import InvalidTransition, RequestChanged, SpecInvalid
 from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.requests import find_request, get_request, get_spec, refuse_deleted
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
 from prodsys.model.difference import FieldChange, changes_between
-from prodsys.model.moves import Right, possible_acts
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.specs import Catalogue
 from prodsys.model.statuses import RecordedStatus, RequestState
+from prodsys.model.transitions import Permission, possible_acts
 from prodsys.model.written import check_request, read_request
 
 
@@ -74,7 +74,7 @@ def clone(ctx: Context, source_id: str, new_id: str | None, order: CloneOrder) -
     Parameters
     ----------
     ctx
-        Hands of the acting person.
+        Context of the acting person.
     source_id
         The original.
     new_id
@@ -86,12 +86,12 @@ def clone(ctx: Context, source_id: str, new_id: str | None, order: CloneOrder) -
     ------
     SeedsTaken
         Seeds that were asked for by number have an owner.
-    MoveRefused
+    InvalidTransition
         The new id is in use by something else.
     IdTaken
         The new id is kept for a request of a recurring template.
     """
-    ctx.check_right("clone", Right.CREATE)
+    ctx.check_permission("clone", Permission.CREATE)
     with transaction(ctx.sessions) as session:
         return make_like(session, ctx, source_id, new_id, order, Origin(cloned_from=source_id))
 
@@ -201,7 +201,7 @@ def _the_same(
     stored = get_spec(session, new_id)
     wanted = _like(source, new_id, order, stored.seeds[0].first, origin).model_copy(update={"labels": stored.labels})
     if not same or stored.digest() != wanted.digest():
-        raise MoveRefused(
+        raise InvalidTransition(
             new_id,
             state,
             f"making {origin.act} of {source.request_id} under this id",

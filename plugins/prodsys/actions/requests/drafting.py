@@ -17,15 +17,15 @@ from prodsys.actions.requests.importing import (
     lock_for,
     source_of,
 )
-from prodsys.errors import MoveRefused, RequestChanged, SpecInvalid
+from prodsys.errors import InvalidTransition, RequestChanged, SpecInvalid
 from prodsys.intake.result import Accepted
 from prodsys.ledger.requests import find_request, get_request, get_spec, refusal, refuse_deleted
 from prodsys.ledger.seeds import claim
 from prodsys.ledger.session import transaction
 from prodsys.model.difference import changes_between
-from prodsys.model.moves import Right, possible_acts
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState
+from prodsys.model.transitions import Permission, possible_acts
 from prodsys.model.written import check_request, merged, read_request, spelled_as_known
 
 
@@ -44,7 +44,7 @@ def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
     ------
     SeedsTaken
         Its seeds have an owner: nothing was written.
-    MoveRefused, IdTaken
+    InvalidTransition, IdTaken
         The id is in use by something else, or was.
     SpecInvalid
         It says that it is history, its id has an unknown prefix, a word is unknown or a size beyond its bound.
@@ -63,7 +63,7 @@ def draft(ctx: Context, spec: RequestSpec) -> RequestSpec:
         stored = get_spec(session, spec.request_id)
         if stored.digest() != spec.digest():
             ways = possible_acts(RequestState(row.state))
-            raise MoveRefused(spec.request_id, row.state, "writing another request under this id", ways)
+            raise InvalidTransition(spec.request_id, row.state, "writing another request under this id", ways)
         return stored
 
 
@@ -79,7 +79,7 @@ def revise(ctx: Context, request_id: str, spec: RequestSpec, *, seen: RequestSpe
     ------
     RequestChanged
         It does not ask for what was ``seen`` any more.
-    MoveRefused
+    InvalidTransition
         It is approved or past it: clone it.
     IdTaken
         It is a trial, or a request of a recurring template.
@@ -111,10 +111,10 @@ def edit(ctx: Context, request_id: str, changes: Mapping[str, Any]) -> Revised:
     ------
     RequestChanged
         Somebody else changed it in this moment.
-    SpecInvalid, MoveRefused, IdTaken
+    SpecInvalid, InvalidTransition, IdTaken
         As `revise`.
     """
-    ctx.check_right("write a request", Right.CREATE)
+    ctx.check_permission("write a request", Permission.CREATE)
     with transaction(ctx.sessions) as session:
         stored = get_spec(session, request_id)
     return revise(ctx, stored.request_id, read_request(merged(stored, changes)), seen=stored)
@@ -122,7 +122,7 @@ def edit(ctx: Context, request_id: str, changes: Mapping[str, Any]) -> Revised:
 
 def _check(ctx: Context, spec: RequestSpec) -> RequestSpec:
     """The request as it is kept."""
-    ctx.check_right("write a request", Right.CREATE)
+    ctx.check_permission("write a request", Permission.CREATE)
     check_prefix(ctx.catalogue, spec.request_id)
     if STATE_OF_RECORD[spec.recorded_status] is not RequestState.DRAFT:
         raise SpecInvalid(

@@ -20,7 +20,7 @@ from prodsys.intake.files import read_content, read_files
 from prodsys.intake.recurring_files import read_templates
 from prodsys.intake.result import Fault, Intake, Note, shown
 from prodsys.ledger.session import transaction
-from prodsys.model.moves import Right
+from prodsys.model.transitions import Permission
 
 
 def import_dropped(ctx: Context, folder: Path, now: float | None = None) -> dict[str, ImportAnswer]:
@@ -35,7 +35,7 @@ def import_dropped(ctx: Context, folder: Path, now: float | None = None) -> dict
     NotAllowed
         The person may not create requests.
     """
-    ctx.check_right("import", Right.CREATE)
+    ctx.check_permission("import", Permission.CREATE)
     folder.mkdir(parents=True, exist_ok=True)
     drop = DropFolder(folder, ctx.catalogue.profile.times.intake_rest_s)
     resting, faults = drop.look(time.time() if now is None else now)

@@ -10,10 +10,10 @@ from prodsys.actions.requests.importing import Origin
 from prodsys.errors import ConfigurationChanged, SpecInvalid
 from prodsys.ledger.requests import find_plan, get_request, get_revision, get_spec
 from prodsys.ledger.session import transaction
-from prodsys.model.moves import Right
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.specs import Catalogue
+from prodsys.model.transitions import Permission
 
 
 def extend(ctx: Context, source_id: str, new_id: str | None = None, seed_count: int | None = None) -> NewRequest:
@@ -22,7 +22,7 @@ def extend(ctx: Context, source_id: str, new_id: str | None = None, seed_count: 
     Parameters
     ----------
     ctx
-        Hands of the acting person.
+        Context of the acting person.
     source_id
         The request that is to have more events.
     new_id
@@ -34,10 +34,10 @@ def extend(ctx: Context, source_id: str, new_id: str | None = None, seed_count: 
     ------
     ConfigurationChanged
         The same request would make other events today: other scripts, another image.
-    MoveRefused
+    InvalidTransition
         The new id is in use by something else.
     """
-    ctx.check_right("extend", Right.CREATE)
+    ctx.check_permission("extend", Permission.CREATE)
     with transaction(ctx.sessions) as session:
         get_request(session, source_id)
         if get_spec(session, source_id).reads:

@@ -14,7 +14,7 @@ from prodsys.ledger.history import known_requests, list_history
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import HistoryTaskRow
-from prodsys.model.moves import Right
+from prodsys.model.transitions import Permission
 
 WORDS = frozenset({"status", "events_left_out"})  # the newer list counts
 FIGURES = ("status", "jobs", "events", "events_left_out", "bytes", "wall_s", "span_h")
@@ -38,7 +38,7 @@ def import_history(ctx: Context, history: History) -> HistoryAnswer:
     Of two lists that contradict each other the figure that its own row does not contradict stays; where both could be
     right, neither is used until somebody says which.
     """
-    ctx.check_right("import history", Right.CREATE)
+    ctx.check_permission("import history", Permission.CREATE)
     answer = HistoryAnswer(flags=list(history.flags), faults=list(history.faults), notes=list(history.notes))
     with transaction(ctx.sessions) as session:
         known = known_requests(session, (task.request_id for task in history.tasks if task.request_id))

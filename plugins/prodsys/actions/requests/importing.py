@@ -20,11 +20,11 @@ from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, hand_over
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RevisionRow
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act, Right
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
 from prodsys.model.text import person_name
+from prodsys.model.transitions import Action, Permission
 
 OPEN_TO_CHANGE = frozenset({RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED, RequestState.RECORDED})
 
@@ -61,7 +61,7 @@ def import_intake(
     NotAllowed
         The person may not create requests.
     """
-    ctx.check_right("import", Right.CREATE)
+    ctx.check_permission("import", Permission.CREATE)
     decided = "service" not in ctx.roles if by_hand is None else by_hand
     answer = ImportAnswer(faults=list(intake.faults), notes=list(intake.notes))
     for item in sorted(intake.accepted, key=lambda one: RequestId.parse(one.spec.request_id)):
@@ -217,7 +217,7 @@ def _revise(session: Session, who: str, row: RequestRow, item: Accepted) -> None
     spec = item.spec
     release(session, spec.request_id)
     row.revision += 1
-    move(row, Act.REVISE if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT else Act.RECORD)
+    move(row, Action.REVISE if STATE_OF_RECORD[spec.recorded_status] is RequestState.DRAFT else Action.RECORD)
     row.not_before = row.launched_at = row.closed_at = None
     row.recorded_status, row.campaign, row.priority = spec.recorded_status, spec.campaign, spec.priority
     session.add(revision_row(who, spec, row.revision, source_of(item)))

@@ -10,10 +10,10 @@ from prodsys.ledger.requests import get_request, get_spec, refusal
 from prodsys.ledger.seeds import Owned, add_reuse, find_owners
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Right
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState, ReuseKind
 from prodsys.model.text import REUSE_LENGTH, clean_reason
+from prodsys.model.transitions import Permission
 
 DECLARABLE = frozenset({ReuseKind.PILOT_OF, ReuseKind.SUPERSEDES, ReuseKind.COMPARE})
 OPEN = frozenset({RequestState.DRAFT, RequestState.CHECKED})
@@ -30,10 +30,10 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
         They share no seed, are one request, the kind is not for people to declare, or no reason is given.
     RequestUnknown
         There is no such owner.
-    MoveRefused
+    InvalidTransition
         The request is planned already or past it.
     """
-    ctx.check_right("declare reuse of seeds", Right.CREATE)
+    ctx.check_permission("declare reuse of seeds", Permission.CREATE)
     reason = clean_reason(reason, "reuse", REUSE_LENGTH)
     if kind not in DECLARABLE or not reason:
         kinds = ", ".join(sorted(DECLARABLE))

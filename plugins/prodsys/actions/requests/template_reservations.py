@@ -20,10 +20,10 @@ from prodsys.ledger.seeds import claimed_by, lock_configuration, reserve, reserv
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RecurringRow, RequestRow
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.seeds import SeedRange
+from prodsys.model.transitions import Permission
 from prodsys.model.written import check_request
 
 RELEASED = "released"  # in the body of a template whose seeds were given back
@@ -39,7 +39,7 @@ def register(ctx: Context, template: RecurringSpec) -> bool:
     TemplateChanged
         It has made requests, and now says something else about them.
     """
-    ctx.check_right("keep seeds for a recurring template", Right.CREATE)
+    ctx.check_permission("keep seeds for a recurring template", Permission.CREATE)
     with transaction(ctx.sessions) as session:
         return ensure_kept(session, ctx, template)
 
@@ -121,7 +121,7 @@ def release(ctx: Context, name: str) -> tuple[SeedRange, ...]:
     SpecInvalid
         The ledger keeps nothing for a template of this name.
     """
-    ctx.check_right("give back the seeds of a recurring template", Right.CREATE)
+    ctx.check_permission("give back the seeds of a recurring template", Permission.CREATE)
     with transaction(ctx.sessions) as session:
         row = session.get(RecurringRow, name, with_for_update=True)
         if row is None:

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.panda_commands import Told, tell_tasks
+from prodsys.actions.core.panda_commands import CommandResult, send_command
 from prodsys.errors import AirflowUnavailable, ProductionError
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import (
@@ -24,9 +24,9 @@ from prodsys.ledger.requests import (
 )
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow
-from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 from prodsys.model.times import utc_iso, utc_minutes
+from prodsys.model.transitions import Action, Permission
 
 ONE_DISPATCHER = 4_711_017  # key of the advisory lock
 LOOK_AGAIN_S = 0.5
@@ -58,12 +58,12 @@ def launch(ctx: Context, request_id: str, *, wait: bool = True, not_before: date
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request is not approved.
     AirflowUnavailable
         Airflow did not show the DAG in time: the request is `ready`, the dispatcher will start it.
     """
-    ctx.check_right("launch", Right.LAUNCH)
+    ctx.check_permission("launch", Permission.LAUNCH)
     if not_before is not None and not_before > datetime.now(UTC):
         return _delay(ctx, request_id, not_before)
     with transaction(ctx.sessions) as session:
@@ -71,9 +71,9 @@ def launch(ctx: Context, request_id: str, *, wait: bool = True, not_before: date
         if RequestState(row.state) in DRIVEN | DELIVERED:
             return _answer(row, started=True, message=f"{request_id} is {row.state} already")
         if RequestState(row.state) is not RequestState.READY:
-            move(row, Act.LAUNCH)
+            move(row, Action.LAUNCH)
             row.not_before = None
-            write_audit(session, ctx.who, Act.LAUNCH, request_id)
+            write_audit(session, ctx.who, Action.LAUNCH, request_id)
     return start(ctx, request_id, wait=wait)
 
 
@@ -84,9 +84,9 @@ def _delay(ctx: Context, request_id: str, not_before: datetime) -> LaunchAnswer:
         if row.launched_at is not None:
             raise refusal(row, "delaying a request whose run was started")
         if RequestState(row.state) is not RequestState.DELAYED or row.not_before != not_before:
-            move(row, Act.DELAY)
+            move(row, Action.DELAY)
             row.not_before = not_before
-            write_audit(session, ctx.who, Act.DELAY, request_id, not_before=utc_iso(not_before))
+            write_audit(session, ctx.who, Action.DELAY, request_id, not_before=utc_iso(not_before))
         return _answer(row, started=False, message=f"waits until {utc_minutes(not_before)}")
 
 
@@ -98,7 +98,7 @@ def start(ctx: Context, request_id: str, *, wait: bool) -> LaunchAnswer:
             limit = ctx.catalogue.policy.running_limit
             return _answer(row, started=False, message=f"{limit} requests are running: it waits as ready")
     try:
-        started = _start_when_shown(ctx, row, wait=wait and not ctx.rehearsing)
+        started = _start_when_shown(ctx, row, wait=wait and not ctx.dry_run)
     except ProductionError:
         _give_back(ctx, request_id)  # it may have started all the same: its id makes a second start harmless
         raise
@@ -145,9 +145,9 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
     while True:
         try:
             if ctx.airflow.dag_ready(dag_id, digest):
-                _wake_sleeper(ctx, row.request_id)
+                _resume_suspended(ctx, row.request_id)
                 run = ctx.airflow.start_run(dag_id, run_id_of(row), conf={}, note=note)
-                if not ctx.rehearsing and run.ended_for_good:  # one of this name that its gate turned away before
+                if not ctx.dry_run and run.is_terminal:  # one of this name that its gate turned away before
                     ctx.airflow.clear_run(dag_id, run_id_of(row))
                 return True
             if time.monotonic() >= end and wait:
@@ -162,28 +162,28 @@ def _start_when_shown(ctx: Context, row: RequestRow, *, wait: bool) -> bool:
         time.sleep(LOOK_AGAIN_S)
 
 
-def sleeps(session: Session, request_id: str) -> bool:
+def is_suspended(session: Session, request_id: str) -> bool:
     """Whether a request was paused and nobody resumed it since, whatever became of it: its DAG and tasks may rest."""
-    asked = AuditRow.request_id == request_id, AuditRow.action.in_([Act.PAUSE, Act.RESUME])
+    asked = AuditRow.request_id == request_id, AuditRow.action.in_([Action.PAUSE, Action.RESUME])
     last = select(AuditRow.action).where(*asked).order_by(AuditRow.audit_id.desc()).limit(1)
-    return session.scalar(last) == Act.PAUSE
+    return session.scalar(last) == Action.PAUSE
 
 
-def wake(ctx: Context, request_id: str) -> Told:
+def resume_tasks(ctx: Context, request_id: str) -> CommandResult:
     """Tell PanDA and Airflow that a request that was paused goes on."""
-    told = tell_tasks(ctx, request_id, lambda task: ctx.panda.resume(task))
+    told = send_command(ctx, request_id, lambda task: ctx.panda.resume(task))
     ctx.airflow.unpause_dag(dag_id_of(request_id))
     return told
 
 
-def _wake_sleeper(ctx: Context, request_id: str) -> None:
+def _resume_suspended(ctx: Context, request_id: str) -> None:
     """What failed while it was paused goes on: the run of a paused DAG would be queued for ever."""
     with transaction(ctx.sessions) as session:
-        if not sleeps(session, request_id):
+        if not is_suspended(session, request_id):
             return
-    wake(ctx, request_id)
+    resume_tasks(ctx, request_id)
     with transaction(ctx.sessions) as session:
-        write_audit(session, ctx.who, Act.RESUME, request_id, reason="its run is started again")
+        write_audit(session, ctx.who, Action.RESUME, request_id, reason="its run is started again")
 
 
 def _import_fault(ctx: Context, request_id: str) -> str:
@@ -202,8 +202,8 @@ def dispatch(ctx: Context) -> list[LaunchAnswer]:
     """Start ready requests, the most urgent first, within the limit; what an outage kept waiting starts now, once."""
     with transaction(ctx.sessions) as session:
         for row in due_requests(session, datetime.now(UTC)):
-            move(row, Act.LAUNCH)
-            write_audit(session, ctx.who, Act.LAUNCH, row.request_id, due=str(row.not_before))
+            move(row, Action.LAUNCH)
+            write_audit(session, ctx.who, Action.LAUNCH, row.request_id, due=str(row.not_before))
             row.not_before = None
         session.flush()
         waiting = [row.request_id for row in waiting_requests(session)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.runs.run_ownership import driving_run, joined
+from prodsys.actions.runs.run_ownership import active_run, joined
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
@@ -39,6 +39,6 @@ def note_return(ctx: Context, request_id: str, run: tuple[str, str], words: str)
 def _driven(session: Session, request_id: str, run: tuple[str, str]) -> tuple[RequestRow | None, RunRow | None]:
     """The request, locked, and its run, when this run drives it; a paused one rests for another reason."""
     row = get_request(session, request_id, lock=True)
-    driver = driving_run(session, request_id)
+    driver = active_run(session, request_id)
     ours = driver is not None and (driver.dag_id, driver.dag_run_id) == run
     return (row, driver) if ours and RequestState(row.state) in MOVING else (None, None)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.panda_commands import Told, kill_tasks, pause_tasks
-from prodsys.actions.runs.launching import dag_id_of, wake
+from prodsys.actions.core.panda_commands import CommandResult, kill_tasks, pause_tasks
+from prodsys.actions.runs.launching import dag_id_of, resume_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
-from prodsys.model.moves import Act, Right
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason
+from prodsys.model.transitions import Action, Permission
 
 
-def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
+def pause(ctx: Context, request_id: str, reason: str = "") -> CommandResult:
     """Let a running request rest; said again, what does not rest yet is told again.
 
     The ledger says `paused` first, so that nothing new is submitted meanwhile. A task that JEDI has not refined yet
@@ -23,17 +23,17 @@ def pause(ctx: Context, request_id: str, reason: str = "") -> Told:
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request does not run.
     PandaUnavailable, AirflowUnavailable
         The request is paused in the ledger; the reconciler repeats the rest.
     """
-    ctx.check_right("pause", Right.CONTROL)
-    _change(ctx, request_id, Act.PAUSE, RequestState.PAUSED, clean_reason(reason))
-    return rest(ctx, request_id)
+    ctx.check_permission("pause", Permission.CONTROL)
+    _change(ctx, request_id, Action.PAUSE, RequestState.PAUSED, clean_reason(reason))
+    return suspend(ctx, request_id)
 
 
-def rest(ctx: Context, request_id: str) -> Told:
+def suspend(ctx: Context, request_id: str) -> CommandResult:
     """Tell Airflow and PanDA that a paused request rests; one that somebody has resumed meanwhile is woken again.
 
     The run of one that has ended meanwhile is woken, so that it finds out; its tasks have been told something else.
@@ -50,10 +50,10 @@ def rest(ctx: Context, request_id: str) -> Told:
     return replace(told, state=state)
 
 
-def _go_on(ctx: Context, request_id: str) -> Told:
+def _go_on(ctx: Context, request_id: str) -> CommandResult:
     """Wake a request that goes on; one that somebody has paused meanwhile rests again."""
-    told = wake(ctx, request_id)
-    return rest(ctx, request_id) if _state(ctx, request_id) is RequestState.PAUSED else told
+    told = resume_tasks(ctx, request_id)
+    return suspend(ctx, request_id) if _state(ctx, request_id) is RequestState.PAUSED else told
 
 
 def _state(ctx: Context, request_id: str) -> RequestState:
@@ -61,20 +61,20 @@ def _state(ctx: Context, request_id: str) -> RequestState:
         return RequestState(get_request(session, request_id).state)
 
 
-def resume(ctx: Context, request_id: str) -> Told:
+def resume(ctx: Context, request_id: str) -> CommandResult:
     """Let a paused request go on; said again, what still rests is told again.
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         The request is not paused.
     """
-    ctx.check_right("resume", Right.CONTROL)
-    _change(ctx, request_id, Act.RESUME, RequestState.RUNNING, "")
+    ctx.check_permission("resume", Permission.CONTROL)
+    _change(ctx, request_id, Action.RESUME, RequestState.RUNNING, "")
     return _go_on(ctx, request_id)
 
 
-def _change(ctx: Context, request_id: str, act: Act, target: RequestState, reason: str) -> None:
+def _change(ctx: Context, request_id: str, act: Action, target: RequestState, reason: str) -> None:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is not target:

@@ -19,14 +19,18 @@ from prodsys.ledger.seeds import reserved_by, take_reserved
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RecurringRow
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act, Right
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState
 from prodsys.model.times import utc_minutes
+from prodsys.model.transitions import Action, Permission
 from prodsys.model.written import check_request
 
-AGAINST_IT = {Act.WITHDRAW: "took its approval back", Act.REJECT: "rejected its plan", Act.DELETE: "deleted it"}
+AGAINST_IT = {
+    Action.WITHDRAW: "took its approval back",
+    Action.REJECT: "rejected its plan",
+    Action.DELETE: "deleted it",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def recur(
     SeedsTaken, IdTaken, TemplateChanged
         See `register`.
     """
-    ctx.check_right("make recurring requests", Right.CREATE)
+    ctx.check_permission("make recurring requests", Permission.CREATE)
     ordinal = template.ordinal_of(interval_start)
     begin, end = template.bounds(ordinal)
     if not template.active:
@@ -153,7 +157,7 @@ def _refused_by_person(ctx: Context, request_id: str) -> str:
     wanted = select(AuditRow.action).where(AuditRow.request_id == request_id, AuditRow.action.in_(AGAINST_IT))
     with transaction(ctx.sessions) as session:
         found = session.scalars(wanted.order_by(AuditRow.audit_id.desc()).limit(1)).first()
-    return AGAINST_IT[Act(found)] if found else ""
+    return AGAINST_IT[Action(found)] if found else ""
 
 
 def catch_up(ctx: Context, template: RecurringSpec, *, now: datetime | None = None) -> list[IntervalAnswer]:

@@ -19,8 +19,8 @@ from prodsys.ledger.questions import drop_questions
 from prodsys.ledger.requests import get_request, move, newest_certificate
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
-from prodsys.model.moves import Act
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
+from prodsys.model.transitions import Action
 from prodsys.orchestrator.entries import RunInfo
 
 WORDS_LENGTH = 2000  # of what failed, kept with the run and the request
@@ -49,7 +49,7 @@ def enter(
     """
     run = (dag_id, dag_run_id)
     with transaction(ctx.sessions) as session:
-        other = driving_run(session, request_id)
+        other = active_run(session, request_id)
         seen = (other.dag_id, other.dag_run_id) if other else None
         start = RunStart.of(session, get_request(session, request_id), run, triggered_by)
     ended = _ended_state(ctx, *seen) if seen is not None and seen != run else ""
@@ -58,7 +58,7 @@ def enter(
         if seen != run:
             lock_places(session)
         row = get_request(session, request_id, lock=True)
-        current = driving_run(session, request_id)
+        current = active_run(session, request_id)
         if ended and current and (current.dag_id, current.dag_run_id) == seen:
             current.driving, current.note, current.airflow_state = False, f"its run was over when {run[1]} came", ended
             session.flush()
@@ -67,13 +67,13 @@ def enter(
         if answer.drive and current is None and (words := refused or why_not_now(session, ctx, row, start)):
             answer = GateAnswer(False, words)
         if answer.drive:
-            _take_wheel(session, ctx, row, start, current)
+            _acquire_run(session, ctx, row, start, current)
         elif session.get(RunRow, run) is None:
             session.add(_run(row, run, driving=False, note=answer.message))
         return answer
 
 
-def driving_run(session: Session, request_id: str) -> RunRow | None:
+def active_run(session: Session, request_id: str) -> RunRow | None:
     """The run that drives a request, or None."""
     return session.scalars(select(RunRow).where(RunRow.request_id == request_id, RunRow.driving)).first()
 
@@ -97,7 +97,7 @@ def state_of(run: RunInfo | None) -> str:
 def _ended_state(ctx: Context, dag_id: str, dag_run_id: str) -> str:
     """Airflow's state of a run that is over; "" while it lives."""
     run = ctx.airflow.get_run(dag_id, dag_run_id)
-    return state_of(run) if run is None or run.ended_for_good else ""
+    return state_of(run) if run is None or run.is_terminal else ""
 
 
 def _decide(
@@ -131,16 +131,16 @@ def _certificate_path(session: Session, request_id: str) -> str:
     return f"certificate {found.path}" if found else "no certificate yet"
 
 
-def _take_wheel(session: Session, ctx: Context, row: RequestRow, start: RunStart, driver: RunRow | None) -> None:
+def _acquire_run(session: Session, ctx: Context, row: RequestRow, start: RunStart, driver: RunRow | None) -> None:
     run = start.run
     if RequestState(row.state) in {RequestState.APPROVED, RequestState.DELAYED}:
-        move(row, Act.LAUNCH)
+        move(row, Action.LAUNCH)
         row.not_before = None
-        write_audit(session, start.triggered_by or ctx.who, Act.LAUNCH, row.request_id, dag_run_id=run[1])
+        write_audit(session, start.triggered_by or ctx.who, Action.LAUNCH, row.request_id, dag_run_id=run[1])
     if row.launched_at is None:
         row.launched_at = datetime.now(UTC)
     if RequestState(row.state) in {RequestState.READY, RequestState.FAILED}:
-        move(row, Act.DRIVE)
+        move(row, Action.DRIVE)
     if driver is None:
         found = session.get(RunRow, run)
         if found is None:
@@ -162,14 +162,14 @@ def _run(row: RequestRow, run: tuple[str, str], *, driving: bool, note: str) -> 
     )
 
 
-def leave(session: Session, request_id: str, note: str, airflow_state: str | None = None) -> None:
+def release_run(session: Session, request_id: str, note: str, airflow_state: str | None = None) -> None:
     """The driving run lets go, in the caller's transaction; what it asked nobody has to answer any more.
 
     ``airflow_state`` is the one in which the run ends; without it the run still has to find out, and the reconciler
     writes down how it ended.
     """
     drop_questions(session, request_id, f"the run ended: {note}")
-    driver = driving_run(session, request_id)
+    driver = active_run(session, request_id)
     if driver is not None:
         driver.driving, driver.note = False, note
         driver.airflow_state = airflow_state or driver.airflow_state
@@ -196,14 +196,14 @@ def note_failure(
     """
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
-        driver = driving_run(session, request_id)
+        driver = active_run(session, request_id)
         if driver is None or (driver.dag_id, driver.dag_run_id) != (dag_id, dag_run_id):
             return ""
         words = joined(driver.note, reason)
         if bunch is None:
-            leave(session, request_id, words, airflow_state)
+            release_run(session, request_id, words, airflow_state)
             if RequestState(row.state) in DRIVEN:
-                move(row, Act.FAIL, words)
+                move(row, Action.FAIL, words)
         else:
             drop_questions(session, request_id, f"the bunch failed: {reason}", bunch)
             driver.note = row.reason = words
@@ -222,5 +222,5 @@ def start_closing(ctx: Context, request_id: str) -> None:
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id, lock=True)
         if RequestState(row.state) is RequestState.RUNNING:
-            move(row, Act.CLOSE)
+            move(row, Action.CLOSE)
             write_audit(session, ctx.who, "close", request_id)

@@ -20,9 +20,9 @@ from prodsys.actions.runs.launching import run_id_of
 from prodsys.errors import NotAllowed
 from prodsys.ledger.requests import count_running
 from prodsys.ledger.tables import AuditRow, RequestRow
-from prodsys.model.moves import Right
 from prodsys.model.statuses import DRIVEN, RequestState
 from prodsys.model.times import utc_minutes
+from prodsys.model.transitions import Permission
 
 BEFORE_A_RUN = frozenset({RequestState.APPROVED, RequestState.DELAYED, RequestState.READY})
 AFTER_A_RUN = DRIVEN | {RequestState.FAILED}  # a failed one, or one whose run is over without a word
@@ -77,9 +77,9 @@ def check_person(ctx: Context, start: RunStart) -> str:
         if start.has_name and start.state is RequestState.READY:
             return ""  # launching started it, and gave the place back because it had not heard so
         return f"{who} is a service account and starts nothing by itself: {start.remedy}"
-    right = Right.LAUNCH if start.state in BEFORE_A_RUN else Right.REPAIR
+    right = Permission.LAUNCH if start.state in BEFORE_A_RUN else Permission.REPAIR
     try:
-        acting_at_airflow(ctx, who).check_right(f"start a run of {start.request_id}", right)
+        acting_at_airflow(ctx, who).check_permission(f"start a run of {start.request_id}", right)
     except NotAllowed as refused:
         return f"{refused}; whoever has it: {start.remedy}"
     return ""

@@ -23,13 +23,13 @@ from prodsys.ledger.tables import QuestionRow, StepRow
 from prodsys.ledger.tasks import list_outcomes
 from prodsys.model import seeds as seeds_of
 from prodsys.model.approval import code
-from prodsys.model.moves import Act, Right, find_move
 from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import DRIVEN, RequestState
 from prodsys.model.text import clean_reason, kept_reason
 from prodsys.model.times import utc_minutes
+from prodsys.model.transitions import Action, Permission, find_move
 
 NOBODY = "nobody"  # who answered when the time was over
 FAMILIES_SHOWN = 10
@@ -79,7 +79,7 @@ def ask(
 
     Raises
     ------
-    MoveRefused
+    InvalidTransition
         Nobody drives the request (any more).
     """
     with transaction(ctx.sessions) as session:
@@ -187,9 +187,9 @@ def answer(ctx: Context, question_id: int, given: Answer, reason: str = "", *, w
     SpecInvalid
         The reason holds a control character, or is too long.
     """
-    ctx.check_right("answer a question about a step", Right.ACCEPT)
+    ctx.check_permission("answer a question about a step", Permission.ACCEPT)
     if given is Answer.ABORT:
-        ctx.check_right("abort", Right.ABORT)
+        ctx.check_permission("abort", Permission.ABORT)
     reason = clean_reason(reason)
     if given is Answer.ACCEPT and not reason:
         raise AnswerRefused(question_id, "accepting needs a reason: it stands in the certificate")
@@ -252,7 +252,7 @@ def finish_abort(ctx: Context, question: Question) -> bool:
         return False
     with transaction(ctx.sessions) as session:
         state = RequestState(get_request(session, question.request_id).state)
-    if find_move(state, Act.ABORT) is None:
+    if find_move(state, Action.ABORT) is None:
         return False
     abort(ctx.acting_as(question.answered_by, "service"), question.request_id, kept_reason(question.said))
     return True

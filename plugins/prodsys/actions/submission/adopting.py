@@ -32,10 +32,10 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, PlanRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import find_task, seeds_of_task, to_multirange
 from prodsys.model import seeds as seeds_of
-from prodsys.model.moves import Act, Right
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import FINAL, IntentState, RecordedStatus, RequestState
+from prodsys.model.transitions import Action, Permission
 from prodsys.panda.adoption import (
     Difference,
     Expected,
@@ -75,14 +75,14 @@ def adopt(ctx: Context, request_id: str, kind: str, jedi_task_id: int) -> AdoptA
     ------
     NotAdoptable
         The task is not what the request asks for; all differences that do harm are named.
-    MoveRefused
+    InvalidTransition
         The request is not recorded as running, approved or launched.
     TaskUnknown
         PanDA knows no such task.
     PandaUnavailable
         PanDA is away.
     """
-    ctx.check_right("adopt a task", Right.ADOPT)
+    ctx.check_permission("adopt a task", Permission.ADOPT)
     with transaction(ctx.sessions) as session:
         row = get_request(session, request_id)
         linked = _linked(session, row, kind, jedi_task_id)
@@ -142,7 +142,7 @@ def _link(
     session.add(task)
     session.flush()
     said = [str(one) for one in found]
-    write_audit(session, ctx.who, Act.ADOPT, row.request_id, step=kind, differences=said, **_detail(task))
+    write_audit(session, ctx.who, Action.ADOPT, row.request_id, step=kind, differences=said, **_detail(task))
     return _answer(row, kind, task, tuple(found), new=True)
 
 
@@ -210,7 +210,7 @@ def _launch(session: Session, ctx: Context, row: RequestRow, plan: Plan) -> None
     """Plan, approve and publish what was recorded only; launch what waits."""
     state = RequestState(row.state)
     if state in WAITING:
-        move(row, Act.ADOPT)
+        move(row, Action.ADOPT)
         row.not_before = None
         session.flush()
     if state is RequestState.RECORDED:

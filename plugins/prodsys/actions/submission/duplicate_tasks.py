@@ -36,7 +36,7 @@ def recognise(ctx: Context, task: TaskRow, candidates: Iterable[TaskInfo]) -> in
     ours = [one for one in candidates if not differences(ctx, task, one.jedi_task_id)]
     kept, others = choose(ours)
     for twin in others:
-        kill_twin(ctx, task, kept or 0, twin)
+        kill_duplicate(ctx, task, kept or 0, twin)
     if kept is not None or not ours:
         return kept
     me = ctx.panda.user_name()  # JEDI's twin check looks at user and name: what others spent is free for us
@@ -62,7 +62,7 @@ def differences(ctx: Context, task: TaskRow, jedi_task_id: int) -> list[str]:
     return same_work(ctx.panda.get_task_map(jedi_task_id), task.task_map)
 
 
-def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
+def kill_duplicate(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
     """End a second task of our work, with an alarm the first time; whether it was new to the ledger.
 
     One that has ended with output cannot be undone: it is only named.
@@ -81,13 +81,13 @@ def kill_twin(ctx: Context, task: TaskRow, kept: int, twin: TaskInfo) -> bool:
     return True
 
 
-def elder_twin(reason: str) -> int | None:
+def original_of_duplicate(reason: str) -> int | None:
     """Id of the task that JEDI took for the original when it ended a duplicate; None when the reason is another."""
     found = _DUPLICATE.search(reason)
     return int(found[1]) if found else None
 
 
-def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
+def settle_duplicates(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
     """Id of the task that does the work in the place of this one; None when this one is to go on.
 
     Looked at as long as the id is provisional: what JEDI ended as a duplicate is replaced by the original; of two that
@@ -104,7 +104,7 @@ def settle_twins(ctx: Context, info: TaskInfo, reason: str = "") -> int | None:
         task = find_task(session, info.jedi_task_id)
         if task is None:  # another process was quicker
             return _replaced_by(session, info.jedi_task_id)
-    elder = elder_twin(reason or info.error_dialog) if info.status in DEAD else None
+    elder = original_of_duplicate(reason or info.error_dialog) if info.status in DEAD else None
     if elder is not None:
         return replace_task(ctx, task, _checked(ctx, task, elder))
     if IntentState(task.intent) is not IntentState.RECORDED or info.status is TaskStatus.REGISTERED:

@@ -40,7 +40,7 @@ def ensure_intents(ctx: Context, request_id: str, kind: str, bunch: int | None =
     ------
     RequestUnavailable
         The request is paused.
-    MoveRefused
+    InvalidTransition
         Nobody drives it.
     StepFailed
         The step before delivered nothing.

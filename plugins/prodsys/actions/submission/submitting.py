@@ -23,7 +23,7 @@ from prodsys.actions.submission.duplicate_tasks import recognise
 from prodsys.actions.submission.intents import ensure_intents
 from prodsys.actions.submission.task_search import find_by_name
 from prodsys.errors import IdentityUnavailable, LedgerUnavailable, PandaError, PandaUnavailable, SubmissionInDoubt
-from prodsys.ledger import turns
+from prodsys.ledger import submission_leases
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.session import transaction, translated
 from prodsys.ledger.tables import TaskRow
@@ -59,7 +59,7 @@ def ensure_sent(ctx: Context, task: TaskRow) -> int:
         Try again: PanDA is down, another process is sending, or an answer was lost and PanDA must show the task first.
     PandaRefused
         PanDA does not take the map.
-    MoveRefused, RequestUnavailable
+    InvalidTransition, RequestUnavailable
         Nobody drives the request any more.
     """
     state = IntentState(task.intent)
@@ -77,7 +77,7 @@ def ensure_sent(ctx: Context, task: TaskRow) -> int:
 def _put_in_doubt(ctx: Context, task: TaskRow) -> TaskRow:
     """The intent, in doubt: its sender gave no answer in its time. A sender that still has time is left alone."""
     with transaction(ctx.sessions) as session:
-        if not turns.doubt(session, task):
+        if not submission_leases.mark_uncertain(session, task):
             raise PandaUnavailable(f"{task.owner} is sending {task.task_name}; its answer may still come")
         row = session.get(TaskRow, task.task_row_id, populate_existing=True)
         assert row is not None  # it was changed a moment ago
@@ -93,7 +93,7 @@ def _settle_doubt(ctx: Context, task: TaskRow) -> int:
     """
     times = ctx.catalogue.profile.times
     with transaction(ctx.sessions) as session:
-        long_ago = turns.doubted_longer_than(session, task, times.doubt_max_s, times.answer_max_s)
+        long_ago = submission_leases.doubted_longer_than(session, task, times.doubt_max_s, times.answer_max_s)
         passed = younger_task_seen(session, task.until or task.first_sent_at or task.created_at)
     found = recognise(ctx, task, find_by_name(ctx, task))
     if found is not None:
@@ -107,7 +107,7 @@ def _settle_doubt(ctx: Context, task: TaskRow) -> int:
 
 def _adopt(ctx: Context, task: TaskRow, found: int) -> int:
     with transaction(ctx.sessions) as session:
-        if not turns.record_found(session, task, found):
+        if not submission_leases.record_found(session, task, found):
             raise PandaUnavailable(f"another process has taken up the doubt about {task.task_name}")
         detail = {"task_name": task.task_name, "jedi_task_id": found}
         write_audit(session, ctx.who, "adopt", task.task_name.partition(".")[0], **detail)
@@ -126,7 +126,7 @@ def _send(ctx: Context, task: TaskRow, *, impatient: bool) -> int:
         owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         began = time.time()
         with transaction(ctx.sessions) as session:
-            if not turns.take_turn(session, task, owner, ctx.catalogue.profile.times.answer_max_s):
+            if not submission_leases.acquire_lease(session, task, owner, ctx.catalogue.profile.times.answer_max_s):
                 raise PandaUnavailable(f"{task.task_name} is being sent by another process")
         jedi_task_id = _submit(ctx, task, owner, began)
         return _record(ctx, task, owner, jedi_task_id)
@@ -142,13 +142,13 @@ def _submit(ctx: Context, task: TaskRow, owner: str, began: float) -> int:
         raise PandaUnavailable(str(error)) from error  # stays `sending`; past `until` PanDA is asked
     except SURELY_NOT_SENT:
         with transaction(ctx.sessions) as session:
-            turns.give_turn_back(session, task, owner)
+            submission_leases.release_lease(session, task, owner)
         raise
 
 
 def _record(ctx: Context, task: TaskRow, owner: str, jedi_task_id: int) -> int:
     with transaction(ctx.sessions) as session:
-        if not turns.record_answer(session, task.task_row_id, owner, jedi_task_id):
+        if not submission_leases.record_answer(session, task.task_row_id, owner, jedi_task_id):
             raise PandaUnavailable(  # another process took the matter up: it finds this task by its name
                 f"the answer for {task.task_name} ({jedi_task_id}) came too late; it is being looked for"
             )

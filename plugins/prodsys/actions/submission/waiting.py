@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.core.panda_commands import kill_if_alive
-from prodsys.actions.submission.duplicate_tasks import differences, settle_twins
+from prodsys.actions.submission.duplicate_tasks import differences, settle_duplicates
 from prodsys.actions.submission.output_datasets import look_once_at_outputs
 from prodsys.errors import PandaError, PandaRefused, PandaRoleMissing, PandaUnavailable, TaskUnknown
 from prodsys.ledger.journal import write_audit
@@ -115,7 +115,7 @@ def record_status(ctx: Context, jedi_task_id: int, status: TaskStatus, reason: s
 def _record(ctx: Context, info: TaskInfo, reason: str = "") -> WaitTarget | None:
     """Note what was seen; as `record_status`."""
     jedi_task_id, reason = info.jedi_task_id, reason or info.error_dialog
-    other = settle_twins(ctx, info, reason)
+    other = settle_duplicates(ctx, info, reason)
     if other is not None:
         return _target(ctx, other)
     _confirm(ctx, info)

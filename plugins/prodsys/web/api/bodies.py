@@ -12,7 +12,7 @@ from prodsys.model.policy import Answer as Options
 from prodsys.model.request import RequestSpec, Seeds
 from prodsys.model.statuses import ReuseKind
 from prodsys.model.text import ID_LENGTH, PRINTED, REASON_LENGTH, REUSE_LENGTH
-from prodsys.web.api.timestamps import SoonMoment
+from prodsys.web.api.timestamps import SoonTimestamp
 from prodsys.web.api.views import DIGEST, REQUEST, View
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -105,7 +105,7 @@ class End(Told):
 class Launch(Told):
     """When."""
 
-    not_before: SoonMoment | None = Field(
+    not_before: SoonTimestamp | None = Field(
         default=None, description="start then, not now; at most a year ahead", examples=["2026-12-01T08:00:00Z"]
     )
     wait: Wait = False

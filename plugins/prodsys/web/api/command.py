@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from prodsys.actions.core.context import Context
-from prodsys.model.moves import Right
+from prodsys.model.transitions import Permission
 from prodsys.web.api import bodies
 
 ONE_REQUEST = "/requests/{request_id}"
@@ -29,7 +29,7 @@ def _about_subject(subject: str, answer: Any) -> str:  # noqa: ARG001
 class Entry:
     """One act.
 
-    `do` gets hands, the subject of the path ("" without one) and the body; `show` gives the fields of the model
+    `do` gets the context, the subject of the path ("" without one) and the body; `show` gives the fields of the model
     `answer`; `about` names the request that the answer is about. `match`: the caller must say with If-Match which
     picture of the request he decided on.
     """
@@ -37,7 +37,7 @@ class Entry:
     name: str
     summary: str
     text: str
-    right: Right
+    right: Permission
     do: Callable[[Context, str, Any], Any]
     answer: type[BaseModel]
     body: type[BaseModel] = bodies.Nothing

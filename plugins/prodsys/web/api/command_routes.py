@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prodsys.actions.core.context import Context
-from prodsys.actions.core.dry_run import rehearse
-from prodsys.actions.core.request_snapshot import Look, expect, show_look
+from prodsys.actions.core.dry_run import run_dry
+from prodsys.actions.core.request_snapshot import RequestSnapshot, expect, show_snapshot
 from prodsys.errors import LedgerUnavailable
 from prodsys.ledger.idempotency import Call, StoredAnswer, claim_key, keep_answer, let_go
 from prodsys.model.request import RequestSpec, digest_of
@@ -26,7 +26,7 @@ from prodsys.model.written import WrittenRequest
 from prodsys.web.api.bodies import Done
 from prodsys.web.api.command import Entry
 from prodsys.web.api.command_registry import ACTS
-from prodsys.web.api.parameters import MAX_ID, DryRun, Hands, IdempotencyKey, IfMatch, RequestId
+from prodsys.web.api.parameters import MAX_ID, ActionContext, DryRun, IdempotencyKey, IfMatch, RequestId
 from prodsys.web.api.replies import ANY, JSON, etag, tags_in
 from prodsys.web.problems import MEDIA_TYPE, problem_of, problem_responses
 from prodsys.web.refusals import AnswerLost, ConditionMissing, TooBusy
@@ -127,7 +127,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
         return perform(request, ctx, order)
 
     kind = inspect.Parameter.KEYWORD_ONLY
-    wanted: dict[str, tuple[Any, Any]] = {"request": (Request, ...), "ctx": (Hands, ...)}
+    wanted: dict[str, tuple[Any, Any]] = {"request": (Request, ...), "ctx": (ActionContext, ...)}
     if "{request_id}" in entry.route:
         wanted["request_id"] = (RequestId, ...)
     for name in NUMBERS:
@@ -150,7 +150,7 @@ def endpoint_of(entry: Entry) -> Callable[..., Response]:
 
 def perform(request: Request, ctx: Context, order: Order) -> Response:
     """Do an act once, or say what it would do; a call with a known key gets the answer it got."""
-    ctx.check_right(order.entry.name, order.entry.right)
+    ctx.check_permission(order.entry.name, order.entry.right)
     if order.entry.match and order.if_match is None and not order.dry_run:
         raise ConditionMissing(order.subject)
     slots: Slots = request.app.state.slots
@@ -203,7 +203,7 @@ def _quietly(change: Callable[[], None]) -> None:
 
 def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> StoredAnswer:
     entry = order.entry
-    outcome = rehearse(ctx, lambda hands: _act(hands, order, progress)) if order.dry_run else None
+    outcome = run_dry(ctx, lambda inside: _act(inside, order, progress)) if order.dry_run else None
     found, look = outcome.answer if outcome else _act(ctx, order, progress)
     about = entry.about(order.subject, found)
     done = Done[entry.answer](  # type: ignore[name-defined]
@@ -218,21 +218,21 @@ def _do(request: Request, ctx: Context, order: Order, progress: Progress) -> Sto
     return StoredAnswer(status, headers, done.model_dump_json())
 
 
-def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, Look | None]:
+def _act(ctx: Context, order: Order, progress: Progress) -> tuple[Any, RequestSnapshot | None]:
     """What the act answers, and the request after it; None for an act about none."""
     found = order.entry.do(_expecting(ctx, order), order.subject, order.body)
     progress.done = True
     about = order.entry.about(order.subject, found)
-    return found, show_look(ctx, about) if about else None
+    return found, show_snapshot(ctx, about) if about else None
 
 
 def _expecting(ctx: Context, order: Order) -> Context:
-    """Hands that refuse when the request is another than the caller saw."""
+    """A context that refuses when the request is another than the caller saw."""
     tags = tags_in(order.if_match or ANY, strong=True)
     return ctx if ANY in tags else expect(ctx, order.subject, tags)
 
 
-def _status(request: Request, order: Order, about: str, look: Look | None) -> tuple[int, dict[str, str]]:
+def _status(request: Request, order: Order, about: str, look: RequestSnapshot | None) -> tuple[int, dict[str, str]]:
     if order.dry_run or look is None:
         return 200, {}
     headers, place = {"ETag": etag(look.tag)}, f"{request.scope.get('root_path', '')}/requests/{about}"
@@ -243,7 +243,7 @@ def _status(request: Request, order: Order, about: str, look: Look | None) -> tu
     return 200, headers
 
 
-def _is_to_come(order: Order, look: Look) -> bool:
+def _is_to_come(order: Order, look: RequestSnapshot) -> bool:
     """Whether the caller wants the run, and the dispatcher has yet to start it."""
     wanted = getattr(order.body, WAIT, False)
     return wanted and look.body["state"] == RequestState.READY and look.body["launched_at"] is None

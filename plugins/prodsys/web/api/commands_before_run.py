@@ -14,8 +14,8 @@ from prodsys.actions.requests.cloning import CloneOrder, NewRequest, clone
 from prodsys.actions.requests.drafting import Revised
 from prodsys.actions.runs import controlling, launching
 from prodsys.ledger.seeds import Owned
-from prodsys.model.moves import Right
 from prodsys.model.request import RequestSpec
+from prodsys.model.transitions import Permission
 from prodsys.model.written import plain
 from prodsys.web.api import bodies
 from prodsys.web.api.command import ONE_REQUEST, Entry
@@ -72,7 +72,7 @@ BEFORE: tuple[Entry, ...] = (
         "write",
         "Write a new request",
         "A draft with its seeds, from what is asked for. The same draft sent again changes nothing.",
-        Right.CREATE,
+        Permission.CREATE,
         _write,
         bodies.Drafted,
         RequestSpec,
@@ -84,7 +84,7 @@ BEFORE: tuple[Entry, ...] = (
         "revise",
         "Change what a request asks for",
         "A new revision, a draft again; possible until the request is approved. `notes` says what it lacks then.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: drafting.revise(ctx, request_id, plain(body)),
         bodies.Drafted,
         RequestSpec,
@@ -98,7 +98,7 @@ BEFORE: tuple[Entry, ...] = (
         "A JSON merge patch (RFC 7396): fields that are not named stay, null sets one back to its default. Events "
         "follow from seeds and events per file, unless they are named. A new revision, a draft again; possible until "
         "the request is approved.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: drafting.edit(ctx, request_id, body.model_dump(exclude_unset=True)),
         bodies.Drafted,
         bodies.Patch,
@@ -110,7 +110,7 @@ BEFORE: tuple[Entry, ...] = (
         "delete",
         "Delete a request that is not approved",
         "Lists show it no more, its audit lines stay. Its id is not given out again, its seeds come free.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: deletion.delete(ctx, request_id, body.reason),
         bodies.ToldTasks,
         bodies.Reason,
@@ -123,7 +123,7 @@ BEFORE: tuple[Entry, ...] = (
         "A new draft like this request, with a new id and free seeds",
         "Also of history, which itself cannot be launched. The same clone asked for again by its id is returned as it "
         "stands; without an id only `Idempotency-Key` makes it safe to repeat.",
-        Right.CREATE,
+        Permission.CREATE,
         _clone,
         bodies.MadeOf,
         bodies.Clone,
@@ -135,7 +135,7 @@ BEFORE: tuple[Entry, ...] = (
         "extend",
         "More events of the same configuration: a new draft with the next seeds",
         "The two samples may be added together. Refused when the same request would make other events today.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: extending.extend(ctx, request_id, body.request_id, body.seed_count),
         bodies.MadeOf,
         bodies.Extension,
@@ -148,7 +148,7 @@ BEFORE: tuple[Entry, ...] = (
         "The same chain on the first seeds, in a partition whose data expire",
         "Made and planned; what it takes corrects the plan of the mass production. One that is on its way, or has "
         "succeeded, is returned as it stands.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: trial.start_trial(ctx, request_id, body.request_id, body.seed_count),
         bodies.Tried,
         bodies.Extension,
@@ -160,7 +160,7 @@ BEFORE: tuple[Entry, ...] = (
         "reuse",
         "Declare that a draft uses seeds of another request again",
         "On purpose, with kind and reason; it stands in plan and certificate.",
-        Right.CREATE,
+        Permission.CREATE,
         lambda ctx, request_id, body: seed_reuse.declare_reuse(ctx, request_id, body.owner, body.kind, body.reason),
         bodies.Reused,
         bodies.Reuse,
@@ -170,7 +170,7 @@ BEFORE: tuple[Entry, ...] = (
         "check",
         "Look at a draft: specs, names, seeds, scripts, room",
         "Every fault is named, not only the first; without one it becomes `checked`.",
-        Right.PLAN,
+        Permission.PLAN,
         lambda ctx, request_id, _: checking.check(ctx, request_id),
         bodies.Checked,
     ),
@@ -178,7 +178,7 @@ BEFORE: tuple[Entry, ...] = (
         "plan",
         "Plan: what will be submitted, written and replicated",
         "Answers with the digest that an approval binds to. Planning the same again changes nothing.",
-        Right.PLAN,
+        Permission.PLAN,
         lambda ctx, request_id, _: planning.plan(ctx, request_id),
         bodies.Planned,
         show=_show_plan,
@@ -187,7 +187,7 @@ BEFORE: tuple[Entry, ...] = (
         "approve",
         "Approve the plan that was looked at",
         "Binds to the digest: a plan that is another by now is refused (`plan-changed`). Publishes the DAG.",
-        Right.APPROVE,
+        Permission.APPROVE,
         lambda ctx, request_id, body: planning.approve(ctx, request_id, body.digest),
         bodies.Planned,
         bodies.Approval,
@@ -197,7 +197,7 @@ BEFORE: tuple[Entry, ...] = (
         "reject",
         "Say no to the plan that was shown",
         "The request has to be planned again before it can be approved; a first approval of a large one is forgotten.",
-        Right.APPROVE,
+        Permission.APPROVE,
         lambda ctx, request_id, body: approving.reject(ctx, request_id, body.reason, body.digest),
         bodies.Rejected,
         bodies.No,
@@ -206,7 +206,7 @@ BEFORE: tuple[Entry, ...] = (
         "withdraw",
         "Take an approval back, before the run is started",
         "The DAG leaves Airflow; the plan must be approved again.",
-        Right.APPROVE,
+        Permission.APPROVE,
         lambda ctx, request_id, body: controlling.withdraw(ctx, request_id, body.reason),
         bodies.ToldTasks,
         bodies.ReasonNeeded,
@@ -216,7 +216,7 @@ BEFORE: tuple[Entry, ...] = (
         "launch",
         "Start an approved request, now or at a time",
         "When the limit of running requests is reached it waits as `ready`. Launching again changes nothing.",
-        Right.LAUNCH,
+        Permission.LAUNCH,
         lambda ctx, request_id, body: launching.launch(ctx, request_id, wait=False, not_before=body.not_before),
         bodies.Launched,
         bodies.Launch,

@@ -13,7 +13,7 @@ from prodsys.actions.runs import aborting, controlling, pausing
 from prodsys.actions.settlement import step_questions
 from prodsys.actions.submission import adopting
 from prodsys.actions.submission.adopting import AdoptAnswer
-from prodsys.model.moves import Right
+from prodsys.model.transitions import Permission
 from prodsys.web.api import bodies
 from prodsys.web.api.command import Entry, as_it_is
 
@@ -42,7 +42,7 @@ RUNNING: tuple[Entry, ...] = (
         "priority",
         "Give a request and its unfinished PanDA tasks another priority",
         "From 1 to 1000; productions have 900.",
-        Right.CONTROL,
+        Permission.CONTROL,
         lambda ctx, request_id, body: controlling.set_priority(ctx, request_id, body.priority),
         bodies.ToldTasks,
         bodies.Priority,
@@ -52,7 +52,7 @@ RUNNING: tuple[Entry, ...] = (
         "pause",
         "Let a running request rest: PanDA tasks and Airflow run",
         "Said again, what does not rest yet is told again.",
-        Right.CONTROL,
+        Permission.CONTROL,
         lambda ctx, request_id, body: pausing.pause(ctx, request_id, body.reason),
         bodies.ToldTasks,
         bodies.Reason,
@@ -61,7 +61,7 @@ RUNNING: tuple[Entry, ...] = (
         "resume",
         "Let a paused request go on",
         "Said again, what still rests is told again.",
-        Right.CONTROL,
+        Permission.CONTROL,
         lambda ctx, request_id, _: pausing.resume(ctx, request_id),
         bodies.ToldTasks,
     ),
@@ -69,7 +69,7 @@ RUNNING: tuple[Entry, ...] = (
         "finish",
         "End the running PanDA tasks with what they have",
         "Settle then judges what came.",
-        Right.CONTROL,
+        Permission.CONTROL,
         lambda ctx, request_id, body: controlling.finish(ctx, request_id, body.reason),
         bodies.ToldTasks,
         bodies.Reason,
@@ -78,7 +78,7 @@ RUNNING: tuple[Entry, ...] = (
         "abort",
         "Stop a request for good: its PanDA tasks are killed",
         "The ledger says `aborted` first, so that nothing new is submitted; said again, what still lives is killed.",
-        Right.ABORT,
+        Permission.ABORT,
         _abort,
         bodies.Ended,
         bodies.End,
@@ -89,7 +89,7 @@ RUNNING: tuple[Entry, ...] = (
         "Answer a question about a step that brought too little",
         "Once, from whatever side it comes: the same answer again changes nothing, another is refused. The run that "
         "waits for it is woken. Accepting needs a reason.",
-        Right.ACCEPT,
+        Permission.ACCEPT,
         _answer,
         bodies.AnswerTaken,
         bodies.Answered,
@@ -101,7 +101,7 @@ RUNNING: tuple[Entry, ...] = (
         "decide",
         "Decide a finding: it is not told any more",
         "As long as the same is seen. The same word again changes nothing; what somebody else decided is refused.",
-        Right.REPAIR,
+        Permission.REPAIR,
         lambda ctx, finding_id, body: findings.decide(ctx, int(finding_id), body.reason),
         bodies.FindingTaken,
         bodies.ReasonNeeded,
@@ -114,7 +114,7 @@ RUNNING: tuple[Entry, ...] = (
         "Start another run of a failed request",
         "It goes on where the ledger stands; nothing is done twice. A step whose PanDA task ended without output is "
         "run again.",
-        Right.REPAIR,
+        Permission.REPAIR,
         lambda ctx, request_id, _: reopening.retry(ctx, request_id, wait=False),
         bodies.StartedAgain,
         bodies.Retry,
@@ -124,7 +124,7 @@ RUNNING: tuple[Entry, ...] = (
         "Run again what is missing, and nothing else",
         "Of a request that waits for one answer this is the answer; of several, each is given by its number. Refused "
         "while an attempt on these seeds is open.",
-        Right.REPAIR,
+        Permission.REPAIR,
         lambda ctx, request_id, body: reopening.recover(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.Restart,
@@ -134,7 +134,7 @@ RUNNING: tuple[Entry, ...] = (
         "Take what came, and waive the rest",
         "With a reason, which stands in the certificate. Of a request that waits for one answer this is the answer; of "
         "several, each is given by its number.",
-        Right.ACCEPT,
+        Permission.ACCEPT,
         lambda ctx, request_id, body: reopening.accept(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
@@ -144,7 +144,7 @@ RUNNING: tuple[Entry, ...] = (
         "settle-again",
         "Look again at a closed request whose tasks changed",
         "Its certificate gets a new revision; none is ever edited.",
-        Right.REPAIR,
+        Permission.REPAIR,
         lambda ctx, request_id, body: reopening.settle_again(ctx, request_id, body.reason, wait=False),
         bodies.StartedAgain,
         bodies.RestartWithReason,
@@ -153,7 +153,7 @@ RUNNING: tuple[Entry, ...] = (
         "adopt",
         "Link a PanDA task made by hand to a step of a request",
         "Its map, seeds and user are compared first; the rest of the chain then runs by itself.",
-        Right.ADOPT,
+        Permission.ADOPT,
         lambda ctx, request_id, body: adopting.adopt(ctx, request_id, body.step, body.jedi_task_id),
         bodies.Adopted,
         bodies.Adoption,
@@ -163,7 +163,7 @@ RUNNING: tuple[Entry, ...] = (
         "archive",
         "Put a request that has ended away",
         "Its DAG leaves Airflow; certificate and seeds stay.",
-        Right.ARCHIVE,
+        Permission.ARCHIVE,
         lambda ctx, request_id, _: controlling.archive(ctx, request_id),
         bodies.ToldTasks,
         match=True,

@@ -12,7 +12,7 @@ from prodsys.actions.queries import listing
 from prodsys.model.statuses import Severity
 from prodsys.web.api import views
 from prodsys.web.api.paging import Limit, Offset, Page, page, window_of
-from prodsys.web.api.parameters import MAX_ID, Hands, OfRequest
+from prodsys.web.api.parameters import MAX_ID, ActionContext, OfRequest
 from prodsys.web.api.replies import reply
 
 router = APIRouter()
@@ -24,7 +24,7 @@ router = APIRouter()
 )  # fmt: skip
 def list_findings(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     severity: Severity | None = None,
     waiting: Annotated[bool | None, Query(description="true: seen still, and decided by nobody")] = None,
@@ -37,6 +37,6 @@ def list_findings(
 
 
 @router.get("/findings/{finding_id}", tags=["findings"], summary="One finding", response_model=views.Finding)
-def show_finding(request: Request, ctx: Hands, finding_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> Response:
+def show_finding(request: Request, ctx: ActionContext, finding_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> Response:
     """With who decided it, when somebody did."""
     return reply(request, views.Finding.model_validate(listing.show_finding(ctx, finding_id)))

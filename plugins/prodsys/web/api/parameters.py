@@ -1,4 +1,4 @@
-"""What calls name: ids in paths, hands of the caller, conditions and keys in headers."""
+"""What calls name: ids in paths, context of the caller, conditions and keys in headers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from prodsys.actions.core.context import Context
 from prodsys.errors import SpecInvalid
 from prodsys.model.names import canonical_id
-from prodsys.web.context_factory import HandsOf
+from prodsys.web.context_factory import ContextFactory
 from prodsys.web.guard import Guards, person_of
 from prodsys.web.person import Access
 from prodsys.web.refusals import AccessRefused
@@ -39,9 +39,9 @@ def _query_of(schema: dict[str, Any], path: str, method: str) -> dict[str, bool]
     return {one["name"]: '"array"' in json.dumps(one["schema"]) for one in found}
 
 
-def hands(request: Request) -> Context:
-    """Hands of the person whom the gate let in."""
-    make: HandsOf = request.app.state.hands
+def action_context(request: Request) -> Context:
+    """Context of the person whom the guard let in."""
+    make: ContextFactory = request.app.state.make_context
     return make(person_of(request))
 
 
@@ -53,7 +53,7 @@ def may_audit(request: Request) -> None:
         raise AccessRefused(person.name, Access.AUDIT)
 
 
-Hands = Annotated[Context, Depends(hands)]
+ActionContext = Annotated[Context, Depends(action_context)]
 RequestId = Annotated[
     str,
     Path(max_length=64, pattern=NAME, examples=["PROD2025-016"], description="id of a request"),

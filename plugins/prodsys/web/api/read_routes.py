@@ -11,21 +11,21 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from prodsys.actions.core.request_snapshot import show_look
+from prodsys.actions.core.request_snapshot import show_snapshot
 from prodsys.actions.queries import listing
 from prodsys.actions.queries.showing_seeds import show_shared_seeds
 from prodsys.errors import SpecInvalid
 from prodsys.ledger import searching
 from prodsys.ledger.searching import AuditFilter, DatasetFilter, RequestFilter, TaskFilter
-from prodsys.model.moves import Right
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import MAX_SEED, SeedRange
 from prodsys.model.statuses import IntentState, RequestState, TaskStatus
+from prodsys.model.transitions import Permission
 from prodsys.web.api import views
 from prodsys.web.api.paging import Limit, Offset, Page, Text, page, window_of
-from prodsys.web.api.parameters import MAX_ID, NAME, Hands, OfRequest, RequestId, may_audit
+from prodsys.web.api.parameters import MAX_ID, NAME, ActionContext, OfRequest, RequestId, may_audit
 from prodsys.web.api.replies import reply
-from prodsys.web.api.timestamps import Moment
+from prodsys.web.api.timestamps import Timestamp
 from prodsys.web.guard import person_of
 
 router = APIRouter()
@@ -42,14 +42,14 @@ def _order(orders: dict[str, searching.Column]) -> object:
 
 
 @router.get("/me", tags=["me"], summary="Who the server takes you for, and what you may do", response_model=views.Me)
-def me(request: Request, ctx: Hands) -> Response:
+def me(request: Request, ctx: ActionContext) -> Response:
     """Name, roles at Airflow and here, rights."""
     person, rights = person_of(request), ctx.catalogue.policy.rights
     body = views.Me(
         name=person.name,
         airflow_roles=sorted(person.airflow_roles),
         roles=sorted(ctx.roles),
-        rights=[right for right in Right if ctx.roles & set(rights[right])],
+        rights=[right for right in Permission if ctx.roles & set(rights[right])],
     )
     return reply(request, body)
 
@@ -58,7 +58,7 @@ def me(request: Request, ctx: Hands) -> Response:
 @router.get("/requests", tags=["requests"], summary="Requests, page by page", response_model=Page[views.RequestLine])
 def list_requests(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     state: Annotated[list[RequestState] | None, Query(description="only these states")] = None,
     campaign: Word = None,
     requester: Word = None,
@@ -66,7 +66,7 @@ def list_requests(
     label: Word = None,
     related_to: Word = None,
     text: Text = None,
-    changed_since: Moment | None = None,
+    changed_since: Timestamp | None = None,
     sort: Annotated[str, _order(searching.REQUEST_ORDERS)] = "request_id",
     offset: Offset = 0,
     limit: Limit = 50,
@@ -83,11 +83,11 @@ def list_requests(
     "/requests/{request_id}", tags=["requests"], summary="One request, with its ETag",
     response_model=views.RequestPicture,
 )  # fmt: skip
-def show_request(request: Request, ctx: Hands, request_id: RequestId) -> Response:
+def show_request(request: Request, ctx: ActionContext, request_id: RequestId) -> Response:
     """Everything a decision about it depends on. The ETag is what `If-Match` of a change wants: it stays the same while
     tasks and files come and go, and changes when state, plan, priority, spec or a question do.
     """
-    look = show_look(ctx, request_id)
+    look = show_snapshot(ctx, request_id)
     return reply(request, views.RequestPicture.model_validate(look.body), tag=look.tag)
 
 
@@ -95,7 +95,7 @@ def show_request(request: Request, ctx: Hands, request_id: RequestId) -> Respons
     "/requests/{request_id}/steps", tags=["requests"], summary="Steps of a request with their verdicts",
     response_model=views.StepList,
 )  # fmt: skip
-def list_steps(request: Request, ctx: Hands, request_id: RequestId) -> Response:
+def list_steps(request: Request, ctx: ActionContext, request_id: RequestId) -> Response:
     """In the order of the chain, bunch by bunch."""
     items = [views.Step.model_validate(one) for one in listing.list_request_steps(ctx, request_id)]
     return reply(request, views.StepList(items=items))
@@ -107,7 +107,7 @@ def list_steps(request: Request, ctx: Hands, request_id: RequestId) -> Response:
 )  # fmt: skip
 def list_outcomes(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: RequestId,
     step: Word = None,
     state: SeedState | None = None,
@@ -123,7 +123,7 @@ def list_outcomes(
     "/requests/{request_id}/runs", tags=["requests"], summary="Airflow runs of a request",
     response_model=views.RunList,
 )  # fmt: skip
-def list_runs(request: Request, ctx: Hands, request_id: RequestId) -> Response:
+def list_runs(request: Request, ctx: ActionContext, request_id: RequestId) -> Response:
     """Those that drove it, and those that were turned away."""
     items = [views.Run.model_validate(one) for one in listing.list_runs(ctx, request_id)]
     return reply(request, views.RunList(items=items))
@@ -134,7 +134,7 @@ def list_runs(request: Request, ctx: Hands, request_id: RequestId) -> Response:
     response_model=Page[views.AuditLine],
 )  # fmt: skip
 def list_history(
-    request: Request, ctx: Hands, request_id: RequestId, offset: Offset = 0, limit: Limit = 50
+    request: Request, ctx: ActionContext, request_id: RequestId, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """Everybody who may look sees the history of a request; `/audit` over all of them needs more."""
     window = window_of(offset, limit)
@@ -145,7 +145,7 @@ def list_history(
 @router.get("/plans", tags=["plans"], summary="Plans, newest first", response_model=Page[views.PlanLine])
 def list_plans(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     approved: bool | None = None,
     sort: Annotated[str, _order(searching.PLAN_ORDERS)] = "-planned_at",
@@ -158,7 +158,7 @@ def list_plans(
 
 
 @router.get("/plans/{digest}", tags=["plans"], summary="One plan with its body", response_model=views.PlanPicture)
-def show_plan(request: Request, ctx: Hands, digest: Digest) -> Response:
+def show_plan(request: Request, ctx: ActionContext, digest: Digest) -> Response:
     """Tasks, names, volume, rules: what approving this digest means."""
     return reply(request, views.PlanPicture.model_validate(listing.show_plan(ctx, digest)))
 
@@ -168,7 +168,7 @@ def show_plan(request: Request, ctx: Hands, digest: Digest) -> Response:
     response_model=Page[views.CertificateLine],
 )  # fmt: skip
 def list_certificates(
-    request: Request, ctx: Hands, request_id: OfRequest = None, offset: Offset = 0, limit: Limit = 50
+    request: Request, ctx: ActionContext, request_id: OfRequest = None, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """Every revision is one of its own; none is ever edited."""
     window = window_of(offset, limit)
@@ -181,7 +181,7 @@ def list_certificates(
 )  # fmt: skip
 def show_certificate(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: RequestId,
     revision: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="default: the newest")] = None,
 ) -> Response:
@@ -194,7 +194,7 @@ def show_certificate(
 @router.get("/tasks", tags=["tasks"], summary="PanDA tasks, page by page", response_model=Page[views.Task])
 def list_tasks(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     step: Word = None,
     status: Annotated[list[TaskWord] | None, Query(description="PanDA's words")] = None,
@@ -215,7 +215,7 @@ def list_tasks(
 @router.get("/tasks/{task_name}", tags=["tasks"], summary="One PanDA task", response_model=views.TaskPicture)
 def show_task(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     task_name: Annotated[str, Path(max_length=250, pattern=NAME, examples=[views.TASK])],
 ) -> Response:
     """With the map it was submitted with."""
@@ -226,7 +226,7 @@ def show_task(
 @router.get("/seeds", tags=["seeds"], summary="Seeds and their first owners", response_model=Page[views.Claim])
 def list_seeds(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     configuration: OfConfiguration = None,
     request_id: OfRequest = None,
     first: Seed = None,
@@ -250,7 +250,7 @@ def _seeds_between(first: int | None, last: int | None) -> SeedRange:
 @router.get(
     "/seeds/shared", tags=["seeds"], summary="Which requests hold the same events", response_model=views.SharedPairs
 )
-def list_shared_seeds(request: Request, ctx: Hands) -> Response:
+def list_shared_seeds(request: Request, ctx: ActionContext) -> Response:
     """All pairs of requests of one configuration with common seeds: never add their samples together."""
     items = [views.SharedPair.model_validate(one) for one in show_shared_seeds(ctx)]
     return reply(request, views.SharedPairs(items=items))
@@ -259,7 +259,7 @@ def list_shared_seeds(request: Request, ctx: Hands) -> Response:
 @router.get(
     "/seeds/{configuration}/free", tags=["seeds"], summary="Where free seeds begin", response_model=views.FreeSeeds
 )
-def show_free_seeds(request: Request, ctx: Hands, configuration: Digest) -> Response:
+def show_free_seeds(request: Request, ctx: ActionContext, configuration: Digest) -> Response:
     """Lowest seed above all that anybody of the configuration owns; nothing is reserved by asking."""
     free = listing.free_seeds(ctx, configuration)
     return reply(request, views.FreeSeeds(configuration=configuration, next_free=free))
@@ -268,7 +268,7 @@ def show_free_seeds(request: Request, ctx: Hands, configuration: Digest) -> Resp
 @router.get("/datasets", tags=["datasets"], summary="Datasets and containers", response_model=Page[views.Dataset])
 def list_datasets(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     kind: Word = None,
     step: Word = None,
@@ -290,7 +290,7 @@ DidPath = Annotated[str, Path(max_length=276, pattern=NAME, examples=[views.DID]
 @router.get(
     "/datasets/{did:path}/files", tags=["datasets"], summary="Files of a dataset", response_model=Page[views.File]
 )
-def list_files(request: Request, ctx: Hands, did: DidPath, offset: Offset = 0, limit: Limit = 50) -> Response:
+def list_files(request: Request, ctx: ActionContext, did: DidPath, offset: Offset = 0, limit: Limit = 50) -> Response:
     """In the order of seeds."""
     window = window_of(offset, limit)
     return page(request, listing.list_files(ctx, did, window), window, views.File)
@@ -300,7 +300,7 @@ def list_files(request: Request, ctx: Hands, did: DidPath, offset: Offset = 0, l
     "/datasets/{did:path}", tags=["datasets"], summary="One dataset with its rules",
     response_model=views.DatasetPicture,
 )  # fmt: skip
-def show_dataset(request: Request, ctx: Hands, did: DidPath) -> Response:
+def show_dataset(request: Request, ctx: ActionContext, did: DidPath) -> Response:
     """With its replication rules."""
     return reply(request, views.DatasetPicture.model_validate(listing.show_dataset(ctx, did)))
 
@@ -312,12 +312,12 @@ def show_dataset(request: Request, ctx: Hands, did: DidPath) -> Response:
 )  # fmt: skip
 def list_audit(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     who: Word = None,
     action: Word = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
+    since: Timestamp | None = None,
+    until: Timestamp | None = None,
     sort: Annotated[str, _order(searching.AUDIT_ORDERS)] = "-at",
     offset: Offset = 0,
     limit: Limit = 50,
@@ -334,7 +334,7 @@ def list_audit(
 )  # fmt: skip
 def list_questions(
     request: Request,
-    ctx: Hands,
+    ctx: ActionContext,
     request_id: OfRequest = None,
     waiting: Annotated[bool | None, Query(description="true: without an answer")] = None,
     offset: Offset = 0,
@@ -346,6 +346,6 @@ def list_questions(
 
 
 @router.get("/questions/{question_id}", tags=["questions"], summary="One question", response_model=views.Question)
-def show_question(request: Request, ctx: Hands, question_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> Response:
+def show_question(request: Request, ctx: ActionContext, question_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> Response:
     """With its answer, when somebody gave one."""
     return reply(request, views.Question.model_validate(listing.show_question(ctx, question_id)))

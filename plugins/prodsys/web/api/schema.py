@@ -110,7 +110,7 @@ def schema_text(api: FastAPI, root: str = MOUNTED) -> str:
 def generated() -> str:
     """The description of the API as the code stands."""
     from prodsys.web.application import create_api
-    from prodsys.web.context_factory import HandsFromSettings
+    from prodsys.web.context_factory import SettingsContextFactory
     from prodsys.web.guard import Guards
     from prodsys.web.person import Access, Person
 
@@ -120,7 +120,7 @@ def generated() -> str:
     def never(_person: Person, _access: Access) -> bool:
         return False
 
-    return schema_text(create_api(Guards(nobody, never), HandsFromSettings()))
+    return schema_text(create_api(Guards(nobody, never), SettingsContextFactory()))
 
 
 def main(arguments: list[str], file: Path = FILE) -> int:

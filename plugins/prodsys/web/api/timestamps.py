@@ -23,5 +23,5 @@ def _within_a_year(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out, json_schema_input_type=datetime)]
-SoonMoment = Annotated[Moment, AfterValidator(_within_a_year)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_written_out, json_schema_input_type=datetime)]
+SoonTimestamp = Annotated[Timestamp, AfterValidator(_within_a_year)]

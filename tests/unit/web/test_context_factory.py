@@ -6,7 +6,7 @@ import pytest
 
 from prodsys.errors import SettingMissing
 from prodsys.settings import Settings
-from prodsys.web.context_factory import HandsFromSettings
+from prodsys.web.context_factory import SettingsContextFactory
 from prodsys.web.person import Person
 from prodsys.web.problems import kind_of
 from prodsys.web.refusals import SpecsFaulty
@@ -15,18 +15,18 @@ NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"  # nothing is contac
 
 
 @pytest.fixture
-def hands() -> HandsFromSettings:
-    return HandsFromSettings(Settings({"PRODSYS_DATABASE_URL": NOWHERE}))
+def make_context() -> SettingsContextFactory:
+    return SettingsContextFactory(Settings({"PRODSYS_DATABASE_URL": NOWHERE}))
 
 
-def test_roles_follow_from_those_at_airflow(hands):
-    ctx = hands(Person("ann", frozenset({"Submitter", "Viewer", "Op"})))
+def test_roles_follow_from_those_at_airflow(make_context):
+    ctx = make_context(Person("ann", frozenset({"Submitter", "Viewer", "Op"})))
     assert (ctx.who, ctx.roles) == ("ann", {"submitter", "viewer"})
-    assert hands(Person("bob")).roles == frozenset()
+    assert make_context(Person("bob")).roles == frozenset()
 
 
-def test_specs_are_read_once_and_shared(hands):
-    first, second = hands(Person("ann")), hands(Person("bob"))
+def test_specs_are_read_once_and_shared(make_context):
+    first, second = make_context(Person("ann")), make_context(Person("bob"))
     assert first.catalogue is second.catalogue
     assert first.sessions is second.sessions
     assert (first.who, second.who) == ("ann", "bob")
@@ -35,13 +35,13 @@ def test_specs_are_read_once_and_shared(hands):
 
 def test_faulty_specs_are_the_servers_fault(tmp_path):
     (tmp_path / "policy.yaml").write_text("{")
-    hands = HandsFromSettings(Settings({"PRODSYS_DATABASE_URL": NOWHERE, "PRODSYS_SPECS": str(tmp_path)}))
+    make_context = SettingsContextFactory(Settings({"PRODSYS_DATABASE_URL": NOWHERE, "PRODSYS_SPECS": str(tmp_path)}))
     with pytest.raises(SpecsFaulty) as caught:
-        hands(Person("ann"))
+        make_context(Person("ann"))
     assert (kind_of(caught.value).status, kind_of(caught.value).open) == (500, False)
 
 
 def test_a_missing_setting_is_told_in_the_log_alone():
     with pytest.raises(SettingMissing) as caught:
-        HandsFromSettings(Settings({}))(Person("ann"))
+        SettingsContextFactory(Settings({}))(Person("ann"))
     assert (kind_of(caught.value).status, kind_of(caught.value).open) == (500, False)

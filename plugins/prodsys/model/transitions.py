@@ -1,4 +1,4 @@
-"""The table of allowed moves of a request: from which state, by which act, to which state, and with which right.
+"""The table of transitions of a request: from which state, by which action, to which state, with which permission.
 
 Anything that is not in the table is refused, with the acts that are possible. Airflow's state never decides.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 from prodsys.model.statuses import RequestState as State
 
 
-class Right(StrEnum):
+class Permission(StrEnum):
     """What a role may be allowed to do; ``policy.yaml`` says which roles are."""
 
     CREATE = "create"  # write, edit, delete a draft, clone, extend, trial, reuse of seeds
@@ -27,7 +27,7 @@ class Right(StrEnum):
     ARCHIVE = "archive"
 
 
-class Act(StrEnum):
+class Action(StrEnum):
     """What is done to a request, in the words of the audit log."""
 
     REVISE = "revise"  # something else is asked for: it is a draft again
@@ -58,67 +58,67 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True)
-class Move:
+class Transition:
     """One line of the table; `right` None: it follows from another act, nobody asks for it by itself."""
 
-    act: Act
+    act: Action
     sources: frozenset[State]
     target: State
-    right: Right | None = None
+    right: Permission | None = None
 
 
-def _move(act: Act, sources: Collection[State], target: State, right: Right | None = None) -> Move:
-    return Move(act, frozenset(sources), target, right)
+def _move(act: Action, sources: Collection[State], target: State, right: Permission | None = None) -> Transition:
+    return Transition(act, frozenset(sources), target, right)
 
 
 _OPEN = (State.DRAFT, State.CHECKED, State.PLANNED)
 _LAUNCHED = (State.DELAYED, State.READY)
 _DELIVERED = (State.COMPLETE, State.ACCEPTED)
 
-MOVES: tuple[Move, ...] = (
-    _move(Act.REVISE, (*_OPEN, State.RECORDED), State.DRAFT),
-    _move(Act.RECORD, (*_OPEN, State.RECORDED), State.RECORDED),
-    _move(Act.CHECK, (State.DRAFT, State.CHECKED), State.CHECKED, Right.PLAN),
-    _move(Act.FAULT, (State.CHECKED,), State.DRAFT),
-    _move(Act.PLAN, _OPEN, State.PLANNED, Right.PLAN),
-    _move(Act.APPROVE, (State.PLANNED,), State.APPROVED, Right.APPROVE),
-    _move(Act.REJECT, (State.PLANNED,), State.CHECKED, Right.APPROVE),
-    _move(Act.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Right.APPROVE),
-    _move(Act.DELAY, (State.APPROVED, *_LAUNCHED), State.DELAYED, Right.LAUNCH),
-    _move(Act.LAUNCH, (State.APPROVED, State.DELAYED), State.READY, Right.LAUNCH),
-    _move(Act.DRIVE, (State.READY, State.FAILED), State.RUNNING),
-    _move(Act.PAUSE, (State.RUNNING,), State.PAUSED, Right.CONTROL),
-    _move(Act.RESUME, (State.PAUSED,), State.RUNNING, Right.CONTROL),
-    _move(Act.CLOSE, (State.RUNNING,), State.CLOSING),
-    _move(Act.COMPLETE, (State.CLOSING,), State.COMPLETE),
-    _move(Act.COMPLETE_PARTLY, (State.CLOSING,), State.ACCEPTED),
-    _move(Act.FAIL, (State.RUNNING, State.PAUSED, State.CLOSING), State.FAILED),
-    _move(Act.RETRY, (State.FAILED,), State.READY, Right.REPAIR),
-    _move(Act.RECOVER, (State.FAILED, State.ACCEPTED), State.READY, Right.REPAIR),
-    _move(Act.ACCEPT, (State.FAILED,), State.READY, Right.ACCEPT),
-    _move(Act.REOPEN, _DELIVERED, State.READY, Right.REPAIR),
-    _move(Act.ADOPT, (State.RECORDED, State.APPROVED, State.DELAYED), State.READY, Right.ADOPT),
+MOVES: tuple[Transition, ...] = (
+    _move(Action.REVISE, (*_OPEN, State.RECORDED), State.DRAFT),
+    _move(Action.RECORD, (*_OPEN, State.RECORDED), State.RECORDED),
+    _move(Action.CHECK, (State.DRAFT, State.CHECKED), State.CHECKED, Permission.PLAN),
+    _move(Action.FAULT, (State.CHECKED,), State.DRAFT),
+    _move(Action.PLAN, _OPEN, State.PLANNED, Permission.PLAN),
+    _move(Action.APPROVE, (State.PLANNED,), State.APPROVED, Permission.APPROVE),
+    _move(Action.REJECT, (State.PLANNED,), State.CHECKED, Permission.APPROVE),
+    _move(Action.WITHDRAW, (State.APPROVED, *_LAUNCHED), State.PLANNED, Permission.APPROVE),
+    _move(Action.DELAY, (State.APPROVED, *_LAUNCHED), State.DELAYED, Permission.LAUNCH),
+    _move(Action.LAUNCH, (State.APPROVED, State.DELAYED), State.READY, Permission.LAUNCH),
+    _move(Action.DRIVE, (State.READY, State.FAILED), State.RUNNING),
+    _move(Action.PAUSE, (State.RUNNING,), State.PAUSED, Permission.CONTROL),
+    _move(Action.RESUME, (State.PAUSED,), State.RUNNING, Permission.CONTROL),
+    _move(Action.CLOSE, (State.RUNNING,), State.CLOSING),
+    _move(Action.COMPLETE, (State.CLOSING,), State.COMPLETE),
+    _move(Action.COMPLETE_PARTLY, (State.CLOSING,), State.ACCEPTED),
+    _move(Action.FAIL, (State.RUNNING, State.PAUSED, State.CLOSING), State.FAILED),
+    _move(Action.RETRY, (State.FAILED,), State.READY, Permission.REPAIR),
+    _move(Action.RECOVER, (State.FAILED, State.ACCEPTED), State.READY, Permission.REPAIR),
+    _move(Action.ACCEPT, (State.FAILED,), State.READY, Permission.ACCEPT),
+    _move(Action.REOPEN, _DELIVERED, State.READY, Permission.REPAIR),
+    _move(Action.ADOPT, (State.RECORDED, State.APPROVED, State.DELAYED), State.READY, Permission.ADOPT),
     _move(
-        Act.ABORT,
+        Action.ABORT,
         (*_OPEN, State.APPROVED, *_LAUNCHED, State.RUNNING, State.PAUSED, State.CLOSING, State.FAILED),
         State.ABORTED,
-        Right.ABORT,
+        Permission.ABORT,
     ),
-    _move(Act.DELETE, _OPEN, State.DELETED, Right.CREATE),
+    _move(Action.DELETE, _OPEN, State.DELETED, Permission.CREATE),
     _move(
-        Act.ARCHIVE,
+        Action.ARCHIVE,
         (*_DELIVERED, State.FAILED, State.ABORTED, State.DELETED, State.RECORDED),
         State.ARCHIVED,
-        Right.ARCHIVE,
+        Permission.ARCHIVE,
     ),
 )
 
 
-def find_move(state: State, act: Act) -> Move | None:
+def find_move(state: State, act: Action) -> Transition | None:
     """The line of the table for this act in this state, or None when it is refused."""
     return next((move for move in MOVES if move.act is act and state in move.sources), None)
 
 
-def possible_acts(state: State) -> tuple[Act, ...]:
+def possible_acts(state: State) -> tuple[Action, ...]:
     """Acts that people may do in this state, in the order of the table."""
     return tuple(move.act for move in MOVES if state in move.sources and move.right is not None)

@@ -22,12 +22,12 @@ NOW = func.clock_timestamp()
 LONG_AGO: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
 
 
-def take_turn(session: Session, task: TaskRow, owner: str, answer_max_s: float) -> bool:
+def acquire_lease(session: Session, task: TaskRow, owner: str, answer_max_s: float) -> bool:
     """Begin to send; False when the intent is not any more as ``task`` shows it.
 
     Raises
     ------
-    MoveRefused, RequestUnavailable
+    InvalidTransition, RequestUnavailable
         Nobody drives the request any more; an abort or a pause that comes now waits for this transaction.
     """
     request = _request_of(session, task)
@@ -45,8 +45,8 @@ def take_turn(session: Session, task: TaskRow, owner: str, answer_max_s: float) 
     return _change(session, task, values)
 
 
-def give_turn_back(session: Session, task: TaskRow, owner: str) -> bool:
-    """Undo `take_turn`: nothing was sent, so that the intent is again as ``task`` shows it."""
+def release_lease(session: Session, task: TaskRow, owner: str) -> bool:
+    """Undo `acquire_lease`: nothing was sent, so that the intent is again as ``task`` shows it."""
     values = {
         "intent": task.intent,
         "owner": task.owner,
@@ -69,7 +69,7 @@ def record_found(session: Session, task: TaskRow, jedi_task_id: int) -> bool:
     return _change(session, task, _recorded(jedi_task_id))
 
 
-def doubt(session: Session, task: TaskRow) -> bool:
+def mark_uncertain(session: Session, task: TaskRow) -> bool:
     """Let a turn whose time is over be in doubt; False while it has time, or when it is over otherwise."""
     over = func.coalesce(TaskRow.until, LONG_AGO) <= NOW
     return _change(session, task, {"intent": IntentState.IN_DOUBT}, over)
