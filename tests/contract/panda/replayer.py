@@ -288,8 +288,15 @@ class Replay:
             self._know(step.made, task_id)
 
     def _may_come(self, step: Step) -> bool:
-        """Whether the recorded reply may still come: a command just sent is carried out some seconds later."""
-        return step.call["method"] == "GET" and bool(step.places)
+        """Whether the recorded reply may still come: a command just sent is carried out some seconds later.
+
+        A task that has ended, and was past this moment before the call, does not come back to it.
+        """
+        if step.call["method"] != "GET" or not step.places or self._spoilt & step.places.keys():
+            return False
+        seen = {one: self.result.seen[one] for one in step.places}
+        ended = all(statuses[-1:] and statuses[-1] in FINAL for statuses in seen.values())
+        return not (ended and self._moment_is_over(step))
 
     def _compare(self, step: Step, reply: httpx.Response) -> str:
         recorded = normal_reply(step.method, step.call["response_body"])
