@@ -15,7 +15,18 @@ pytest_plugins = ["tests.postgres_fixture", "tests.rucio_fixture"]
 HERE = Path(__file__).parent
 OWN_SERVERS = ("test_broken_answers.py", "test_stock_plugins.py")
 """Files of ``contract/chain`` that share no production with the others: they balance the two workers."""
-LONGEST = ("chain", "chain with servers of its own", "panda", "exactly_once", "rest", "actions")
+LONGEST = (
+    "panda",
+    "chain",
+    "actions",
+    "chain with servers of its own",
+    "exactly_once",
+    "rucio",
+    "jedi",
+    "client",
+    "closing",
+    "rest",
+)
 """These groups begin first, the others fill the gaps."""
 
 
@@ -26,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
-    """What shares servers goes to one worker: a folder of ``contract``, a file elsewhere (``-n 2``).
+    """What shares servers goes to one worker: a folder of ``contract``, a file elsewhere (``-n 3``: two cores, and most tests wait).
 
     (``--dist loadgroup`` with its marks does nothing under pytest 9.2: xdist 3.8 writes the group into an attribute
     that pytest does not read any more.)

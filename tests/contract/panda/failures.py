@@ -39,7 +39,7 @@ RULES: list[dict[str, Any]] = [
     _fail(r"\.1\.failed$", 1, STAGE_OUT, *range(1002, 1006)),
     _fail(r"scouts_broken", "always", EXIT_65, 1001),
     _fail(r"scouts_broken", "always", STAGE_OUT, *range(1002, 1021)),
-    _slow(r"finish_cmd\.soft$", 20, 1003, 1004, 1005),
+    _slow(r"finish_cmd\.soft$", 80, 1003, 1004, 1005),
     _slow(r"finish_cmd$", 120, *range(1003, 1011)),
     _slow(r"finish_cmd\.none_done$", 120),
     _slow(r"\.1\.(killed|auth|auth\.user|duplicates\.notunique)$", 120),
