@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.standing import door
+from prodsys.building.standing import door, often
 from prodsys.operators.approve import AskOperator
 
 DOCS = """
@@ -11,5 +11,5 @@ run for a plan nobody is asked about, and ends a question whose plan was approve
 ledger says which plans wait; after an outage the first run does all that was missed.
 """
 
-with DAG("approval", schedule="* * * * *", **door("Ask about plans that wait", DOCS)) as dag:
+with DAG("approval", schedule=often(), **door("Ask about plans that wait", DOCS)) as dag:
     AskOperator(task_id="ask")

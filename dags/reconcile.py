@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG
 
-from prodsys.building.standing import door
+from prodsys.building.standing import door, often
 from prodsys.operators.standing import ReconcileOperator
 
 DOCS = """
@@ -12,5 +12,5 @@ that back. Whatever is in doubt is written down for a person: `prodsys finding l
 to `compare_catalogues`.
 """
 
-with DAG("reconcile", schedule="* * * * *", **door("Compare ledger, PanDA and Airflow", DOCS)) as dag:
+with DAG("reconcile", schedule=often(), **door("Compare ledger, PanDA and Airflow", DOCS)) as dag:
     ReconcileOperator(task_id="reconcile")

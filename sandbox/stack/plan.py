@@ -79,6 +79,7 @@ class Plan:
         return {
             "PRODSYS_HOME": str(self.home.root),
             "PRODSYS_PROFILE": self.settings.profile,
+            "PRODSYS_STANDING_INTERVAL_S": self.settings.get("STANDING_INTERVAL_S", "10") or "10",
             "PRODSYS_SPECS": str(self.settings.specs),
             "PRODSYS_DATABASE_URL": self.database_url("prodsys"),
             "PRODSYS_PANDA_URL": self.url("panda"),

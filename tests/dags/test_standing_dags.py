@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import ParamValidationError
 
+from prodsys.building.standing import often
+from prodsys.errors import SpecInvalid
 from prodsys.model.access import QUESTION_ACCESS, access_control
 from tests.airflow_environment import REPOSITORY
 
@@ -78,4 +81,17 @@ def test_only_questions_about_plans_are_open_to_the_manager(parse: Parse) -> Non
 @pytest.mark.parametrize("dag_id", ["intake", "dispatch", "reconcile", "approval"])
 def test_what_people_wait_for_is_looked_at_every_minute(parse: Parse, dag_id: str) -> None:
     """A launch over REST waits for no run: who launches before Airflow shows the DAG waits for the dispatcher."""
-    assert parse(DAGS).dags[dag_id].schedule == "* * * * *"
+    assert parse(DAGS).dags[dag_id].schedule == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("5", 5), ("10", 10), ("600", 600)])
+def test_how_often_is_a_setting(written: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSYS_STANDING_INTERVAL_S", written)
+    assert often() == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("written", ["4", "601", "1.5", "-60", "a minute", "٦٠"])
+def test_a_setting_that_is_no_sensible_time_is_named(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSYS_STANDING_INTERVAL_S", written)
+    with pytest.raises(SpecInvalid, match=r"PRODSYS_STANDING_INTERVAL_S.*write whole seconds from 5 to 600"):
+        often()
