@@ -15,7 +15,7 @@ from prodsys.actions.requests.importing import import_intake
 from prodsys.actions.runs.launching import launch
 from prodsys.errors import ProductionError, SeedsTaken
 from prodsys.intake.files import read_files
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.seeds import SeedRange, parse_seeds
 from prodsys.model.statuses import DELIVERED, RequestState
 from sandbox.demo import book
@@ -61,13 +61,13 @@ def show_refusal(ctx: Context, lines: list[RequestLine], screen: Screen) -> None
     first = parse_seeds(owner.seeds)[0].first
     wanted = (SeedRange(first=first, last=first + book.SEEDS - 1),)
     asked = book.clone_id(owner.request_id)[:-3] + "999"
-    screen.title(f"Asking for seeds {seeds_of.show(wanted)}, which {owner.request_id} owns")
+    screen.title(f"Asking for seeds {seed_ranges.show(wanted)}, which {owner.request_id} owns")
     try:
         clone(ctx, owner.request_id, asked, CloneOrder(seeds=wanted, events_per_file=book.EVENTS, chain=book.CHAIN))
     except SeedsTaken as error:
         screen.say(f"  refused: {error}")
         return
-    raise DemoFailed(f"seeds {seeds_of.show(wanted)} were given away twice")
+    raise DemoFailed(f"seeds {seed_ranges.show(wanted)} were given away twice")
 
 
 def clone_all(ctx: Context, lines: list[RequestLine], screen: Screen) -> dict[str, list[int]]:
@@ -77,8 +77,8 @@ def clone_all(ctx: Context, lines: list[RequestLine], screen: Screen) -> dict[st
     seeds = {}
     for line in lines:
         spec = clone(ctx, line.request_id, book.clone_id(line.request_id), order)
-        seeds[spec.request_id] = list(seeds_of.iterate(spec.seeds))
-        screen.say(f"  {line.request_id} -> {spec.request_id}: seeds {seeds_of.show(spec.seeds)}")
+        seeds[spec.request_id] = list(seed_ranges.iterate(spec.seeds))
+        screen.say(f"  {line.request_id} -> {spec.request_id}: seeds {seed_ranges.show(spec.seeds)}")
     return seeds
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prodsys.errors import FileUnreadable
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did, RequestId, TaskName
 from prodsys.model.plan import Plan, PlannedBunch, PlannedStep, describe, where
 from prodsys.model.request import digest_of
@@ -168,7 +168,7 @@ def _tags(plan: Plan) -> tuple[str, ...]:
 
 
 def _bunch(plan: Plan, bunch: PlannedBunch) -> PublishedBunch:
-    return PublishedBunch(number=bunch.number, seeds=seeds_of.show(bunch.seeds), steps=_steps(plan, bunch.number))
+    return PublishedBunch(number=bunch.number, seeds=seed_ranges.show(bunch.seeds), steps=_steps(plan, bunch.number))
 
 
 def _steps(plan: Plan, bunch: int | None) -> tuple[PublishedStep, ...]:
@@ -177,7 +177,7 @@ def _steps(plan: Plan, bunch: int | None) -> tuple[PublishedStep, ...]:
 
 def _step(plan: Plan, step: PlannedStep, bunch: int | None) -> PublishedStep:
     name = TaskName(plan.request_id, step.kind, bunch)
-    jobs = seeds_of.count(plan.seeds_of_bunch(bunch))
+    jobs = seed_ranges.count(plan.seeds_of_bunch(bunch))
     return PublishedStep(
         kind=step.kind,
         task_name=str(name),

@@ -10,7 +10,7 @@ from prodsys.errors import SpecInvalid
 from prodsys.intake import cells
 from prodsys.intake.cells import CellRefused
 from prodsys.intake.nearest import suggest
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.request import RequestSpec
 
 _READERS: dict[str, cells.Reader] = {
@@ -23,7 +23,7 @@ _READERS: dict[str, cells.Reader] = {
     "seeds": cells.read_seeds,
     "tag": cells.read_tag,
 }
-_PLAIN: dict[str, Callable[[Any], Any]] = {"seeds": seeds_of.show, "tag": lambda found: found[0]}
+_PLAIN: dict[str, Callable[[Any], Any]] = {"seeds": seed_ranges.show, "tag": lambda found: found[0]}
 
 
 def read_changes(pairs: Iterable[str]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -14,7 +14,7 @@ from prodsys.intake.cells import CellRefused, Reader
 from prodsys.intake.model_faults import plain_words
 from prodsys.intake.nearest import nearest, suggest
 from prodsys.intake.result import Accepted, Fault, Note, shown
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.plan import check_inputs
 from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import MAX_SEED, SeedRange
@@ -113,7 +113,7 @@ def _check_request(record: Record, spec: RequestSpec, catalogue: Catalogue) -> N
     for error in faults_of_request(spec, catalogue):
         name = error.place.rpartition(".")[2]
         value = getattr(spec, name)
-        record.fault(name, seeds_of.show(value) if name == "seeds" else value, error.message, error.remedy)
+        record.fault(name, seed_ranges.show(value) if name == "seeds" else value, error.message, error.remedy)
 
 
 def check_events(record: Record, values: Mapping[str, Any]) -> None:
@@ -121,7 +121,7 @@ def check_events(record: Record, values: Mapping[str, Any]) -> None:
     seeds, per_file, events = (values.get(name) for name in ("seeds", "events_per_file", "events"))
     if not (seeds and per_file and events):
         return
-    number = seeds_of.count(seeds)
+    number = seed_ranges.count(seeds)
     if number * per_file == events:
         return
     remedy = f"for these seeds write {number * per_file} events"

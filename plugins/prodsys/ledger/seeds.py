@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from prodsys.errors import SeedsTaken
 from prodsys.ledger.tables import RequestRow, RevisionRow, SeedClaimRow, SeedReuseRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import RequestId
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RequestState, ReuseKind
@@ -91,7 +91,7 @@ def find_owners(session: Session, configuration: str, seeds: Iterable[SeedRange]
     held: dict[str, list[SeedRange]] = defaultdict(list)
     for row in rows:
         held[row.owner].append(from_range(row.seeds))
-    found = [Owned(owner, one) for owner, theirs in held.items() for one in seeds_of.overlaps(wanted, theirs)]
+    found = [Owned(owner, one) for owner, theirs in held.items() for one in seed_ranges.overlaps(wanted, theirs)]
     return sorted(found, key=lambda owned: (owned.seeds, owned.owner))
 
 
@@ -129,7 +129,7 @@ def _claim(session: Session, configuration: str, seeds: Sequence[SeedRange], **o
         owners = find_owners(session, configuration, seeds, but=own)
         taken = [(owned.owner, owned.seeds.first, owned.seeds.last) for owned in owners]
         who = owner.get("request_id") or f"template {owner['template']}"
-        raise SeedsTaken(who, taken, next_free(session, configuration, seeds_of.count(seeds), own)) from error
+        raise SeedsTaken(who, taken, next_free(session, configuration, seed_ranges.count(seeds), own)) from error
 
 
 def reserve(session: Session, configuration: str, template: str, seeds: Sequence[SeedRange]) -> None:
@@ -149,7 +149,7 @@ def take_reserved(
 ) -> None:
     """Make a template's request the owner of seeds that were kept for it."""
     kept = reserved_by(session, template)
-    reserve(session, configuration, template, seeds_of.subtract(kept, seeds))
+    reserve(session, configuration, template, seed_ranges.subtract(kept, seeds))
     claim(session, configuration, request_id, seeds)
 
 
@@ -169,7 +169,7 @@ def give_back(
     session: Session, configuration: str, request_id: str, free: Sequence[SeedRange], *, reuse_too: bool
 ) -> None:
     """Give back some seeds of a request; the others stay its own."""
-    kept = seeds_of.subtract(claimed_by(session, request_id), free)
+    kept = seed_ranges.subtract(claimed_by(session, request_id), free)
     session.execute(delete(SeedClaimRow).where(SeedClaimRow.request_id == request_id))
     if kept:
         claim(session, configuration, request_id, kept)
@@ -216,7 +216,7 @@ def hand_over(session: Session, configuration: str, owned: Owned, new_owner: str
         held = from_range(row.seeds)
         session.delete(row)
         session.flush()
-        claim(session, configuration, owned.owner, seeds_of.subtract([held], [owned.seeds]))
+        claim(session, configuration, owned.owner, seed_ranges.subtract([held], [owned.seeds]))
     from_owner = SeedReuseRow.configuration == configuration, SeedReuseRow.owner == owned.owner
     for reuse in session.scalars(select(SeedReuseRow).where(*from_owner)).all():
         held = from_range(reuse.seeds)
@@ -225,7 +225,7 @@ def hand_over(session: Session, configuration: str, owned: Owned, new_owner: str
             continue
         session.delete(reuse)
         session.flush()
-        parts = [Owned(owned.owner, one) for one in seeds_of.subtract([held], [common])] + [Owned(new_owner, common)]
+        parts = [Owned(owned.owner, one) for one in seed_ranges.subtract([held], [common])] + [Owned(new_owner, common)]
         for part in parts:
             add_reuse(
                 session, configuration, reuse.request_id, part, ReuseKind(reuse.kind), reuse.reason, reuse.declared_by
@@ -247,7 +247,7 @@ def reused_by(session: Session, request_id: str) -> list[SeedReuseRow]:
 def uncovered(session: Session, request_id: str, seeds: Iterable[SeedRange]) -> tuple[SeedRange, ...]:
     """Seeds that the request neither owns nor has declared as reused."""
     reused = [from_range(row.seeds) for row in reused_by(session, request_id)]
-    return seeds_of.subtract(seeds, [*claimed_by(session, request_id), *reused])
+    return seed_ranges.subtract(seeds, [*claimed_by(session, request_id), *reused])
 
 
 def next_free(session: Session, configuration: str, number: int = 1, but: str = "") -> int:
@@ -265,7 +265,7 @@ def next_free(session: Session, configuration: str, number: int = 1, but: str = 
     rows = [(from_range(seeds), bool(of_template)) for seeds, of_template in session.execute(claims)]
     begin = min((seeds.first for seeds, of_template in rows if not of_template), default=1)
     taken = [seeds for seeds, _ in rows] + _asked_for(session, configuration, but)
-    return seeds_of.first_gap(taken, number, begin)
+    return seed_ranges.first_gap(taken, number, begin)
 
 
 def _asked_for(session: Session, configuration: str, but: str) -> list[SeedRange]:
@@ -277,7 +277,7 @@ def _asked_for(session: Session, configuration: str, but: str) -> list[SeedRange
         .where(RevisionRow.configuration == configuration, RequestRow.state.in_(_UNPLANNED))
         .where(RequestRow.request_id != but)
     )
-    return [one for seeds in session.scalars(wanted) for one in seeds_of.parse_seeds(seeds)]
+    return [one for seeds in session.scalars(wanted) for one in seed_ranges.parse_seeds(seeds)]
 
 
 _SAME_BEAM = """
@@ -334,7 +334,7 @@ def shared_seeds(session: Session) -> list[SharedSeeds]:
 def _shared(one: str, other: str, seeds: Iterable[Range[int]], reuse: Iterable[dict[str, str]] | None) -> SharedSeeds:
     a, b = sorted((one, other), key=RequestId.parse)
     declared = (f"{each['request']} of {each['owner']}: {each['kind']} ({each['reason']})" for each in reuse or ())
-    return SharedSeeds(a, b, seeds_of.normalise(map(from_range, seeds)), tuple(declared))
+    return SharedSeeds(a, b, seed_ranges.normalise(map(from_range, seeds)), tuple(declared))
 
 
 def configuration_of(session: Session, request_id: str) -> str | None:

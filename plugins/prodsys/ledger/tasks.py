@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, defer
 from prodsys.ledger.requests import get_step, list_steps
 from prodsys.ledger.seeds import to_range
 from prodsys.ledger.tables import FileRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import SeedState
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import FINAL, IntentState, TaskStatus
@@ -31,7 +31,7 @@ def seeds_of_task(task: TaskRow) -> tuple[int, ...]:
 def to_seeds(ranges: Iterable[Range[int]]) -> tuple[int, ...]:
     """Every seed of PostgreSQL's multirange, in order."""
     stored = [SeedRange(first=int(item.lower or 0), last=int(item.upper or 0) - 1) for item in ranges]
-    return tuple(seeds_of.iterate(sorted(stored)))
+    return tuple(seed_ranges.iterate(sorted(stored)))
 
 
 def jobs_of(task: TaskRow) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from prodsys.errors import SpecInvalid
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did, Sample, TaskName, energy_text
 from prodsys.model.placement import Placement, placement_of
 from prodsys.model.policy import Answer
@@ -184,9 +184,9 @@ def build_plan(spec: RequestSpec, revision: int, catalogue: Catalogue, reading: 
     placement = placement_of(spec, catalogue.sites)
     chain = catalogue.chain_of(spec)
     check_inputs(spec, chain)
-    run = seeds_of.subtract(spec.seeds, reading.lacking) if reading else spec.seeds
+    run = seed_ranges.subtract(spec.seeds, reading.lacking) if reading else spec.seeds
     steps = tuple(
-        _plan_step(step, chain.transform, spec, catalogue, sample, placement, seeds_of.count(run))
+        _plan_step(step, chain.transform, spec, catalogue, sample, placement, seed_ranges.count(run))
         for step in chain.steps
     )
     volume = sum(step.volume_bytes for step in steps)
@@ -252,10 +252,10 @@ def _plan_settle(spec: RequestSpec, partition: str, catalogue: Catalogue) -> Pla
 def _plan_bunches(spec: RequestSpec, reading: PlannedReading | None) -> tuple[PlannedBunch, ...]:
     if spec.bunches == 1:
         return ()
-    parts = seeds_of.split(spec.seeds, spec.bunches)
+    parts = seed_ranges.split(spec.seeds, spec.bunches)
     for part in parts:
-        if reading and not seeds_of.subtract(part, reading.lacking):
-            message = f"the input holds no complete set of files of seeds {seeds_of.show(part)}, a whole bunch"
+        if reading and not seed_ranges.subtract(part, reading.lacking):
+            message = f"the input holds no complete set of files of seeds {seed_ranges.show(part)}, a whole bunch"
             raise SpecInvalid(f"{spec.request_id}.bunches", message, "make fewer bunches, or ask for other seeds")
     return tuple(PlannedBunch(number=number, seeds=part) for number, part in enumerate(parts, start=1))
 
@@ -333,7 +333,7 @@ def describe(plan: Plan, digest: str, expected: str = "") -> str:
         f"### {plan.request_id}, revision {plan.revision}",
         "",
         f"{plan.events} events of {beam}, {plan.tag}, {plan.spec.software} {plan.spec.version}, "
-        f"seeds {seeds_of.show(plan.seeds)}.",
+        f"seeds {seed_ranges.show(plan.seeds)}.",
         "",
     ]
     if plan.reading:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import DataName, Did
 from prodsys.model.request import digest_of
 from prodsys.model.seeds import SeedRange
@@ -134,9 +134,9 @@ def warnings_of(reading: PlannedReading) -> tuple[str, ...]:
     if reading.seed_source is SeedSource.NAMES:
         said.append(f"seeds of the files are {seeds_from(reading)}")
     if reading.lacking:
-        number = seeds_of.count(reading.lacking)
+        number = seed_ranges.count(reading.lacking)
         said.append(
             f"{number} of the seeds asked for have no complete set of files in the input and will not come: "
-            f"{seeds_of.show(reading.lacking)}"
+            f"{seed_ranges.show(reading.lacking)}"
         )
     return tuple(said)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 
 RANGES_SHOWN = 20  # of one list of seeds
 # what differs from seed to seed in the same reason: job numbers, file names, the seed itself
@@ -28,9 +28,9 @@ class ReasonFamily:
 
 def show_some(seeds: Iterable[int]) -> str:
     """Seeds as ranges; behind the first ones only their number: ``40001, 40003-40005 and 12 more``."""
-    ranges = seeds_of.from_seeds(seeds)
-    shown = seeds_of.show(ranges[:RANGES_SHOWN])
-    rest = seeds_of.count(ranges[RANGES_SHOWN:])
+    ranges = seed_ranges.from_seeds(seeds)
+    shown = seed_ranges.show(ranges[:RANGES_SHOWN])
+    rest = seed_ranges.count(ranges[RANGES_SHOWN:])
     return f"{shown} and {rest} more" if rest else shown
 
 

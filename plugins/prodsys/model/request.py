@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from prodsys.errors import SpecInvalid
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import NAME_LENGTH, Did, RequestId, Sample, energy_text
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import RecordedStatus
@@ -30,14 +30,14 @@ from prodsys.model.written_numbers import check_number_field
 
 
 def _seeds_before(value: Any) -> Any:
-    return seeds_of.parse_seeds(value) if isinstance(value, str) else value
+    return seed_ranges.parse_seeds(value) if isinstance(value, str) else value
 
 
 Seeds = Annotated[
     tuple[SeedRange, ...],
     BeforeValidator(_seeds_before, json_schema_input_type=str),
-    AfterValidator(seeds_of.normalise),
-    PlainSerializer(seeds_of.show, return_type=str),
+    AfterValidator(seed_ranges.normalise),
+    PlainSerializer(seed_ranges.show, return_type=str),
 ]
 
 
@@ -148,7 +148,7 @@ class RequestSpec(BaseModel):
     def _events_follow_from_seeds(self) -> RequestSpec:
         if not self.seeds:
             raise ValueError("a request needs at least one seed, such as 40001-50000")
-        number = seeds_of.count(self.seeds)
+        number = seed_ranges.count(self.seeds)
         if number * self.events_per_file != self.events:
             raise ValueError(
                 f"{number} seeds x {self.events_per_file} events per file are {number * self.events_per_file} events, "
@@ -158,7 +158,7 @@ class RequestSpec(BaseModel):
 
     @model_validator(mode="after")
     def _every_bunch_has_a_seed(self) -> RequestSpec:
-        if self.bunches > (number := seeds_of.count(self.seeds)):
+        if self.bunches > (number := seed_ranges.count(self.seeds)):
             raise ValueError(f"{self.bunches} bunches of {number} seeds: make at most {number}")
         return self
 
@@ -198,7 +198,7 @@ class RequestSpec(BaseModel):
     @property
     def seed_count(self) -> int:
         """Number of seeds, which is the number of SIM jobs."""
-        return seeds_of.count(self.seeds)
+        return seed_ranges.count(self.seeds)
 
     def digest(self) -> str:
         """``sha256:...`` over what is asked for; two specs that ask for the same have the same."""

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator
 
 from prodsys.errors import SpecInvalid
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model import text as text_of
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import Catalogue
@@ -103,7 +103,7 @@ def merged(spec: RequestSpec, changes: Mapping[str, Any]) -> dict[str, Any]:
     per_file, seeds = values.get("events_per_file"), values.get("seeds")
     follow = {"seeds", "events_per_file"} & changes.keys() and "events" not in changes
     if follow and isinstance(seeds, str) and isinstance(per_file, int):
-        values["events"] = seeds_of.count(seeds_of.parse_seeds(seeds)) * per_file
+        values["events"] = seed_ranges.count(seed_ranges.parse_seeds(seeds)) * per_file
     return values
 
 

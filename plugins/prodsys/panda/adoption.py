@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prodsys.errors import SpecInvalid
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import DataName, Sample, TaskName, energy_text
 from prodsys.model.outcome import JobRecord, TaskInfo
 from prodsys.model.statuses import FINAL, WITH_OUTPUT
@@ -204,7 +204,7 @@ def _jobs_wanted(task_map: Mapping[str, Any]) -> int:
 
 
 def _seeds(hand: HandMade, expected: Expected, seeds: tuple[int, ...]) -> Iterator[Difference]:
-    ours = seeds_of.show(seeds_of.from_seeds(expected.seeds))
+    ours = seed_ranges.show(seed_ranges.from_seeds(expected.seeds))
     if len(set(seeds)) != len(seeds):
         twice = sorted({one for one in seeds if seeds.count(one) > 1})
         yield Difference("seeds", f"{_shown(twice)} twice", "each once")
@@ -218,7 +218,7 @@ def _seeds(hand: HandMade, expected: Expected, seeds: tuple[int, ...]) -> Iterat
 
 
 def _shown(seeds: Iterable[int]) -> str:
-    return seeds_of.show(seeds_of.from_seeds(seeds))
+    return seed_ranges.show(seed_ranges.from_seeds(seeds))
 
 
 # --- what it reads and writes ---------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from sqlalchemy import event, text
 from prodsys.actions.queries.showing_seeds import show_shared_seeds
 from prodsys.ledger.seeds import claim, find_owners, same_beam_elsewhere
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 
-SCATTERED = seeds_of.from_seeds(range(100_001, 160_001, 2))
+SCATTERED = seed_ranges.from_seeds(range(100_001, 160_001, 2))
 CONFIGURATION = "select configuration from prodsys.seed_claim where request_id = 'PROD2025-016'"
 PATIENCE = "set local statement_timeout = '2s'"
 
@@ -39,7 +39,7 @@ def test_shared_seeds_are_told_within_two_seconds_of_the_database(scattered):
     event.listen(scattered.sessions, "after_begin", hurry)
     [pair] = [one for one in show_shared_seeds(scattered) if one["a"] == "PROD2025-015"]
     assert pair["b"] == "PROD2025-016"
-    assert seeds_of.count(seeds_of.parse_seeds(pair["seeds"])) == 10_000
+    assert seed_ranges.count(seed_ranges.parse_seeds(pair["seeds"])) == 10_000
 
 
 def test_owners_of_many_ranges_and_equal_beams_are_found_by_one_statement_each(scattered):

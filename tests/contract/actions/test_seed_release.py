@@ -23,7 +23,7 @@ from prodsys.ledger.seeds import claimed_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.request import RequestSpec
 from prodsys.model.seeds import parse_seeds
 from prodsys.model.statuses import IntentState
@@ -42,7 +42,7 @@ def _draft(ctx, import_demo):
 
 def owned(ctx, request_id: str = REQUEST) -> str:
     with transaction(ctx.sessions) as session:
-        return seeds_of.show(claimed_by(session, request_id))
+        return seed_ranges.show(claimed_by(session, request_id))
 
 
 def audit_of(ctx, action: str) -> dict:

@@ -16,7 +16,7 @@ from prodsys.ddm.translation import Refusal
 from prodsys.iam.tokens import ClientCredentials
 from prodsys.intake.catalogue import load_catalogue
 from prodsys.ledger.session import SessionFactory
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.specs import Catalogue
 from prodsys.panda.client import PandaClient
 from prodsys.settings import REPOSITORY
@@ -182,7 +182,7 @@ class Site:
         )
         spec = clone(ctx, BOOK, request_id, order)
         approve(ctx, request_id, plan(ctx, request_id).digest)
-        return tuple(seeds_of.iterate(spec.seeds))
+        return tuple(seed_ranges.iterate(spec.seeds))
 
     def rse_of(self, queue: str) -> str:
         """Storage that jobs at a queue write to."""

@@ -26,7 +26,7 @@ from prodsys.ledger.requests import approved_plan, get_spec, get_step
 from prodsys.ledger.seeds import claimed_by, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import list_files, list_outcomes, newest_task, seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did
 from prodsys.model.request import RequestSpec
 from prodsys.model.specs import VersionSpec
@@ -134,7 +134,7 @@ def test_two_that_were_planned_side_by_side_are_not_both_approved(site, simulate
 def _each_bunch_reads_its_own(site: Site, request_id: str) -> None:
     """A part of what a task wrote is a dataset of its own, with files of the other request."""
     ctx = site.context()
-    for bunch, seed in enumerate(seeds_of.iterate(spec_of(site, request_id).seeds), start=1):
+    for bunch, seed in enumerate(seed_ranges.iterate(spec_of(site, request_id).seeds), start=1):
         [task] = ensure_intents(ctx, request_id, "RECO", bunch)
         assert (task.task_name, seeds_of_task(task)) == (f"{request_id}.RECO.b00{bunch}", (seed,))
         scope = task.inputs["S"].partition(".")[0]
@@ -144,7 +144,7 @@ def _each_bunch_reads_its_own(site: Site, request_id: str) -> None:
 
 
 def _first(site: Site, request_id: str, number: int) -> str:
-    return seeds_of.show(seeds_of.first(spec_of(site, request_id).seeds, number))
+    return seed_ranges.show(seed_ranges.first(spec_of(site, request_id).seeds, number))
 
 
 def test_a_reconstruction_before_its_simulation_has_ended_is_refused(site):
@@ -210,9 +210,9 @@ def test_a_sample_of_before_is_read_under_its_real_names_and_a_lonely_file_is_ke
     old = old_sim(site, simulated, "PROD2024-016", lose=".P.000002.root")
     answer = reader(site, simulated, "DEMO2026-988", inputs=old)
     reading = answer.plan.reading
-    seeds = list(seeds_of.iterate(answer.plan.seeds))
+    seeds = list(seed_ranges.iterate(answer.plan.seeds))
     assert (reading.request_id, reading.seed_source, reading.numbered_by) == (None, "names", "DEMO2026-988")
-    assert seeds_of.show(reading.lacking) == str(seeds[1])
+    assert seed_ranges.show(reading.lacking) == str(seeds[1])
     assert any("are assumed" in one for one in answer.warnings)
     assert any("lack a partner" in one and ".S.000002.root" in one for one in answer.warnings)
     certificate = run(site, "DEMO2026-988")

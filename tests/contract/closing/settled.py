@@ -26,7 +26,7 @@ from prodsys.ledger.requests import approved_plan, get_request, list_steps, move
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, PlanRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did
 from prodsys.model.plan import Plan, PlannedDataset
 from prodsys.model.request import digest_of
@@ -89,7 +89,7 @@ def _approve_stored(ctx: Context, request_id: str, body: dict[str, Any]) -> str:
 
 
 def _settle(ctx: Context, server: RucioServer, planned: Plan, step: StepRow) -> None:
-    seeds = list(seeds_of.iterate(planned.seeds))
+    seeds = list(seed_ranges.iterate(planned.seeds))
     queue = ctx.catalogue.sites.queues[0]
     now = datetime.now(UTC)
     with transaction(ctx.sessions) as session:

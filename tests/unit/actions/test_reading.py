@@ -8,12 +8,12 @@ from prodsys.actions.planning.input_discovery import build_reading, groups_of
 from prodsys.actions.planning.input_sources import Source
 from prodsys.ddm.facts import FileFact
 from prodsys.errors import DatasetConflict, InputsUnusable
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.reading import InputFile, SeedSource
 from tests.unit.model.test_reading import INPUTS, make
 
 DIDS = tuple(INPUTS.items())
-SEEDS = seeds_of.parse_seeds("40001-40005")
+SEEDS = seed_ranges.parse_seeds("40001-40005")
 FACT = FileFact(100, "0000000a")
 
 
@@ -26,7 +26,7 @@ def held(s: tuple[int, ...] = (1, 2, 3, 4, 5), p: tuple[int, ...] = (1, 2, 3, 4,
 
 
 def source(files: dict[str, InputFile] | None = None, numbering: str = "40001-40005") -> Source:
-    return Source(DIDS, None, files, seeds_of.parse_seeds(numbering), "PROD2025-016", same_configuration=False)
+    return Source(DIDS, None, files, seed_ranges.parse_seeds(numbering), "PROD2025-016", same_configuration=False)
 
 
 def bound(rows: dict[str, tuple[int, ...]], tids: tuple[int, ...] = (7,) * 5) -> dict[str, InputFile]:
@@ -49,14 +49,14 @@ def test_files_of_before_are_bound_by_the_number_in_their_names_and_that_is_said
 
 def test_a_file_without_partner_is_kept_out_and_its_seed_is_lacking():
     found = build_reading(make(inputs=INPUTS), "SIM", source(), held(p=(1, 2, 4, 5)))
-    assert seeds_of.show(found.planned.lacking) == "40003"
+    assert seed_ranges.show(found.planned.lacking) == "40003"
     assert [one.read for one in found.planned.datasets] == [4, 4]
     assert any("1 files of type S lack a partner" in one for one in found.warnings)
 
 
 def test_a_number_beyond_the_seeds_is_a_retried_job_s_and_left_out():
     found = build_reading(make(inputs=INPUTS), "SIM", source(), held(s=(1, 2, 3, 4, 6), p=(1, 2, 3, 4, 6)))
-    assert seeds_of.show(found.planned.lacking) == "40005"
+    assert seed_ranges.show(found.planned.lacking) == "40005"
     assert any("2 files are left out, their names give no seed" in one for one in found.warnings)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from prodsys.intake.files import read_files
 from prodsys.intake.seed_overlaps import Overlap, find_overlaps, find_shared_beams
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.request import Configuration, RequestSpec
 from tests.unit.intake.corpus import DEMO
 
@@ -27,7 +27,7 @@ def make(number: int, seeds: str, **changes: object) -> RequestSpec:
         "software": "spdroot-dev",
         "version": "4.1.7.2",
         "tag": "minbias-P8-spdroot4172-dev",
-        "events": seeds_of.count(seeds_of.parse_seeds(seeds)),
+        "events": seed_ranges.count(seed_ranges.parse_seeds(seeds)),
         "events_per_file": 1,
         "seeds": seeds,
     }
@@ -80,14 +80,14 @@ def test_the_same_beam_with_another_detector_is_a_warning_not_a_pair(changes, di
 @given(st.lists(st.tuples(st.sets(st.integers(1, 30), min_size=1, max_size=12), st.booleans()), max_size=7))
 def test_the_sweep_finds_what_counting_finds(requests):
     specs = [
-        make(number, seeds_of.show(seeds_of.from_seeds(seeds)), stage="S1" if other else "S2")
+        make(number, seed_ranges.show(seed_ranges.from_seeds(seeds)), stage="S1" if other else "S2")
         for number, (seeds, other) in enumerate(requests, 1)
     ]
     counted = {
         (one.request_id, two.request_id, seed)
         for one, two in combinations(specs, 2)
         if Configuration.of(one) == Configuration.of(two)
-        for seed in set(seeds_of.iterate(one.seeds)) & set(seeds_of.iterate(two.seeds))
+        for seed in set(seed_ranges.iterate(one.seeds)) & set(seed_ranges.iterate(two.seeds))
     }
     found = [(one.a, one.b, seed) for one in find_overlaps(specs) for seed in range(one.first, one.last + 1)]
     assert len(found) == len(set(found))
@@ -100,7 +100,7 @@ def test_thousands_of_requests_take_no_time():
         one.model_copy(
             update={
                 "request_id": f"PROD2031-{number:04d}",
-                "seeds": (seeds_of.SeedRange(first=number * 10 + 1, last=number * 10 + 11),),
+                "seeds": (seed_ranges.SeedRange(first=number * 10 + 1, last=number * 10 + 11),),
             }
         )
         for number in range(1000, 4000)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from prodsys.errors import SpecInvalid
 from prodsys.intake.catalogue import load_catalogue
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did
 from prodsys.model.plan import build_plan, describe
 from prodsys.model.reading import (
@@ -63,7 +63,7 @@ def reading(lacking: str = "") -> PlannedReading:
         seed_source=SeedSource.NAMES,
         numbered_by="PROD2025-016",
         datasets=datasets,
-        lacking=seeds_of.parse_seeds(lacking) if lacking else (),
+        lacking=seed_ranges.parse_seeds(lacking) if lacking else (),
         digest="sha256:files",
     )
 
@@ -148,7 +148,7 @@ def test_the_serial_number_of_a_file_is_read_from_its_name(lfn, serial):
 
 
 def test_a_serial_number_counts_the_seeds_of_the_request_and_none_beyond():
-    seeds = seeds_of.parse_seeds("11-12, 20-21")
+    seeds = seed_ranges.parse_seeds("11-12, 20-21")
     assert [seed_of_serial(serial, seeds) for serial in range(6)] == [None, 11, 12, 20, 21, None]
 
 

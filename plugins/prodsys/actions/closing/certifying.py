@@ -19,7 +19,7 @@ from prodsys.ledger.seeds import from_range, reused_by
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, DatasetRow, PlanRow, RequestRow, RuleRow, StepRow
 from prodsys.ledger.tasks import list_files, list_outcomes, list_tasks
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.certificate import (
     Certificate,
     CertifiedDataset,
@@ -94,12 +94,12 @@ def _assemble(
     steps = list_steps(session, plan.request_id)
     missing = tuple(_missing(session, steps))
     gone = {seed.seed for seed in missing}
-    delivered = [seed for seed in seeds_of.iterate(plan.seeds) if seed not in gone]
+    delivered = [seed for seed in seed_ranges.iterate(plan.seeds) if seed not in gone]
     certified = tuple(_dataset(session, steps, one, replicas) for one in datasets if one.kind == DataKind.DATASET)
     _check_copies(certified, rules, replicas)
     came = {
         "verdict": Verdict.PARTIAL if missing else Verdict.FULL,
-        "seeds_delivered": seeds_of.show(seeds_of.from_seeds(delivered)),
+        "seeds_delivered": seed_ranges.show(seed_ranges.from_seeds(delivered)),
         "seeds_missing": missing,
         "seeds_reused": _reused(session, plan.request_id),
         "events_delivered": sum(step.events or 0 for step in steps if step.kind == plan.steps[-1].kind),
@@ -124,7 +124,7 @@ def _asked(plan: Plan) -> dict[str, Any]:
         "configuration_digest": plan.configuration_digest,
         "partition": plan.partition,
         "events_per_seed": spec.events_per_file,
-        "seeds_asked": seeds_of.show(plan.seeds),
+        "seeds_asked": seed_ranges.show(plan.seeds),
         "events_asked": plan.events,
     }
 
@@ -194,7 +194,7 @@ def _step(session: Session, plan: Plan, step: StepRow) -> CertifiedStep:
     return CertifiedStep(
         step=step.kind,
         bunch=step.bunch,
-        seeds_asked=len(list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))),
+        seeds_asked=len(list(seed_ranges.iterate(plan.seeds_of_bunch(step.bunch)))),
         seeds_waived=sum(1 for one in rows if one.waived),
         rounds=step.rounds,
         core_s=step.core_s,

@@ -24,7 +24,7 @@ from prodsys.ledger.requests import approved_plan, approved_plan_row, get_reques
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, DatasetRow, RuleRow, StepRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.certificate import Certificate
 from prodsys.model.names import DataKind, DataName, Did
 from prodsys.model.plan import Plan
@@ -139,7 +139,7 @@ def _common(plan: Plan, digest: str) -> dict[str, Any]:
         "energy_gev": spec.energy_gev,
         "polarization": spec.polarization,
         "tag": spec.tag,
-        "seeds": seeds_of.show(plan.seeds),
+        "seeds": seed_ranges.show(plan.seeds),
         "events_per_file": spec.events_per_file,
     }
 

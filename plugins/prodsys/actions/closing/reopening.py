@@ -20,7 +20,7 @@ from prodsys.ledger.requests import get_request, list_steps, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, StepRow, TaskRow
 from prodsys.ledger.tasks import is_open, list_outcomes, list_step_tasks, seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import SeedState
 from prodsys.model.policy import Answer
 from prodsys.model.reasons import show_some
@@ -283,8 +283,8 @@ def _grant(session: Session, ctx: Context, steps: Iterable[StepRow]) -> dict[str
         if missing is None or missing:
             step.granted, step.waived = max(1, step.granted), ""
             grant_seeds(ctx, step, to_run_again(list_outcomes(session, step.step_id), step))
-            found[_name_of(step)] = seeds_of.show(
-                seeds_of.from_seeds(_seeds_run(session, step) if missing is None else missing)
+            found[_name_of(step)] = seed_ranges.show(
+                seed_ranges.from_seeds(_seeds_run(session, step) if missing is None else missing)
             )
     return found
 
@@ -306,7 +306,7 @@ def _late(session: Session, steps: Iterable[StepRow]) -> dict[str, str]:
     found = {}
     for step in steps:
         if seeds := [one.seed for one in list_outcomes(session, step.step_id) if one.state == SeedState.LATE]:
-            found[_name_of(step)] = seeds_of.show(seeds_of.from_seeds(seeds))
+            found[_name_of(step)] = seed_ranges.show(seed_ranges.from_seeds(seeds))
     return found
 
 

@@ -33,7 +33,7 @@ from prodsys.ledger.plans import changes_of, forget_first_approval
 from prodsys.ledger.requests import find_plan, get_request, get_spec, move, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import PlanRow, RequestRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.approval import (
     DAG_ID,
     SAID_LENGTH,
@@ -261,7 +261,7 @@ def reject(ctx: Context, request_id: str, reason: str, digest: str | None = None
         if RequestState(row.state) is not RequestState.CHECKED or row.reason != words:  # else it is said again
             move(row, Action.REJECT, words)
             forget_first_approval(session, request_id)
-            free = seeds_of.show(release_unused(session, row, for_good=False))
+            free = seed_ranges.show(release_unused(session, row, for_good=False))
             write_audit(
                 session, ctx.who, Action.REJECT, request_id, digest=stored.digest, reason=reason, seeds_free=free
             )

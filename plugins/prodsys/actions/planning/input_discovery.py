@@ -15,7 +15,7 @@ from prodsys.ddm.facts import DidType, FileFact
 from prodsys.ddm.pairs import Pairing, pair_inputs
 from prodsys.errors import InputsUnusable, SampleExists
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import DataName, Did, data_type_of
 from prodsys.model.reading import (
     InputFile,
@@ -126,14 +126,16 @@ def build_reading(spec: RequestSpec, step: str, source: Source, held: Held, warn
         Two files of one type have one seed.
     """
     bound, left_out = _bind(spec, source, held)
-    wanted = set(seeds_of.iterate(spec.seeds))
+    wanted = set(seed_ranges.iterate(spec.seeds))
     asked = [one for one in bound if one.seed in wanted]
     pairing = _pair([kind for kind, _ in held], asked)
     whole = {pair.seed for pair in pairing.pairs}
     files = tuple(sorted((one for one in asked if one.seed in whole), key=lambda one: (one.seed, one.data_type)))
     if not files:
         names = [(did, "it holds no complete set of files of a seed asked for") for _, did in held]
-        raise InputsUnusable(spec.request_id, names, f"compare the seeds {seeds_of.show(spec.seeds)} with the input's")
+        raise InputsUnusable(
+            spec.request_id, names, f"compare the seeds {seed_ranges.show(spec.seeds)} with the input's"
+        )
     _check_order(spec, files)
     planned = PlannedReading(
         step=step,
@@ -141,7 +143,7 @@ def build_reading(spec: RequestSpec, step: str, source: Source, held: Held, warn
         seed_source=SeedSource.NAMES if source.files is None else SeedSource.LEDGER,
         numbered_by=source.numbered_by if source.files is None else "",
         datasets=tuple(_dataset(kind, did, len(lfns), files) for (kind, did), lfns in held.items()),
-        lacking=seeds_of.subtract(spec.seeds, seeds_of.from_seeds(whole)),
+        lacking=seed_ranges.subtract(spec.seeds, seed_ranges.from_seeds(whole)),
         digest=digest_files(files),
     )
     said = [*source.warnings, *warnings, *warnings_of(planned), *_lonely(pairing), *left_out]

@@ -12,7 +12,7 @@ from prodsys.errors import InputsUnusable, SpecInvalid
 from prodsys.ledger.requests import find_request, get_request, get_spec, list_steps
 from prodsys.ledger.tables import DatasetRow, StepRow
 from prodsys.ledger.tasks import delivered_by, is_open, list_files, list_step_tasks
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import DataKind, DataName, Did
 from prodsys.model.reading import InputFile, request_of
 from prodsys.model.request import Configuration, RequestSpec
@@ -123,7 +123,7 @@ def _of_ledger(session: Session, spec: RequestSpec, chain: ChainSpec, owner: str
         said = [(did, f"it is no dataset that {owner} delivered") for did in alien]
         raise InputsUnusable(spec.request_id, said, f"write input_request: {owner}")
     files = {one.lfn: one for step in steps for one in _files(session, step, dids)}
-    asked = set(seeds_of.iterate(spec.seeds))
+    asked = set(seed_ranges.iterate(spec.seeds))
     needed = {one.did for one in files.values() if one.seed in asked} if not spec.inputs else set(spec.inputs.values())
     if RequestState(row.state) is RequestState.ABORTED:
         warnings = (*warnings, f"{owner} is aborted: look whether its data were given an end")

@@ -22,7 +22,7 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import find_request, get_request, get_spec, refusal, refuse_deleted
 from prodsys.ledger.seeds import add_reuse, find_owners, lock_configuration
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import RequestId
 from prodsys.model.policy import TrialRule
 from prodsys.model.request import Configuration, RequestSpec
@@ -89,7 +89,7 @@ def start_trial(
         state, tried = _ensure(session, ctx.who, spec, wanted)
     answer = plan(ctx, made_id) if state in {RequestState.DRAFT, RequestState.CHECKED, RequestState.PLANNED} else None
     now = answer.state if answer else state
-    return TrialAnswer(request_id, made_id, now, seeds_of.show(tried.seeds), tried.events, answer)
+    return TrialAnswer(request_id, made_id, now, seed_ranges.show(tried.seeds), tried.events, answer)
 
 
 def _lock_for(session: Session, ctx: Context, request_id: str, trial_id: str | None) -> None:
@@ -133,15 +133,15 @@ def _next_id(session: Session, rule: TrialRule, spec: RequestSpec) -> str:
 
 def _tried(spec: RequestSpec, trial_id: str, rule: TrialRule, seed_count: int | None) -> RequestSpec:
     """What the trial asks for: the first seeds, at most so many events a file, one bunch."""
-    seeds = seeds_of.first(spec.seeds, seed_count or rule.seeds)
+    seeds = seed_ranges.first(spec.seeds, seed_count or rule.seeds)
     events_per_file = min(spec.events_per_file, rule.events_per_file or spec.events_per_file)
     if spec.reads:
         events_per_file = spec.events_per_file  # its files exist as they are
     changes = {
         "request_id": trial_id,
-        "seeds": seeds_of.show(seeds),
+        "seeds": seed_ranges.show(seeds),
         "events_per_file": events_per_file,
-        "events": seeds_of.count(seeds) * events_per_file,
+        "events": seed_ranges.count(seeds) * events_per_file,
         "partition": rule.partition,
         "bunches": 1,
         "recorded_status": RecordedStatus.DRAFT,
@@ -162,7 +162,7 @@ def _ensure(session: Session, who: str, spec: RequestSpec, tried: RequestSpec) -
         return RequestState(found.state), get_spec(session, tried.request_id)
     cover_seeds(session, spec)
     create_request(session, who, tried, {"trial of": spec.request_id}, Origin(trial_of=spec.request_id))
-    write_audit(session, who, "trial", spec.request_id, trial=tried.request_id, seeds=seeds_of.show(tried.seeds))
+    write_audit(session, who, "trial", spec.request_id, trial=tried.request_id, seeds=seed_ranges.show(tried.seeds))
     reason = f"trial of {spec.request_id} before its mass production"
     for owned in find_owners(session, configuration, tried.seeds, but=tried.request_id):
         add_reuse(session, configuration, tried.request_id, owned, ReuseKind.PILOT_OF, reason, who)

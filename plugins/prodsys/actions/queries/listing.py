@@ -33,7 +33,7 @@ from prodsys.ledger.tables import (
     TaskRow,
 )
 from prodsys.ledger.tasks import jobs_of
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did
 from prodsys.model.seeds import SeedRange
 
@@ -203,7 +203,7 @@ def _task(ctx: Context, step: StepRow, task: TaskRow) -> Values:
         "step": step.kind,
         **_copied(task, *plain),
         "reason": task.status_reason,
-        "seeds": seeds_of.show(sorted(from_range(one) for one in task.seeds)),
+        "seeds": seed_ranges.show(sorted(from_range(one) for one in task.seeds)),
         "jobs": jobs_of(task),
         "outputs": task.outputs,
         "retries": task.retries,

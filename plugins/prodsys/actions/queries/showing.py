@@ -17,7 +17,7 @@ from prodsys.ledger.seeds import configuration_of, from_range, list_claims, reus
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, DatasetRow, RequestRow, RuleRow, RunRow, SeedOutcomeRow, SeedReuseRow
 from prodsys.ledger.tasks import jobs_of
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import SeedState
 from prodsys.model.reasons import ReasonFamily, reason_families, reason_of
 from prodsys.model.request import Configuration, RequestSpec
@@ -59,7 +59,7 @@ def _line(row: RequestRow, spec: RequestSpec) -> RequestLine:
         campaign=row.campaign,
         configuration=Configuration.of(spec).digest(),
         tag=spec.tag,
-        seeds=seeds_of.show(spec.seeds),
+        seeds=seed_ranges.show(spec.seeds),
         events=spec.events,
         events_per_file=spec.events_per_file,
         chain=spec.chain,

@@ -14,7 +14,7 @@ from prodsys.ledger.ids import lock_ids, next_free_id
 from prodsys.ledger.requests import find_request, get_request, get_spec, refuse_deleted
 from prodsys.ledger.seeds import claim, lock_configuration, next_free
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.difference import FieldChange, changes_between
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
@@ -155,13 +155,13 @@ def _like(source: RequestSpec, new_id: str, order: CloneOrder, free: int, origin
     events_per_file = order.events_per_file or source.events_per_file
     changes = {
         "request_id": new_id,
-        "seeds": seeds_of.show(seeds),
+        "seeds": seed_ranges.show(seeds),
         "events_per_file": events_per_file,
-        "events": seeds_of.count(seeds) * events_per_file,
+        "events": seed_ranges.count(seeds) * events_per_file,
         "chain": order.chain or source.chain,
         "priority": source.priority if order.priority is None else order.priority,
         "partition": order.partition or source.partition,
-        "bunches": order.bunches or min(source.bunches, seeds_of.count(seeds)),
+        "bunches": order.bunches or min(source.bunches, seed_ranges.count(seeds)),
         "bunches_at_once": order.bunches_at_once or source.bunches_at_once,
         "labels": (),  # remarks that somebody wrote beside the original
         "queue": (source.queue if order.queue is None else order.queue) or None,
@@ -177,7 +177,7 @@ def _first(source: RequestSpec, number: int) -> tuple[SeedRange, ...]:
     if number > source.seed_count:
         message = f"{source.request_id} reads the files of {source.seed_count} seeds, not of {number}"
         raise SpecInvalid("seeds", message, "as many or fewer")
-    return seeds_of.from_seeds(islice(seeds_of.iterate(source.seeds), number))
+    return seed_ranges.from_seeds(islice(seed_ranges.iterate(source.seeds), number))
 
 
 def _row(first: int, number: int) -> SeedRange:

@@ -10,7 +10,7 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.plans import forget_first_approval
 from prodsys.ledger.requests import move
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason
 from prodsys.model.transitions import Action, Permission
@@ -34,5 +34,5 @@ def delete(ctx: Context, request_id: str, reason: str = "") -> CommandResult:
             move(row, Action.DELETE, words)
             forget_first_approval(session, request_id)
             free = release_unused(session, row, for_good=True)
-            write_audit(session, ctx.who, Action.DELETE, request_id, reason=said, seeds_free=seeds_of.show(free))
+            write_audit(session, ctx.who, Action.DELETE, request_id, reason=said, seeds_free=seed_ranges.show(free))
         return CommandResult(request_id, row.state)

@@ -19,7 +19,7 @@ from prodsys.ledger.requests import find_request, move
 from prodsys.ledger.seeds import Owned, add_reuse, claim, find_owners, hand_over, lock_configuration, release
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RevisionRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import RequestId
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.statuses import STATE_OF_RECORD, RequestState, ReuseKind
@@ -243,14 +243,14 @@ def _take_seeds(session: Session, who: str, item: Accepted) -> list[Fault]:
             claim(session, configuration, spec.request_id, spec.seeds)
         except SeedsTaken as error:
             remedy = "change the seeds, or declare the reuse: prodsys seeds reuse; it stays a draft until then"
-            return [Fault(item.file, item.row, "seeds", seeds_of.show(spec.seeds), str(error), remedy)]
+            return [Fault(item.file, item.row, "seeds", seed_ranges.show(spec.seeds), str(error), remedy)]
         return []
     try:
         with session.begin_nested():
             _record_history(session, who, spec, configuration)
     except SeedsTaken as error:
         remedy = "move the template's seeds: nothing of it has run there"
-        return [Fault(item.file, item.row, "seeds", seeds_of.show(spec.seeds), str(error), remedy)]
+        return [Fault(item.file, item.row, "seeds", seed_ranges.show(spec.seeds), str(error), remedy)]
     return []
 
 
@@ -273,7 +273,7 @@ def _record_history(session: Session, who: str, spec: RequestSpec, configuration
             mine = Owned(spec.request_id, owned.seeds)
             add_reuse(session, configuration, owned.owner, mine, ReuseKind.HISTORY, reason, who)
         else:
-            rest = seeds_of.subtract(rest, [owned.seeds])
+            rest = seed_ranges.subtract(rest, [owned.seeds])
             add_reuse(session, configuration, spec.request_id, owned, ReuseKind.HISTORY, reason, who)
     claim(session, configuration, spec.request_id, rest)
 

@@ -23,7 +23,7 @@ from prodsys.ledger.seeds import (
     uncovered,
 )
 from prodsys.ledger.tables import RequestRow, SeedReuseRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.plan import Plan
 from prodsys.model.request import Configuration, RequestSpec
 from prodsys.model.seeds import SeedRange
@@ -76,7 +76,7 @@ def borrow_seeds(session: Session, plan: Plan, who: str) -> None:
         return
     configuration = configuration_of(session, reading.request_id) or plan.configuration_digest
     reason = f"the files of its {reading.step} are read by {plan.spec.software} {plan.spec.version}"
-    for seeds in seeds_of.subtract(plan.seeds, reading.lacking):
+    for seeds in seed_ranges.subtract(plan.seeds, reading.lacking):
         owned = Owned(reading.request_id, seeds)
         add_reuse(session, configuration, plan.request_id, owned, ReuseKind.RECONSTRUCTS, reason, who)
 
@@ -87,12 +87,12 @@ def seed_warnings(session: Session, request_id: str) -> tuple[str, ...]:
     for row in reused_by(session, request_id):
         reuse[row.owner, row.kind, row.reason].append(from_range(row.seeds))
     reused = [
-        f"seeds {seeds_of.show_some(seeds)} are also those of {owner} ({kind}: {reason}): "
+        f"seeds {seed_ranges.show_some(seeds)} are also those of {owner} ({kind}: {reason}): "
         "never add the two samples together"
         for (owner, kind, reason), seeds in reuse.items()
     ]
     beam = [
-        f"seeds {seeds_of.show_some(common)} were also used by {other}: same generator and beam, other detector or "
+        f"seeds {seed_ranges.show_some(common)} were also used by {other}: same generator and beam, other detector or "
         "version; the generator events are equal"
         for other, common in same_beam_elsewhere(session, request_id)
     ]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from prodsys.ledger.requests import get_revision
 from prodsys.ledger.seeds import claimed_by, from_range, give_back, reserve, reserved_by
 from prodsys.ledger.tables import RecurringRow, RequestRow, SeedReuseRow, StepRow, TaskRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import IntentState
 
@@ -42,7 +42,7 @@ def release_unused(session: Session, row: RequestRow, *, for_good: bool) -> tupl
         return ()
     used_again = session.scalars(select(SeedReuseRow.seeds).where(SeedReuseRow.owner == row.request_id))
     kept = [from_range(one) for one in used_again]
-    free = seeds_of.subtract(claimed_by(session, row.request_id), kept)
+    free = seed_ranges.subtract(claimed_by(session, row.request_id), kept)
     configuration = get_revision(session, row.request_id).configuration
     give_back(session, configuration, row.request_id, free, reuse_too=for_good)
     template = session.get(RecurringRow, row.template) if row.template else None

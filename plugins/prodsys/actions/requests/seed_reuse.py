@@ -9,7 +9,7 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, get_spec, refusal
 from prodsys.ledger.seeds import Owned, add_reuse, find_owners
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState, ReuseKind
 from prodsys.model.text import REUSE_LENGTH, clean_reason
@@ -49,12 +49,12 @@ def declare_reuse(ctx: Context, request_id: str, owner: str, kind: ReuseKind, re
         configuration = Configuration.of(spec).digest()
         shared = [one for one in find_owners(session, configuration, spec.seeds, but=request_id) if one.owner == owner]
         if not shared:
-            asked = seeds_of.show(spec.seeds)
+            asked = seed_ranges.show(spec.seeds)
             raise SpecInvalid(
                 "reuse", f"{request_id} ({asked}) shares no seed with {owner}", "see prodsys seeds claims"
             )
         said = [add_reuse(session, configuration, request_id, owned, kind, reason, ctx.who) for owned in shared]
         if any(said):
-            seeds = seeds_of.show(owned.seeds for owned in shared)
+            seeds = seed_ranges.show(owned.seeds for owned in shared)
             write_audit(session, ctx.who, "reuse", request_id, owner=owner, seeds=seeds, kind=kind, reason=reason)
         return shared

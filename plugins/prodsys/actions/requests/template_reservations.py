@@ -19,7 +19,7 @@ from prodsys.ledger.journal import write_audit
 from prodsys.ledger.seeds import claimed_by, lock_configuration, reserve, reserved_by, to_range
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RecurringRow, RequestRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.seeds import SeedRange
@@ -62,7 +62,7 @@ def ensure_kept(session: Session, ctx: Context, template: RecurringSpec) -> bool
     _check_ids(session, template)
     _write(session, ctx.who, row, template, configuration)
     used = [seeds for child in made.values() for seeds in claimed_by(session, child.request_id)]
-    reserve(session, configuration, template.name, seeds_of.subtract([template.block], used))
+    reserve(session, configuration, template.name, seed_ranges.subtract([template.block], used))
     detail = {"template": template.name, "seeds": str(template.block), "intervals": template.intervals}
     write_audit(session, ctx.who, "keep seeds", None, **detail)
     return True
@@ -132,5 +132,5 @@ def release(ctx: Context, name: str) -> tuple[SeedRange, ...]:
             row.body = row.body | {RELEASED: True}  # whoever makes the next one keeps seeds anew
         else:
             session.delete(row)
-        write_audit(session, ctx.who, "give back seeds", None, template=name, seeds=seeds_of.show(free))
+        write_audit(session, ctx.who, "give back seeds", None, template=name, seeds=seed_ranges.show(free))
         return free

@@ -10,7 +10,7 @@ from prodsys.actions.runs.run_ownership import release_run
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason
 from prodsys.model.transitions import Action, Permission
@@ -40,7 +40,7 @@ def abort(ctx: Context, request_id: str, reason: str) -> CommandResult:
             move(row, Action.ABORT, reason)
             release_run(session, request_id, f"aborted by {ctx.who}")
             free = release_unused(session, row, for_good=True)
-            write_audit(session, ctx.who, "abort", request_id, reason=reason, seeds_free=seeds_of.show(free))
+            write_audit(session, ctx.who, "abort", request_id, reason=reason, seeds_free=seed_ranges.show(free))
     try:
         return kill_tasks(ctx, request_id)
     finally:

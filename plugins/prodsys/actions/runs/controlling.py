@@ -15,7 +15,7 @@ from prodsys.ledger.requests import approved_plan_row, get_request, list_steps, 
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow
 from prodsys.ledger.tasks import is_open, list_step_tasks
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.approval import short
 from prodsys.model.seeds import SeedRange
 from prodsys.model.statuses import DELIVERED, RequestState
@@ -96,7 +96,7 @@ def withdraw(ctx: Context, request_id: str, reason: str) -> CommandResult:
             return CommandResult(
                 request_id, row.state, message="no approval was there to be withdrawn: nothing was changed"
             )
-        write_audit(session, ctx.who, Action.WITHDRAW, request_id, reason=reason, seeds_free=seeds_of.show(free))
+        write_audit(session, ctx.who, Action.WITHDRAW, request_id, reason=reason, seeds_free=seed_ranges.show(free))
         return CommandResult(request_id, row.state, message=f"{message}; its plan has to be approved again")
 
 

@@ -18,7 +18,7 @@ from prodsys.ledger.requests import find_plan, get_request
 from prodsys.ledger.seeds import reserved_by, take_reserved
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RecurringRow
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.recurring import RecurringSpec
 from prodsys.model.request import Configuration
 from prodsys.model.statuses import RequestState
@@ -175,7 +175,7 @@ def show_template(ctx: Context, template: RecurringSpec, *, now: datetime | None
     with transaction(ctx.sessions) as session:
         made = requests_of(session, template.name)
         registered = session.get(RecurringRow, template.name) is not None
-        kept = seeds_of.show(reserved_by(session, template.name))
+        kept = seed_ranges.show(reserved_by(session, template.name))
     lines = []
     for ordinal in range(min(due.stop + 1, template.intervals)):
         child = made.get(template.moments[ordinal])

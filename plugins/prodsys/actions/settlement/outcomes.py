@@ -19,7 +19,7 @@ from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, list_outcomes, replace_outcome, seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import InputCount, SeedOutcome, SeedState, StepOutcome, StepQuestion
 from prodsys.model.plan import LOG, Plan
 from prodsys.model.statuses import GOOD, EventSource, Verdict
@@ -103,7 +103,7 @@ def _absent(session: Session, plan: Plan, step: StepRow) -> tuple[list[SeedOutco
 
     A seed that the step before lost cannot come here; where a person waived it there, it does not count here.
     """
-    seeds = list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
+    seeds = list(seed_ranges.iterate(plan.seeds_of_bunch(step.bunch)))
     before = plan.before(step.kind)
     if before is None and plan.reading is not None:
         return unread_seeds(plan, step, plan.reading)
@@ -157,7 +157,7 @@ def waived_before(session: Session, plan: Plan, step: StepRow) -> dict[int, str]
     if before is not None:
         wrote = get_step(session, plan.request_id, before.kind, step.bunch)
         return {one.seed: one.waived for one in list_outcomes(session, wrote.step_id) if one.waived}
-    lacking = seeds_of.iterate(plan.reading.lacking) if plan.reading else ()
+    lacking = seed_ranges.iterate(plan.reading.lacking) if plan.reading else ()
     return dict.fromkeys(lacking, "the plan was approved without it: its input is not complete")
 
 

@@ -26,7 +26,7 @@ from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import StepRow, TaskRow
 from prodsys.ledger.tasks import delivered_by, list_step_tasks, seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import Did
 from prodsys.model.outcome import SeedOutcome, StepOutcome
 from prodsys.model.plan import Plan
@@ -90,7 +90,7 @@ def _count(
     row.rounds, row.granted = row.rounds + 1, max(0, row.granted - 1)
     take_back(row, seeds)
     how = f"retry of {', '.join(task.task_name for task in retried)}" if retried else "new attempt"
-    shown = seeds_of.show(seeds_of.from_seeds(seeds))
+    shown = seed_ranges.show(seed_ranges.from_seeds(seeds))
     words = {"step": row.kind, "bunch": row.bunch, "round": row.rounds, "seeds": shown, "how": how}
     write_audit(session, ctx.who, "recover", plan.request_id, **words)
 

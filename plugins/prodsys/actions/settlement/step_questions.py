@@ -21,7 +21,7 @@ from prodsys.ledger.requests import get_request, refusal
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, StepRow
 from prodsys.ledger.tasks import list_outcomes
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.approval import code
 from prodsys.model.outcome import StepOutcome
 from prodsys.model.plan import Plan
@@ -160,7 +160,7 @@ def _said_of_late(outcome: StepOutcome) -> list[str]:
 
 
 def _shown(seeds: Sequence[int]) -> str:
-    text = seeds_of.show(seeds_of.from_seeds(seeds))
+    text = seed_ranges.show(seed_ranges.from_seeds(seeds))
     return text if len(text) <= SEEDS_SHOWN else text[:SEEDS_SHOWN].rsplit(",", 1)[0] + ", ..."
 
 

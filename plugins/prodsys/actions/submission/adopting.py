@@ -31,7 +31,7 @@ from prodsys.ledger.requests import (
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, PlanRow, RequestRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import find_task, seeds_of_task, to_multirange
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import SeedState
 from prodsys.model.plan import Plan, build_plan
 from prodsys.model.statuses import FINAL, IntentState, RecordedStatus, RequestState
@@ -191,7 +191,7 @@ def _check_free(session: Session, row: RequestRow, step: StepRow, hand: HandMade
 
 
 def _shown(seeds: set[int]) -> str:
-    return seeds_of.show(seeds_of.from_seeds(seeds))
+    return seed_ranges.show(seed_ranges.from_seeds(seeds))
 
 
 # --- what becomes of it -----------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def _task(step: StepRow, hand: HandMade, seeds: tuple[int, ...], attempt: int) -
         step_id=step.step_id,
         attempt=attempt,
         task_name=str(info.task_name),  # one without a name was refused
-        seeds=to_multirange(seeds_of.from_seeds(seeds)),
+        seeds=to_multirange(seed_ranges.from_seeds(seeds)),
         task_map=dict(hand.task_map),
         parent_tid=info.parent_tid,
         inputs=inputs_of_map(hand.task_map),

@@ -15,7 +15,7 @@ from prodsys.ledger.requests import get_request, get_spec, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, SeedOutcomeRow, TaskRow
 from prodsys.ledger.tasks import newest_task, seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import JobRecord, SeedState
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, JobStatus, RequestState, TaskStatus
@@ -103,7 +103,7 @@ def expected_of(ctx: Context, row: RequestRow, plan: Plan, kind: str, before: Be
         vo=profile.vo,
         requester=row.requester,
         sample=plan.sample,
-        seeds=before.seeds if before else frozenset(seeds_of.iterate(plan.seeds)),
+        seeds=before.seeds if before else frozenset(seed_ranges.iterate(plan.seeds)),
         events_per_job=step.events_per_job,
         script=step.script,
         image=step.image,

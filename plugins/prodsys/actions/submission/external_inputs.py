@@ -18,7 +18,7 @@ from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, StepRow, TaskRow
 from prodsys.ledger.tasks import seeds_of_task
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.names import DataKind, Did, guid_of
 from prodsys.model.outcome import InputCount, SeedOutcome, SeedState
 from prodsys.model.plan import Plan
@@ -27,7 +27,7 @@ from prodsys.model.reading import InputFile, PlannedReading, panda_name, read_pa
 
 def borrowed_work(session: Session, plan: Plan, step: StepRow, read: Collection[int]) -> Iterator[Work]:
     """One piece of work for each group of datasets with seeds that no task reads yet."""
-    own = set(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
+    own = set(seed_ranges.iterate(plan.seeds_of_bunch(step.bunch)))
     for group in groups_of(list_inputs(session, plan.request_id)):
         left = tuple(seed for seed in group.seeds if seed in own and seed not in read)
         if left:
@@ -135,8 +135,8 @@ def unread_seeds(plan: Plan, step: StepRow, reading: PlannedReading) -> tuple[li
 
     Whoever approved the plan saw which ones these are.
     """
-    seeds = list(seeds_of.iterate(plan.seeds_of_bunch(step.bunch)))
-    lacking = set(seeds_of.iterate(reading.lacking))
+    seeds = list(seed_ranges.iterate(plan.seeds_of_bunch(step.bunch)))
+    lacking = set(seed_ranges.iterate(reading.lacking))
     absent = [_absent(seed, reading, lacks=seed in lacking) for seed in seeds]
     return absent, sum(1 for seed in seeds if seed not in lacking)
 

@@ -16,7 +16,7 @@ from prodsys.errors import SeedsFinished
 from prodsys.ledger.absent_files import seeds_of_lost_files
 from prodsys.ledger.tables import SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_step_tasks, seeds_of_task, to_multirange, to_seeds
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.outcome import SeedState
 from prodsys.model.statuses import TaskStatus
 
@@ -41,12 +41,12 @@ def to_run_again(rows: Iterable[SeedOutcomeRow], step: StepRow) -> list[int]:
 def grant_seeds(ctx: Context, step: StepRow, seeds: Iterable[int]) -> None:
     """Note which seeds are wanted again; a service, or a default that counts because nobody answered, grants none."""
     if SERVICE not in ctx.roles:
-        step.granted_seeds = to_multirange(seeds_of.from_seeds({*granted_seeds(step), *seeds}))
+        step.granted_seeds = to_multirange(seed_ranges.from_seeds({*granted_seeds(step), *seeds}))
 
 
 def take_back(step: StepRow, seeds: Iterable[int]) -> None:
     """Note that these seeds are run again: the next time a person is asked anew."""
-    step.granted_seeds = to_multirange(seeds_of.from_seeds({*granted_seeds(step)} - {*seeds}))
+    step.granted_seeds = to_multirange(seed_ranges.from_seeds({*granted_seeds(step)} - {*seeds}))
 
 
 def refuse_finished(session: Session, step: StepRow, seeds: Collection[int]) -> None:
@@ -67,7 +67,7 @@ def refuse_finished(session: Session, step: StepRow, seeds: Collection[int]) -> 
     for task in list_step_tasks(session, step.step_id):
         finished |= set(seeds_of_task(task)) if _is_done(task) else set()
     if refused := sorted(finished.intersection(seeds) - {*granted_seeds(step)}):
-        raise SeedsFinished(step.request_id, step.kind, seeds_of.show(seeds_of.from_seeds(refused)))
+        raise SeedsFinished(step.request_id, step.kind, seed_ranges.show(seed_ranges.from_seeds(refused)))
 
 
 def _is_done(task: TaskRow) -> bool:

@@ -25,7 +25,7 @@ from prodsys.ledger.requests import approved_plan, get_request, get_step, refusa
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import StepRow, TaskRow
 from prodsys.ledger.tasks import delivered_by, list_step_tasks, seeds_of_task, to_multirange
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.plan import Plan
 from prodsys.model.statuses import IntentState, RequestState
 from prodsys.panda.task_map import build_reco_map, build_sim_map
@@ -71,7 +71,7 @@ def _wanted(session: Session, plan: Plan, step: StepRow, found: Sequence[TaskRow
         return
     if before is None:
         if not found:
-            yield Work(tuple(seeds_of.iterate(plan.seeds_of_bunch(step.bunch))))
+            yield Work(tuple(seed_ranges.iterate(plan.seeds_of_bunch(step.bunch))))
         return
     written = delivered_by(session, get_step(session, plan.request_id, before.kind, step.bunch).step_id)
     if not written and not found:
@@ -114,7 +114,7 @@ def open_attempt(session: Session, ctx: Context, plan: Plan, step: StepRow, work
         attempt=attempt,
         bunch=step.bunch,
         task_name=order.task_name,
-        seeds=to_multirange(seeds_of.from_seeds(order.seeds)),
+        seeds=to_multirange(seed_ranges.from_seeds(order.seeds)),
         task_map=build_reco_map(order) if inputs else build_sim_map(order),
         parent_tid=order.parent_tid,
         inputs=inputs,

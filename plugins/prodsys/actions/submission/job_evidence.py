@@ -19,7 +19,7 @@ from prodsys.actions.submission.output_datasets import outputs_of_jobs
 from prodsys.errors import PandaUnavailable
 from prodsys.ledger.tables import FileRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_files, list_outcomes
-from prodsys.model import seeds as seeds_of
+from prodsys.model import seeds as seed_ranges
 from prodsys.model.estimate import core_seconds
 from prodsys.model.evidence import Doubt, DoubtKind, TaskReading, count_inputs, find_doubts, is_stripped
 from prodsys.model.outcome import (
@@ -164,7 +164,7 @@ def _in_words(doubts: Sequence[Doubt]) -> str:
 
 
 def _shown(seeds: Sequence[int]) -> str:
-    return seeds_of.show(seeds_of.from_seeds(seeds))
+    return seed_ranges.show(seed_ranges.from_seeds(seeds))
 
 
 # --- the ledger's own record ----------------------------------------------------------------------------------------
