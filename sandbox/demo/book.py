@@ -9,6 +9,7 @@ from pathlib import Path
 from prodsys.model.names import RequestId
 from prodsys.model.statuses import RequestState
 from prodsys.settings import REPOSITORY
+from prodsys.whole_files import write_whole
 
 SHEET = REPOSITORY / "include" / "demo" / "requests_sheet.csv"
 PREFIX = "DEMO"
@@ -62,6 +63,4 @@ def write_scenario(path: Path, seeds: dict[str, list[int]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"description": "the demonstration", "rules": rules}, indent=1) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, text, mode=0o644)

@@ -14,6 +14,7 @@ from prodsys.model.plan import LOG
 from prodsys.model.seeds import iterate, parse_seeds
 from prodsys.model.statuses import JobStatus
 from prodsys.settings import Settings
+from prodsys.whole_files import write_whole
 from sandbox.demo.course import DemoFailed
 
 
@@ -115,8 +116,5 @@ def _rule(ctx: Context, rule_id: str) -> str:
 def write_report(home: Path, report: dict[str, Any]) -> Path:
     """Write the report; its path."""
     path = home / "demo" / "report.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(report, indent=2) + "\n", mode=0o644)
     return path

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from prodsys.whole_files import write_whole
+
 DEFAULT_LIFETIME_S = 3600
 
 
@@ -59,9 +61,5 @@ class ClientFile:
 
 def write_clients(path: Path, clients: Mapping[str, Client]) -> None:
     """Write the file, readable by its owner alone."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(mode=0o600)
     rows = {client_id: client.model_dump(mode="json") for client_id, client in clients.items()}
-    temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(rows, indent=1))

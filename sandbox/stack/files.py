@@ -6,10 +6,10 @@ import json
 import os
 
 from prodsys.intake.yaml_file import load_yaml
+from prodsys.whole_files import write_whole
 from sandbox.iam.clients import Client, write_clients
 from sandbox.iam.server import CLIENTS_FILE
 from sandbox.rucio.configuration import write_configuration, write_layout
-from sandbox.stack.home import write_private
 from sandbox.stack.plan import PEOPLE, ROBOT, Plan
 from sandbox.stack.programs import RUCIO_SUBJECTS, rucio_settings
 
@@ -28,7 +28,7 @@ def write_files(plan: Plan) -> None:
         stale.unlink(missing_ok=True)  # signs of life of the last start
     _write_panda_files(plan)
     lines = [f"{name}={value}\n" for name, value in plan.prodsys_environment.items()]
-    write_private(plan.home.environment_file, "".join(lines))
+    write_whole(plan.home.environment_file, "".join(lines))
 
 
 def _clients(plan: Plan) -> dict[str, Client]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prodsys.settings import REPOSITORY, read_settings
+from prodsys.whole_files import write_whole
 
-__all__ = ["REPOSITORY", "Credentials", "Home", "current_home", "write_private"]
+__all__ = ["REPOSITORY", "Credentials", "Home", "current_home"]
 
 PRIVATE_FOLDERS = ("run", "secrets", "rucio", "pg")
 OPEN_FOLDERS = ("log", "airflow", "rse", "panda", "intake/done", "intake/faulty", "certificates", "demo")
@@ -70,15 +71,6 @@ def current_home() -> Home:
     return Home(read_settings().home)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file of mode 0600 in one step."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)
-
-
 def random_secret() -> str:
     """Return a password that needs no quoting anywhere."""
     return secrets.token_urlsafe(24)
@@ -103,5 +95,5 @@ class Credentials:
         """Value of a secret, without the newline at its end."""
         path = self.path(name)
         if not path.exists():
-            write_private(path, generate() + "\n")
+            write_whole(path, generate() + "\n")
         return path.read_text(encoding="utf-8").strip()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prodsys.whole_files import write_whole
 from sandbox.stack.errors import PartFailed, StackError
-from sandbox.stack.home import write_private
 from sandbox.stack.plan import Plan
 from sandbox.stack.ports import LOOPBACK
 from sandbox.stack.programs import Program
@@ -69,7 +69,7 @@ class Supervisor:
     def write(self, programs: Iterable[Program]) -> None:
         """Write the configuration, readable by its owner alone: it holds passwords."""
         sections = [self._own_sections(), *(self._section(program) for program in programs)]
-        write_private(self.file, "\n".join(sections))
+        write_whole(self.file, "\n".join(sections))
 
     def start(self) -> None:
         """Start the supervisor in the background; no program yet.

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 
 from prodsys.settings import Settings, read_settings
+from prodsys.whole_files import write_whole
 from sandbox.stack.health import expires_at
-from sandbox.stack.home import write_private
 
 LOOK_S = 5
 RENEW_BEFORE_S = 1800  # half of what the issuer gives
@@ -42,7 +42,7 @@ def renew(settings: Settings, files: Sequence[Path], *, also_valid: bool = False
     """Renew the tokens that expire soon, or all."""
     for path in files:
         if also_valid or _left_s(path) < RENEW_BEFORE_S:
-            write_private(path, ask(settings, path.stem) + "\n")
+            write_whole(path, ask(settings, path.stem) + "\n")
 
 
 def _left_s(path: Path) -> float:

@@ -21,11 +21,11 @@ from prodsys.actions.core.context import Context
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.requests.importing import import_intake
-from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.intake.files import read_files
 from prodsys.ledger.migrate import migrate
 from prodsys.ledger.session import make_engine
+from prodsys.model.names import dag_id_of
 from prodsys.settings import REPOSITORY
 from sandbox.stack.postgres import PostgresHandle, start_cluster, start_postgres
 from tests.chaos.worker import Place

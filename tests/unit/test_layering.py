@@ -15,9 +15,9 @@ PLUGINS = REPOSITORY / "plugins"
 # Each room with the rooms it may import besides itself: those below it in
 #   errors < model < intake, panda, ddm, iam, orchestrator < ledger < actions < hooks < triggers < sensors, operators <
 #   building < dags; actions < web, cli
-# `settings` and `transport` stand beside errors. Rooms on one line do not import each other.
+# `settings`, `transport` and `whole_files` stand beside errors. Rooms on one line do not import each other.
 LINES = (
-    ("errors", "settings", "transport"),
+    ("errors", "settings", "transport", "whole_files"),
     ("model",),
     ("intake", "panda", "ddm", "iam", "orchestrator"),
     ("ledger",),
@@ -58,7 +58,7 @@ def _allowed() -> dict[str, set[str]]:
     for room, top in SIDE.items():
         allowed[room] = allowed[top] | {room}
     allowed["plugin file"] = below | set(SIDE) - {"dags"}
-    allowed["sandbox"] = {"errors", "settings"}.union(*(allowed[room] for room in SANDBOX_MAY))
+    allowed["sandbox"] = {"errors", "settings", "whole_files"}.union(*(allowed[room] for room in SANDBOX_MAY))
     return allowed
 
 

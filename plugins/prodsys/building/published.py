@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prodsys.errors import FileUnreadable
 from prodsys.model import seeds as seed_ranges
-from prodsys.model.names import Did, RequestId, TaskName
+from prodsys.model.names import Did, RequestId, TaskName, dag_id_of
 from prodsys.model.plan import Plan, PlannedBunch, PlannedStep, describe, where
 from prodsys.model.request import digest_of
 
@@ -100,11 +100,6 @@ class PublishedSpec(PublishedPart):
             bunches=tuple(_bunch(plan, bunch) for bunch in plan.bunches),
             bunches_at_once=plan.bunches_at_once,
         )
-
-
-def dag_id_of(request_id: str) -> str:
-    """``prod__PROD2025-016``: the DAG of a request."""
-    return f"prod__{request_id}"
 
 
 def stub_name(request_id: str) -> str:

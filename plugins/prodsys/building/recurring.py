@@ -9,6 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from prodsys.building.retries import request_retries
 from prodsys.intake.recurring_files import read_templates
+from prodsys.model.names import recurring_dag_id_of
 from prodsys.model.recurring import RecurringSpec
 from prodsys.operators.recurring import RecurringOperator
 from prodsys.settings import read_settings
@@ -29,13 +30,8 @@ def recurring_dags(wanted: str | None = None) -> Iterator[DAG]:
     for fault in faults:
         log.error("no DAG, the template cannot be read: %s", fault)
     for _, template in templates:
-        if template.active and wanted in (None, dag_id_of(template)):
+        if template.active and wanted in (None, recurring_dag_id_of(template.name)):
             yield build_recurring_dag(template)
-
-
-def dag_id_of(template: RecurringSpec) -> str:
-    """``recurring__weekly-validation``."""
-    return f"recurring__{template.name}"
 
 
 def build_recurring_dag(template: RecurringSpec) -> DAG:
@@ -45,7 +41,7 @@ def build_recurring_dag(template: RecurringSpec) -> DAG:
     ``max_active_runs``, so that it is the ledger that keeps two from making one request.
     """
     with DAG(
-        dag_id=dag_id_of(template),
+        dag_id=recurring_dag_id_of(template.name),
         description=template.description or f"Recurring requests {template.name}",
         doc_md=_docs(template),
         tags=["prodsys", "recurring"],

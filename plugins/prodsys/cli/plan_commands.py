@@ -10,6 +10,7 @@ import typer
 from prodsys.cli.doing import DryRun, do, tell
 from prodsys.cli.output import EXIT_CODES, FINDINGS, print_json, print_table, print_text
 from prodsys.cli.request_commands import AsJson, RequestId, Who, acting
+from prodsys.model.names import dag_id_of
 
 if TYPE_CHECKING:
     from prodsys.actions.planning.planning import PlanAnswer
@@ -70,7 +71,7 @@ def approve(
         print_json(body | ({"dry_run": True, "would": effects} if dry_run else {}))
         return
     _print_notes(answer)
-    done = f"is approved: plan {answer.digest}; DAG prod__{request_id}"
+    done = f"is approved: plan {answer.digest}; DAG {dag_id_of(request_id)}"
     sentence = f"{request_id} {answer.waits_for or done}"
     tell(answer, sentence, effects, dry_run=dry_run, as_json=False)
 

@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from prodsys.ddm.bounded import call_deadline, make_session
-from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import translate
 from prodsys.errors import RucioUnavailable, ServiceUnavailable
+from prodsys.model.journal import Journal
 from prodsys.model.plain_text import plain_text
 from prodsys.transport import MAX_BYTES, Deadline
 

@@ -11,8 +11,8 @@ from typing import Any
 from prodsys.ddm.connection import RucioConnection
 from prodsys.ddm.facts import DatasetInfo, DidType, FileFact, RuleInfo, ScopeInfo, SharedQuota, Space
 from prodsys.ddm.file_questions import FileQuestions
-from prodsys.ddm.journal import Journal
 from prodsys.ddm.translation import Refusal
+from prodsys.model.journal import Journal
 from prodsys.model.names import Did
 from prodsys.model.statuses import RuleState
 

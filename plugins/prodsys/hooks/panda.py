@@ -9,8 +9,8 @@ from prodsys.hooks.connections import ServiceHook, behaviour_of
 from prodsys.hooks.provider_info import PANDA_CONNECTION
 
 if TYPE_CHECKING:
+    from prodsys.model.journal import Journal
     from prodsys.panda.client import PandaClient
-    from prodsys.panda.journal import Journal
 
 
 class PandaHook(ServiceHook):

@@ -10,7 +10,7 @@ from prodsys.hooks.provider_info import RUCIO_CONNECTION
 
 if TYPE_CHECKING:
     from prodsys.ddm.client import RucioClient
-    from prodsys.ddm.journal import Journal
+    from prodsys.model.journal import Journal
 
 
 class RucioHook(ServiceHook):

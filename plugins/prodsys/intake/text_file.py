@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from prodsys.errors import FileUnreadable
+from prodsys.whole_files import write_whole
 
 MAX_BYTES = 20_000_000  # a hundred times the largest table a person writes
 _SIGNATURES = {
@@ -92,8 +91,4 @@ def _guess(content: bytes) -> str:
 
 def write_json(path: Path, value: object) -> None:
     """Write a file that this user alone can read, whole or not at all; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name.lstrip('.')}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(value, stream)
-    Path(temporary).replace(path)
+    write_whole(path, json.dumps(value))

@@ -170,6 +170,16 @@ class DataName:
         return str(replace(self, serial=None, suffix=None, instance=None))
 
 
+def dag_id_of(request_id: str) -> str:
+    """``prod__PROD2025-016``: the Airflow DAG of a request."""
+    return f"prod__{request_id}"
+
+
+def recurring_dag_id_of(template_name: str) -> str:
+    """``recurring__weekly-validation``: the Airflow DAG of a template of recurring productions."""
+    return f"recurring__{template_name}"
+
+
 class DataKind(StrEnum):
     """What a dataset or container of the ledger is of its request."""
 

@@ -20,10 +20,10 @@ from prodsys.errors import (
     TaskUnknown,
 )
 from prodsys.model.evidence import TaskDataset, TaskReading
+from prodsys.model.journal import Journal
 from prodsys.model.outcome import JobRecord, TaskInfo
 from prodsys.model.statuses import JobStatus, TaskStatus
 from prodsys.panda.answers import check_readable, dataset_rows, filled, filled_rows, job_ids, listed, task_rows
-from prodsys.panda.journal import Journal
 from prodsys.panda.parse import job_record, task_datasets, task_info
 from prodsys.panda.task_map import datasets_of_map, plain_name
 from prodsys.panda.wire import NoAnswer, Reply, Wire

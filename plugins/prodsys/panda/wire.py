@@ -27,8 +27,8 @@ from prodsys.errors import (
     ProductionError,
     ServiceUnavailable,
 )
+from prodsys.model.journal import Journal, note
 from prodsys.model.plain_text import plain_text
-from prodsys.panda.journal import Journal, note
 from prodsys.transport import MAX_BYTES, exchange
 
 API = "/api/v1"

@@ -14,7 +14,7 @@ from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
 from prodsys.actions.runs.aborting import abort
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.pausing import pause
 from prodsys.actions.runs.run_ownership import enter, note_failure
 from prodsys.actions.settlement.step_questions import (
@@ -29,6 +29,7 @@ from prodsys.errors import AirflowUnavailable, AnswerRefused, InvalidTransition,
 from prodsys.ledger.requests import approved_plan, get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, RequestRow
+from prodsys.model.names import dag_id_of
 from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import RequestState, Verdict

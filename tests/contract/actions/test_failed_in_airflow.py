@@ -16,13 +16,14 @@ from prodsys.actions.queries.showing import show_audit
 from prodsys.actions.reconciliation.findings import Finding
 from prodsys.actions.reconciliation.reconciling import reconcile
 from prodsys.actions.requests.cloning import CloneOrder, clone
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.pausing import pause
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.ledger.requests import get_request, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
+from prodsys.model.names import dag_id_of
 from prodsys.model.seeds import parse_seeds
 from prodsys.model.statuses import IntentState, RequestState
 from prodsys.panda.client import PandaClient

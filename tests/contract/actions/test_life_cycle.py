@@ -15,7 +15,7 @@ from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.runs.aborting import abort
 from prodsys.actions.runs.controlling import archive, finish, set_priority, withdraw
-from prodsys.actions.runs.launching import dag_id_of, dispatch, launch
+from prodsys.actions.runs.launching import dispatch, launch
 from prodsys.actions.runs.pausing import pause, resume
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.submission.intents import ensure_intents
@@ -25,6 +25,7 @@ from prodsys.ledger.requests import get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import CertificateRow, RequestRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
+from prodsys.model.names import dag_id_of
 from prodsys.model.seeds import parse_seeds
 from prodsys.model.statuses import IntentState
 

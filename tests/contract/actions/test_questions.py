@@ -10,13 +10,14 @@ import pytest
 from prodsys.actions.closing.reopening import accept, recover, retry
 from prodsys.actions.core.context import Context
 from prodsys.actions.queries.showing import show_audit, show_request
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.run_ownership import enter, note_failure
 from prodsys.actions.settlement.step_questions import Question, answer, ask, expire, find_question, open_questions
 from prodsys.errors import AnswerRefused, InvalidTransition, NotAllowed, NothingMissing, SpecInvalid
 from prodsys.ledger.requests import approved_plan, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow, StepRow
+from prodsys.model.names import dag_id_of
 from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import RequestState, Verdict

@@ -14,10 +14,11 @@ from prodsys.actions.queries.listing import list_runs
 from prodsys.actions.queries.showing import show_request
 from prodsys.actions.reconciliation.airflow_checks import ended_runs
 from prodsys.actions.reconciliation.reconciling import _runs
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.run_ownership import enter, note_failure, release_run
 from prodsys.ledger.requests import approved_plan_row, get_request
 from prodsys.ledger.session import transaction
+from prodsys.model.names import dag_id_of
 from tests.contract.actions.airflow_api import Airflow
 
 REQUEST = "DEMO2025-016"

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 from prodsys.actions.core.context import Context
 from prodsys.actions.core.request_snapshot import show_snapshot
 from prodsys.actions.queries.showing import show_audit, show_request
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.settlement.step_questions import answer, ask, expire
 from prodsys.errors import AnswerRefused
 from prodsys.ledger.requests import approved_plan, get_step
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import QuestionRow
+from prodsys.model.names import dag_id_of
 from prodsys.model.outcome import SeedOutcome, SeedState, StepOutcome
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import Verdict

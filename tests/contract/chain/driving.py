@@ -13,7 +13,7 @@ import pytest
 
 from prodsys.actions.closing.collection import CertifyAnswer, certify, ensure_collected, ensure_rules
 from prodsys.actions.core.context import Context
-from prodsys.actions.runs.launching import dag_id_of, run_id_of
+from prodsys.actions.runs.launching import run_id_of
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.settlement.registration import ensure_step_data
 from prodsys.actions.settlement.settling import SettleAnswer, settle_step
@@ -31,6 +31,7 @@ from prodsys.ddm.verbs import rule_complete
 from prodsys.errors import SeedsLost, ServiceUnavailable, StepFailed, TaskUnknown
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
+from prodsys.model.names import dag_id_of
 from prodsys.model.policy import Answer
 from prodsys.model.statuses import FINAL
 from tests.contract.chain.site import Calls, Killed, Site

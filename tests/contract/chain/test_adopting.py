@@ -14,7 +14,6 @@ from prodsys.actions.closing.collection import CertifyAnswer, ensure_collected
 from prodsys.actions.core.dry_run import run_dry
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.requests.importing import import_intake
-from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.submission.adopting import adopt
 from prodsys.actions.submission.submitting import ensure_submitted
@@ -24,7 +23,7 @@ from prodsys.ledger.requests import get_spec
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow
 from prodsys.ledger.tasks import list_tasks
-from prodsys.model.names import Did
+from prodsys.model.names import Did, dag_id_of
 from prodsys.model.plan import LOG, Plan, build_plan
 from prodsys.model.request import RequestSpec
 from prodsys.model.statuses import FINAL, RecordedStatus

@@ -14,11 +14,11 @@ from prodsys.actions.closing.reopening import retry
 from prodsys.actions.planning.planning import approve, plan
 from prodsys.actions.queries.showing import show_audit, show_request
 from prodsys.actions.requests.cloning import CloneOrder, clone
-from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import note_failure
 from prodsys.building.retries import RETRIES
 from prodsys.ledger.requests import get_request
 from prodsys.ledger.session import transaction
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import Verdict
 from prodsys.orchestrator.client import AirflowClient
 from prodsys.settings import REPOSITORY

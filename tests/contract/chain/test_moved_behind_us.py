@@ -11,11 +11,11 @@ from prodsys.actions.closing.collection import certify, ensure_collected, ensure
 from prodsys.actions.closing.reopening import reopen_running, settle_again
 from prodsys.actions.reconciliation.duplicate_task_watch import find_duplicate_tasks
 from prodsys.actions.reconciliation.reconciling import reconcile
-from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.submission.waiting import record_status, tasks_at_rest
 from prodsys.errors import StepReopened
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tasks import find_task, list_tasks
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import DEAD, FINAL, RequestState, TaskStatus
 from tests.contract.chain.driving import Course, acquire_run, patiently, wait_for_rules
 from tests.contract.chain.productions import Production

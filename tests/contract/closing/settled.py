@@ -15,7 +15,7 @@ from prodsys.actions.closing.collection import ensure_collected, ensure_rules
 from prodsys.actions.core.context import Context
 from prodsys.actions.planning.planning import approve, plan, publish_plan
 from prodsys.actions.requests.cloning import CloneOrder, clone
-from prodsys.actions.runs.launching import dag_id_of, launch
+from prodsys.actions.runs.launching import launch
 from prodsys.actions.runs.run_ownership import enter
 from prodsys.actions.submission.waiting import RuleSeen, record_rules, rules_to_wait_for
 from prodsys.ddm.content import adler32
@@ -27,7 +27,7 @@ from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import DatasetRow, FileRow, PlanRow, SeedOutcomeRow, StepRow, TaskRow
 from prodsys.ledger.tasks import to_multirange
 from prodsys.model import seeds as seed_ranges
-from prodsys.model.names import Did
+from prodsys.model.names import Did, dag_id_of
 from prodsys.model.plan import Plan, PlannedDataset
 from prodsys.model.request import digest_of
 from prodsys.model.statuses import EventSource, IntentState, Verdict

@@ -7,8 +7,6 @@ the two is made up for by the next try, which writes again what the row says and
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from typing import Any
 from prodsys.actions.core.context import Context
 from prodsys.errors import FilesUnavailable
 from prodsys.model.request import digest_of
+from prodsys.whole_files import UNFINISHED, stage
 
 FOLDER = "certificates"
-UNFINISHED = ".part"  # end of the names of files that are not in their place yet
+MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -77,22 +76,11 @@ def staged(texts: Mapping[Path, str]) -> Iterator[StagedFiles]:
     try:
         for place, text in texts.items():
             with _named(f"{place} cannot be written"):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.", suffix=UNFINISHED)
-                waiting[place] = Path(name)
-                _write(handle, text)
+                waiting[place] = stage(place, text, mode=MODE)
         yield StagedFiles(waiting)
     finally:
         for temporary in waiting.values():
             temporary.unlink(missing_ok=True)
-
-
-def _write(handle: int, text: str) -> None:
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-        os.fchmod(out.fileno(), 0o644)
 
 
 @contextmanager

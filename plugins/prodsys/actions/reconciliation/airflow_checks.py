@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, select
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.reconciliation.findings import Finding, check_request
-from prodsys.actions.runs.launching import dag_id_of
 from prodsys.actions.runs.run_ownership import state_of
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import RequestState
 
 AWAKE = frozenset({RequestState.READY, RequestState.RUNNING, RequestState.CLOSING})

@@ -21,7 +21,7 @@ from prodsys.actions.reconciliation.duplicate_task_watch import find_uncertain_s
 from prodsys.actions.reconciliation.findings import Check, Finding, check_request, keep_findings, run_check
 from prodsys.actions.reconciliation.panda_checks import statuses, unsettled
 from prodsys.actions.runs.aborting import abort
-from prodsys.actions.runs.launching import dag_id_of, run_id_of
+from prodsys.actions.runs.launching import run_id_of
 from prodsys.actions.runs.pausing import suspend
 from prodsys.actions.runs.run_ownership import note_failure, state_of
 from prodsys.actions.settlement.step_questions import wake_answered
@@ -29,6 +29,7 @@ from prodsys.errors import ProductionError
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import RequestRow, RunRow, StepRow, TaskRow
 from prodsys.ledger.tasks import list_tasks
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import FINAL, WITH_OUTPUT, RequestState, TaskStatus
 from prodsys.orchestrator.entries import RunInfo
 from prodsys.orchestrator.marks import FAILED, StandingFailure

@@ -5,12 +5,13 @@ from __future__ import annotations
 from prodsys.actions.core.context import Context
 from prodsys.actions.core.panda_commands import CommandResult, kill_tasks
 from prodsys.actions.requests.seed_release import release_unused
-from prodsys.actions.runs.launching import dag_id_of, is_suspended
+from prodsys.actions.runs.launching import is_suspended
 from prodsys.actions.runs.run_ownership import release_run
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
 from prodsys.model import seeds as seed_ranges
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason
 from prodsys.model.transitions import Action, Permission

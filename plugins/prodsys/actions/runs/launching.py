@@ -24,6 +24,7 @@ from prodsys.ledger.requests import (
 )
 from prodsys.ledger.session import transaction
 from prodsys.ledger.tables import AuditRow, RequestRow
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import DELIVERED, DRIVEN, RequestState
 from prodsys.model.times import utc_iso, utc_minutes
 from prodsys.model.transitions import Action, Permission
@@ -41,11 +42,6 @@ class LaunchAnswer:
     dag_id: str
     dag_run_id: str
     message: str
-
-
-def dag_id_of(request_id: str) -> str:
-    """The DAG of a request."""
-    return f"prod__{request_id}"
 
 
 def run_id_of(row: RequestRow) -> str:

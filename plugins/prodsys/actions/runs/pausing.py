@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from prodsys.actions.core.context import Context
 from prodsys.actions.core.panda_commands import CommandResult, kill_tasks, pause_tasks
-from prodsys.actions.runs.launching import dag_id_of, resume_tasks
+from prodsys.actions.runs.launching import resume_tasks
 from prodsys.ledger.journal import write_audit
 from prodsys.ledger.requests import get_request, move
 from prodsys.ledger.session import transaction
+from prodsys.model.names import dag_id_of
 from prodsys.model.statuses import RequestState
 from prodsys.model.text import clean_reason
 from prodsys.model.transitions import Action, Permission

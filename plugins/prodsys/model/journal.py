@@ -1,4 +1,4 @@
-"""Where every call to PanDA leaves a line; the ledger implements it (DESIGN decision 9)."""
+"""Where every call to another service leaves a line; the ledger implements it (DESIGN decision 9)."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def note(
         return
     try:
         journal.record(service=service, call=call, target=target, duration_s=duration_s, outcome=outcome, detail=detail)
-    except Exception:  # whatever stands behind the journal, the answer of PanDA must not be lost
+    except Exception:  # whatever stands behind the journal, the answer must not be lost
         LOG.warning("no line in the journal for %s %s %s (%s)", service, call, target, outcome, exc_info=True)
