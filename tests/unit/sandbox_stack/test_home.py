@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from sandbox.stack.home import Credentials, Home, random_fernet_key, write_private
+from prodsys.whole_files import write_whole
+from sandbox.stack.home import Credentials, Home, random_fernet_key
 from sandbox.stack.ports import choose_ports, is_free, read_ports
 
 
@@ -31,7 +32,7 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("open")
     path.chmod(0o644)
-    write_private(path, "closed")
+    write_whole(path, "closed")
     assert (path.read_text(), mode(path)) == ("closed", "0o600")
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
