@@ -342,7 +342,7 @@ def describe(plan: Plan, digest: str, expected: str = "") -> str:
         names = dict.fromkeys(dataset.container if plan.bunches else dataset.did for dataset in step.datasets)
         tasks = f"{len(plan.bunches)} tasks `{step.task_name}.bNNN`" if plan.bunches else f"task `{step.task_name}`"
         lines.append(f"**{step.kind}**: {step.jobs} jobs, {step.events} events, {tasks}, {where(step)}")
-        lines += ["", *(f"- `{name}`" for name in names), ""]
+        lines += ["", *(f"- {_plain(name)}" for name in names), ""]
     if plan.bunches:
         lines += [f"{len(plan.bunches)} bunches, at most {plan.bunches_at_once} at once.", ""]
     lines += [f"Recovery: {plan.settle.rounds} rounds, then a person is asked for {plan.settle.ask_hours:g} h.", ""]
@@ -354,6 +354,11 @@ def describe(plan: Plan, digest: str, expected: str = "") -> str:
         f"Plan `{digest}`",
     ]
     return "\n".join(lines)
+
+
+def _plain(name: str) -> str:
+    """A name as text of a page: in a code span of two lines Airflow's pages cut its underscores off."""
+    return name.replace("_", "\\_")
 
 
 def where(step: PlannedStep) -> str:

@@ -143,7 +143,10 @@ def test_what_the_specs_lack_is_named(specs, change, place):
 def test_the_description_names_every_task_dataset_and_the_digest(specs):
     plan = build_plan(SPEC, 1, specs)
     text = describe(plan, "sha256:approved")
-    names = [step.task_name for step in plan.steps] + [one.did for step in plan.steps for one in step.datasets]
-    assert all(f"`{name}`" in text for name in names)
+    assert all(f"task `{step.task_name}`" in text for step in plan.steps)
+    names = [one.did for step in plan.steps for one in step.datasets]
+    assert any("_" in name for name in names)
+    for name in names:  # as text, whose underscores mean nothing to Markdown
+        assert f"\n- {name.replace('_', chr(92) + '_')}\n" in text
     assert "Plan `sha256:approved`" in text
     assert "2 on JINR_EOS, PNPI_EOS, kept" in text
