@@ -205,7 +205,7 @@ def throttled(stage: Stage) -> None:
     assert (outcome.info["status"], stage.journal(outcome.task_id)) == ("done", ["throttled for 3.0 s"])
 
 
-@on_tasks("somebody-retries", {"match": {"seed": 1}, "fail": {"times": 3}})
+@on_tasks("somebody-retries", {"match": {"seed": 1}, "fail": {"times": 3}}, scale=0.4)
 def somebody_retries(stage: Stage) -> None:
     task_id = stage.submit("RECO")
     stage.end(task_id, {"finished"})
