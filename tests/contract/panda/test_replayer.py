@@ -16,6 +16,7 @@ from tests.contract.panda.script import Call, Script, Step
 from tests.contract.panda.skips import NO_FAILURES, NOT_RECORDED, complaint
 from tests.contract.panda.target import bare_vo
 from tests.contract.panda.targets import base_url
+from tests.contract.panda.translation import Translation
 
 
 def _find(scenario: str, method: str, at: int = 0) -> tuple[Script, Step]:
@@ -131,3 +132,25 @@ def test_a_waiting_child_is_compared_without_what_the_feeder_has_seen() -> None:
     early, late = told("", None), told("tobedone*5", "insufficient inputs are ready. 5 files available")
     assert being_fed("task/get_details", early) == being_fed("task/get_details", late)
     assert being_fed("task/get_details", early) != being_fed("task/get_details", told("", None, "defined"))
+
+
+@pytest.mark.parametrize(
+    ("here", "recorded"),
+    [
+        ("production", "prodmgr"),
+        ("kill by production", "kill by prodmgr"),
+        ("production/CN=nickname", "prodmgr/CN=nickname"),
+        ('find parent with user="production" name=nope', 'find parent with user="prodmgr" name=nope'),
+        ("User DN (raw): production\nUser DN (bare): production", "User DN (raw): prodmgr\nUser DN (bare): prodmgr"),
+        ('{"userName": "production", "status": "done"}', '{"userName": "prodmgr", "status": "done"}'),
+        *((text, text) for text in (
+            "/cvmfs/spd.jinr.ru/production/bin/run.sh",
+            "['/spd/Role=production']",
+            "Primary production working group: None",
+        )),
+    ],
+)  # fmt: skip
+def test_a_user_whose_name_is_a_common_word_is_found_where_users_are_named(here: str, recorded: str) -> None:
+    """Our own stack's robot is called `production`, which stands in paths and roles, too."""
+    words = Translation(site="SPD_JINR", user="production", vo="spd")
+    assert words.back(here) == recorded

@@ -19,6 +19,9 @@ _LATER_STAMP = f"U{STAMP[-8:]}"
 """Requests of later recordings, `PROD2025-205`: the same stamp with their own number, so that it comes back."""
 
 _IN_TEXT = re.compile(r"(jediTaskID=|task ID |parent task |and task |for task |jedilog/)(\d+)")
+_USER = r"(?:^|(?<=by )|(?<=\): )|(?<=\"))"
+"""Before a user's name; elsewhere the same word is no user: `production` stands in paths and roles."""
+
 _SERIAL = re.compile(r"(\.log)?\.\d{6}(\.[a-z][a-z.]*)?(?=[\s\"']|$)")
 TASK_KEYS = frozenset({"jediTaskID", "reqID", "taskID", "jobsetID", "parent_tid", "task_id"})
 """Where a task's id stands; other numbers are no ids of tasks, even when they look like one."""
@@ -95,7 +98,7 @@ class Translation:
         for site in (self.site, *self.sites):
             text = text.replace(site, RECORDED_SITE)
         for recorded, name in [(RECORDED_USER, self.user), *self.users.items()]:
-            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", recorded, text) if name else text
+            text = re.sub(rf"{_USER}{re.escape(name)}(?![\w-])", recorded, text) if name else text
         known = {there: here for here, there in self.tasks.items()}
         return _IN_TEXT.sub(lambda match: f"{match[1]}{known.get(int(match[2]), int(match[2]))}", text)
 
