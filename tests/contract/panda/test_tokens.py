@@ -75,7 +75,8 @@ def test_who_one_is_taken_for(target: Target, role: str) -> None:
         if call["path"].endswith("get_user_attributes") and name in call["response_body"]["message"]
     )
     got = server.call("GET", "/api/v1/system/get_user_attributes").json()
-    text = str(_without_dn(got)).replace(server.user, name).replace(f"/{server.vo}/", "/spd/")
+    words = Translation(site=server.site, user="", vo=server.vo, users={name: server.user})
+    text = str(words.back(_without_dn(got))).replace(f"/{server.vo}/", "/spd/")
     assert text == str(_without_dn(recorded))
 
 
