@@ -14,6 +14,7 @@ from tests.contract.panda import recordings
 from tests.contract.panda.skips import NO_SECOND_TOKEN
 from tests.contract.panda.target import Server, bare_vo
 from tests.contract.panda.targets import Target, TargetUnusable, live_target
+from tests.contract.panda.translation import Translation
 from tests.http_server import serving
 
 REFUSALS = {
