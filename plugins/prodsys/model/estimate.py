@@ -126,7 +126,7 @@ def build_estimate(plan: Plan, chain: ChainSpec, slots: Mapping[str, int], measu
         steps=steps,
         volume_bytes=volume,
         volume_with_copies_bytes=volume * plan.rules.copies,
-        core_hours=round(sum(step.core_hours for step in steps), 3),
+        core_hours=round(sum(step.core_hours for step in steps), 6),
         duration_h=round(sum(step.duration_h.value for step in steps), 3),
     )
 
@@ -146,7 +146,7 @@ def _step(step: PlannedStep, spec: StepSpec, chain: str, at_once: int, measures:
     written = f"chain {chain}: no production that has ended tells"
     size = _figure(alike, lambda one: _per(one.bytes, one.events), float(spec.bytes_per_event), written)
     time = _figure(alike, lambda one: _per(one.core_s, one.events), spec.cpu_s_per_event, written)
-    core_hours = round(time.value * step.events / 3600, 3)
+    core_hours = round(time.value * step.events / 3600, 6)
     return StepEstimate(
         kind=step.kind,
         bytes_per_event=size,
