@@ -107,3 +107,11 @@ def test_core_seconds_are_those_of_jobs_that_brought_something():
     assert core_seconds([job(done, 90, 100), job(done, 0, 40), job(failed, 70, 70)], 1) == 130
     assert core_seconds([job(done, 0, 40)], 8) == 320
     assert core_seconds([], 1) == 0
+
+
+def test_a_small_production_is_not_rounded_to_no_core_hours(specs):
+    """Policy may want a trial of whatever takes any time, however little: 20 events of 0.05 s are 0.0003 core hours."""
+    small = build_plan(RequestSpec.model_validate(FULL | {"events": 20, "events_per_file": 20, "seeds": "1"}), 1, specs)
+    quick = Measure("A", "SIM", Nearness.TRIAL, 1, 20, core_s=1.0)
+    steps = build_estimate(small, specs.chains["SIM-RECO"], SLOTS, [quick]).steps
+    assert steps[0].core_hours == pytest.approx(1 / 3600, abs=1e-6)
