@@ -72,7 +72,7 @@ test: dev  ## Run all tests, those without the stack first
 	@$(MAKE) test-stackless test-system
 
 test-stackless: dev
-	$(PYTEST) $(SLOWEST) -n 3 $(STACKLESS)
+	$(PYTEST) $(SLOWEST) -n $(or $(WORKERS),2) $(STACKLESS)
 
 test-system: dev
 	$(if $(wildcard tests/system/test_*.py tests/system/*/test_*.py),$(PYTEST) $(SLOWEST) tests/system,@echo "there are no system tests")

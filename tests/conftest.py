@@ -39,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     """What shares servers goes to one worker: a folder of ``contract``, a file elsewhere.
 
-    ``-n 3`` on two cores, since most tests wait.
+    ``make test WORKERS=3`` takes a third less on two cores, since most tests wait; then a test that looks for a short
+    status of PanDA may come too late.
     (``--dist loadgroup`` with its marks does nothing under pytest 9.2: xdist 3.8 writes the group into an attribute
     that pytest does not read any more.)
     """
