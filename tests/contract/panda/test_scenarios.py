@@ -265,7 +265,8 @@ def test_a_pause_while_a_kill_is_carried_out_wins_until_it_is_killed_again(outco
     killed, paused = outcomes("kill_slow")
     assert "paused" not in killed.statuses
     ends = [status for status in paused.statuses if status in {"aborting", "paused", "aborted"}]  # `toabort` is short
-    assert ends in (["aborting", "paused", "aborting", "aborted"], ["aborting", "paused", "aborted"])  # so is the second
+    again = ["aborting"] if ends[2:3] == ["aborting"] else []  # the second time it may be short, too
+    assert ends == ["aborting", "paused", *again, "aborted"]
     for outcome in (killed, paused):
         assert (outcome.info["status"], outcome.info["errorDialog"]) == ("aborted", "kill by prodmgr")
         assert outcome.info["nFilesFailed"] == 0
